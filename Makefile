@@ -1,0 +1,47 @@
+# make demo   set everything up, run every task and say where to look
+# make test   set everything up, check style and types, run the tests
+#
+# PYTHON  the Python to make the environment with (3.10 or newer)
+# VENV    where the environment goes
+# TORCH   what is installed as torch before everything else. pip's default build for Linux carries CUDA and
+#         is several GB large; on a machine without a GPU give a CPU build as your package index names it,
+#         for instance  make test TORCH='torch==2.13.0+cpu'  or a path to a wheel
+# PYTEST_ARGS  more arguments for pytest, for instance  PYTEST_ARGS="-m 'not slow'"
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+PYTEST_ARGS ?=
+DEMO ?= demo
+
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test clean
+
+demo: $(READY)
+	@echo "[demo] running every task with the model that ships; some minutes on a CPU"
+	@$(BIN)/python -m instructdiffusion demo -o $(DEMO)
+
+test: $(READY)
+	@echo "[test] style: ruff"
+	@$(BIN)/ruff check .
+	@echo "[test] types: mypy"
+	@$(BIN)/mypy
+	@echo "[test] tests: pytest"
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "error: no '$(PYTHON)' found: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "error: '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1), 3.10 or newer is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "error: '$(PYTHON)' has no venv module: install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "[setup] environment in $(VENV), with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { echo "error: the environment $(VENV) could not be made; see above" >&2; exit 1; }
+	@echo "[setup] installing $(TORCH) (the largest package; some minutes)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check '$(TORCH)' || { echo "error: '$(TORCH)' could not be installed: is there a network? another build: make TORCH='torch>=2.4'" >&2; exit 1; }
+	@echo "[setup] installing instructdiffusion and what its tests need"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]' || { echo "error: the packages could not be installed; see above" >&2; exit 1; }
+	@touch $(READY)
+
+clean:
+	@rm -rf $(VENV) $(DEMO) build dist *.egg-info
