@@ -1,0 +1,124 @@
+"""Opaque discs back to points: where each colour's disc is, to a fraction of a pixel.
+
+A disc covers a pixel by q, out = (1 - q) src + q color, so q = <d, u> / |u|^2 with d = out - src and
+u = color - src. The best place is where a disc-shaped window holds most of what came out in the
+colour; there the disc is fitted to q by least squares, leaving out what another mark may hide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..paint import as_float, disc_coverage
+
+_LIKE = 0.3  # RGB distance at which a pixel's likeness to a colour has fallen to exp(-1/2)
+
+
+def find_discs(
+    source: np.ndarray, edited: np.ndarray, colors: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Centres float32 [k, 2] (x, y) and scores float32 [k] in 0..1 of one disc a colour [k, 3].
+
+    The score is the share of the disc that came out in its colour and was not so before; about 1 for a
+    clean disc, about 0 where there is none (its centre then means nothing). Parts hidden by other marks
+    or beyond the picture's edge count neither way, up to two thirds of the disc.
+    """
+    from scipy import signal
+
+    s, e = as_float(source), as_float(edited)
+    palette = np.asarray(colors, np.float32)
+    h, w = s.shape[:2]
+    d = e - s
+    u = palette[:, None, None] - s
+    size = (u * u).sum(-1)
+    q = np.clip((d * u).sum(-1) / (size + np.float32(0.01)), 0, 1)
+    gap = ((e - palette[:, None, None]) ** 2).sum(-1)
+    like = np.exp(gap * np.float32(-0.5 / _LIKE**2)) * (gap <= gap.min(0) + 1e-6) * np.clip(4 * q - 1.5, 0, 1)
+    # A pixel no farther from the colour before than after, or too close to it already, tells nothing.
+    like *= (size > gap + 0.02) & (size > 0.04)
+    reach = int(np.ceil(radius))
+    span = np.arange(-reach, reach + 1)
+    disc = disc_coverage(0.5, 0.5, radius, span, span)
+    area = float(disc.sum())
+    centres = np.zeros((len(palette), 2), np.float32)
+    scores = np.zeros(len(palette), np.float32)
+    for k in range(len(palette)):
+        if like[k].max() < 0.1:
+            continue
+        others = np.delete(like, k, axis=0)
+        free = np.float32(1) - (others.max(0) if len(others) else np.zeros((h, w), np.float32))
+        seen = signal.convolve(free, disc, "same")
+        held = signal.convolve(like[k], disc, "same") / np.maximum(seen, area / 3)
+        top = int(np.argmax(held))
+        row, column = divmod(top, w)
+        centre = _centroid(like[k], column + 0.5, row + 0.5, radius)
+        centre = _fit(q[k], _unhidden(others, h, w), centre, radius)
+        centres[k] = centre
+        scores[k] = min(1.0, float(held.flat[top]))
+    return centres, scores
+
+
+def _window(x: float, y: float, reach: float, h: int, w: int) -> tuple[slice, slice]:
+    rows = slice(max(0, int(y - reach)), min(h, int(y + reach) + 1))
+    return rows, slice(max(0, int(x - reach)), min(w, int(x + reach) + 1))
+
+
+def _centroid(weight: np.ndarray, x: float, y: float, radius: float) -> tuple[float, float]:
+    """The centre of `weight` near (x, y): a mean shift that ignores what lies beyond the disc's reach."""
+    h, w = weight.shape
+    for _ in range(3):
+        rows, columns = _window(x, y, radius + 1, h, w)
+        ys, xs = np.arange(rows.start, rows.stop), np.arange(columns.start, columns.stop)
+        part = weight[rows, columns] * disc_coverage(x, y, radius + 1, xs, ys)
+        mass = float(part.sum())
+        if mass <= 1e-6:
+            break
+        x, y = float((part.sum(0) * (xs + 0.5)).sum() / mass), float((part.sum(1) * (ys + 0.5)).sum() / mass)
+    return x, y
+
+
+def _unhidden(others: np.ndarray, h: int, w: int) -> np.ndarray:
+    """Weights [h, w]: 0 on and beside pixels that another mark's colour took."""
+    from scipy import ndimage
+
+    if not len(others):
+        return np.ones((h, w), np.float32)
+    taken = ndimage.binary_dilation(others.max(0) > 0.3, np.ones((3, 3), bool))
+    return (~taken).astype(np.float32)
+
+
+def _fit(q: np.ndarray, weight: np.ndarray, start: tuple[float, float], radius: float) -> tuple[float, float]:
+    """The centre whose disc resembles q most, by Gauss-Newton; `start` where that wanders off.
+
+    The disc's edge is first taken two pixels soft (a wider catch), then one as drawn.
+    """
+    h, w = q.shape
+    x, y = start
+    for turn in range(14):
+        soft = np.float32(2.0 if turn < 5 else 1.0)
+        rows, columns = _window(x, y, radius + 2, h, w)
+        ys, xs = np.arange(rows.start, rows.stop) + 0.5, np.arange(columns.start, columns.stop) + 0.5
+        if not len(ys) or not len(xs):
+            return start
+        dx, dy = xs[None] - x, ys[:, None] - y
+        distance = np.maximum(np.sqrt(dx * dx + dy * dy), 1e-6)
+        level = (radius - distance) / soft + 0.5
+        trust = weight[rows, columns] * (distance < radius + 1.5)
+        shape = np.clip(level, 0, 1)
+        slope = ((level > 0) & (level < 1)) * trust / soft
+        power = float((trust * shape * shape).sum())
+        gain = min(max(float((trust * shape * q[rows, columns]).sum()) / max(power, 1e-6), 0.5), 1.0)
+        gx, gy = slope * dx / distance, slope * dy / distance
+        left = q[rows, columns] / gain - shape
+        a, b, c = float((gx * gx).sum()) + 1e-3, float((gx * gy).sum()), float((gy * gy).sum()) + 1e-3
+        p, r = float((gx * left).sum()), float((gy * left).sum())
+        det = a * c - b * b
+        if det < 1e-4:
+            return start
+        step_x, step_y = (c * p - b * r) / det, (a * r - b * p) / det
+        length = max(1.0, 2 * np.hypot(step_x, step_y))  # half a pixel a turn at most
+        x, y = x + step_x / length, y + step_y / length
+        if turn > 5 and np.hypot(step_x, step_y) < 1e-3:
+            break
+    wandered = np.hypot(x - start[0], y - start[1]) > 1 + 0.7 * radius
+    return start if wandered else (float(x), float(y))

@@ -1,0 +1,154 @@
+"""A task: its words, what it draws as the answer, and how the answer is read back.
+
+One contract holds a task together: `decode(image, render(image, y, i), i)` gives y back.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..color import MASK_COLORS, Color, color_named, far_colors
+from .instruction import Instruction
+
+ALPHA = 0.5  # how opaque masks and boxes are drawn (the paper's)
+
+
+class Task(ABC):
+    """A task of the model; subclasses are stateless and shared through `TASKS`.
+
+    A template holds {subject} and {color}. Where a task takes several subjects, the part of the template
+    in [brackets] is repeated for each: "put [a {color} circle on {subject}]" becomes "put a red circle on
+    the nose and a blue circle on the left eye".
+    """
+
+    name: str
+    templates: tuple[str, ...]  # what training draws from
+    paraphrases: tuple[str, ...]  # held out: training never sees them
+    guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
+    perception: bool  # True: answered in one evaluation
+    local: bool  # True: what did not change is kept from the source
+    palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
+    max_subjects: int = 1  # 0: the task takes none
+
+    def instruct(
+        self,
+        subjects: str | Sequence[str] | None = None,
+        colors: Sequence[Color | str] | None = None,
+        *,
+        rng: random.Random | None = None,
+        picture: np.ndarray | None = None,
+        held_out: bool = False,
+    ) -> Instruction:
+        """The words that ask for `subjects`, with a colour for each.
+
+        Colours left open are the ones farthest from what is in `picture` where it is given, else drawn by
+        `rng`, else the first of the palette. The template is drawn by `rng`, or is the first; `held_out`
+        takes it from the paraphrases. ValueError for a wrong number of subjects or colours, unknown colour
+        names and colours used twice.
+        """
+        names = self._subjects(subjects)
+        shades = self._colors(colors, len(names), rng, picture)
+        pool = self.paraphrases if held_out else self.templates
+        template = pool[0] if rng is None else pool[int(rng.random() * len(pool))]
+        text = self._fill(template, names, shades)
+        return Instruction(text, self.name, names, shades)
+
+    def _subjects(self, subjects: str | Sequence[str] | None) -> tuple[str, ...]:
+        given = () if subjects is None else (subjects,) if isinstance(subjects, str) else tuple(subjects)
+        if any(not isinstance(s, str) for s in given):
+            raise TypeError(f"{self.name}: subjects are strings, got {given!r}")
+        names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in given)
+        if "" in names:
+            raise ValueError(f"{self.name}: a subject is empty; say what to look for, as in 'the red star'")
+        low = min(1, self.max_subjects)
+        if not low <= len(names) <= self.max_subjects:
+            several = f"1 to {self.max_subjects} subjects"
+            wanted = {0: "no subject", 1: "one subject"}.get(self.max_subjects, several)
+            raise ValueError(f"{self.name} takes {wanted}, got {len(names)}: {list(names)}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.name}: every subject is asked for once, got {list(names)}")
+        return names
+
+    def _colors(
+        self,
+        colors: Sequence[Color | str] | None,
+        count: int,
+        rng: random.Random | None,
+        picture: np.ndarray | None,
+    ) -> tuple[Color, ...]:
+        if not self.palette:
+            if colors:
+                raise ValueError(f"{self.name} uses no colour, got {list(colors)!r}")
+            return ()
+        if colors is None:
+            if picture is not None:
+                return tuple(far_colors(picture, None, self.palette, count))
+            return tuple(self.palette[:count] if rng is None else rng.sample(self.palette, count))
+        given = (colors,) if isinstance(colors, (str, Color)) else tuple(colors)
+        shades = tuple(c if isinstance(c, Color) else color_named(c, self.palette) for c in given)
+        if len(shades) != count:
+            raise ValueError(f"{self.name}: {count} subjects need {count} colours, got {len(shades)}")
+        if len({c.rgb for c in shades}) != count:
+            raise ValueError(f"{self.name}: colours must differ, got {[c.name for c in shades]}")
+        return shades
+
+    def _fill(self, template: str, subjects: tuple[str, ...], colors: tuple[Color, ...]) -> str:
+        head, open_, rest = template.partition("[")
+        clause, _, tail = rest.partition("]")
+        if not open_:
+            return template.format(subject="".join(subjects[:1]), color="".join(c.name for c in colors[:1]))
+        spoken = spoken_together(subjects)
+        clauses = [clause.format(subject=s, color=c.name) for s, c in zip(spoken, colors, strict=True)]
+        return head + listed(clauses) + tail
+
+    @abstractmethod
+    def render(self, image: np.ndarray, target: Any, instruction: Instruction) -> np.ndarray:
+        """The picture the model shall answer with; same kind (uint8 or float) and size as `image`."""
+
+    @abstractmethod
+    def decode(self, source: np.ndarray, edited: np.ndarray, instruction: Instruction) -> Any:
+        """The answer that was drawn: what changed from `source` (or its reconstruction) to `edited`."""
+
+
+def listed(clauses: Sequence[str]) -> str:
+    """Clauses as one sentence part: "a, b and c"."""
+    return clauses[0] if len(clauses) == 1 else ", ".join(clauses[:-1]) + " and " + clauses[-1]
+
+
+def spoken_together(subjects: Sequence[str]) -> tuple[str, ...]:
+    """Subjects with a shared owner said once: of "the nose of the man", "the ear of the man" the first loses it.
+
+    Keeps an instruction of five joints inside the text encoder's length.
+    """
+    owners = {s.partition(" of ")[2] for s in subjects}
+    if len(subjects) == 1 or len(owners) > 1 or "" in owners:
+        return tuple(subjects)
+    return tuple(s.partition(" of ")[0] for s in subjects[:-1]) + (subjects[-1],)
+
+
+def check_picture(picture: np.ndarray, what: str = "picture") -> None:
+    """ValueError / TypeError unless picture is [h, w, 3], uint8 or float."""
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"{what} must be a numpy array, got {type(picture).__name__}")
+    if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+        raise ValueError(f"{what} must have shape [h, w, 3], got {list(picture.shape)}")
+    if picture.dtype != np.uint8 and picture.dtype.kind != "f":
+        raise TypeError(f"{what} must be uint8 or float in 0..1, got {picture.dtype}")
+
+
+def check_pair(source: np.ndarray, edited: np.ndarray) -> None:
+    """ValueError / TypeError unless both are pictures of one size."""
+    check_picture(source, "source")
+    check_picture(edited, "edited")
+    if source.shape != edited.shape:
+        raise ValueError(f"source {source.shape} and edited {edited.shape} differ in size: resize one first")
+
+
+def nothing_found(subjects: Sequence[str]) -> str:
+    """The message of an empty answer."""
+    return "nothing found for " + " or ".join(f"'{s}'" for s in subjects)

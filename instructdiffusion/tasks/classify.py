@@ -1,0 +1,80 @@
+"""Classification: the thing is painted in the colour that stands for its category."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import paint
+from ..decoding import decode_category
+from ..results import Label
+from .base import ALPHA, Task, check_pair, check_picture, nothing_found
+from .instruction import Instruction
+
+
+class Classify(Task):
+    """Which of the categories asked for the picture shows; a colour stands for each."""
+
+    name = "classify"
+    guidance = (7.5, 1.5)
+    perception = True
+    local = True
+    max_subjects = len(Task.palette)
+    templates: tuple[str, ...] = (
+        "paint it [{color} if it is {subject}]",
+        "color it [{color} if it is {subject}]",
+        "make a mask, [{color} if it is {subject}]",
+        "what is it? mask it [{color} for {subject}]",
+        "mask it in [{color} if you see {subject}]",
+        "cover it with a layer, [{color} for {subject}]",
+        "classify it: [{color} for {subject}]",
+        "tell what it is: [{color} means {subject}]",
+        "choose a mask: [{color} if it is {subject}]",
+        "the mask shows the kind: [{color} for {subject}]",
+        "shade it [{color} when it is {subject}]",
+        "paint [{subject} in {color}], by what it is",
+    )
+    paraphrases: tuple[str, ...] = (
+        "mask it [{color} if it is {subject}]",
+        "what is it? paint it [{color} for {subject}]",
+        "choose the kind: [{color} means {subject}]",
+        "cover it in [{color} when it is {subject}]",
+        "color it by kind: [{color} if you see {subject}]",
+    )
+
+    def render(
+        self, image: np.ndarray, target: tuple[Label, np.ndarray], instruction: Instruction
+    ) -> np.ndarray:
+        """The region (bool [h, w]) half covered by its category's colour; unchanged for Label(None)."""
+        check_picture(image, "image")
+        if not isinstance(target, tuple) or len(target) != 2 or not isinstance(target[0], Label):
+            raise TypeError(f"{self.name}: the target is (Label, mask), got {type(target).__name__}")
+        label, region = target
+        if label.name is None:
+            return image.copy()
+        region = np.asarray(region, bool)
+        if region.shape != image.shape[:2]:
+            raise ValueError(f"a region of {region.shape} does not fit a picture of {image.shape[:2]}")
+        if label.name not in instruction.subjects:
+            raise ValueError(f"{self.name}: {label.name!r} is none of {list(instruction.subjects)}")
+        color = instruction.colors[instruction.subjects.index(label.name)]
+        return paint.tint(image, region, color.array, ALPHA)
+
+    def decode(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        instruction: Instruction,
+        *,
+        min_area: int | None = None,
+    ) -> Label:
+        """The category whose colour explains what changed, with a score for each (they sum to 1 at most).
+
+        name is None where less than min_area pixels (None: .3 % of the picture) changed or no colour fits.
+        """
+        check_pair(source, edited)
+        colors = np.stack([c.array for c in instruction.colors])
+        scores = decode_category(source, edited, colors, alpha=ALPHA, min_area=min_area)
+        table = {s: float(v) for s, v in zip(instruction.subjects, scores, strict=True)}
+        if not scores.any():
+            return Label(None, table, nothing_found(instruction.subjects))
+        return Label(instruction.subjects[int(np.argmax(scores))], table)

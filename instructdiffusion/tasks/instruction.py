@@ -1,0 +1,36 @@
+"""An instruction: the words the model reads, and what is needed to draw and to read back the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..color import Color
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """Words for the model with the task, subjects and colours they were made from.
+
+    subjects and colors pair up one to one where a task uses both.
+    """
+
+    text: str
+    task: str
+    subjects: tuple[str, ...] = ()
+    colors: tuple[Color, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subjects", tuple(self.subjects))
+        object.__setattr__(self, "colors", tuple(self.colors))
+        if not self.text.strip():
+            raise ValueError("an instruction needs words, got an empty text")
+
+    @property
+    def subject(self) -> str:
+        """The first subject, or "" where there is none."""
+        return self.subjects[0] if self.subjects else ""
+
+    @property
+    def color(self) -> Color | None:
+        """The first colour, or None where there is none."""
+        return self.colors[0] if self.colors else None

@@ -1,0 +1,132 @@
+"""Keypoints: a filled disc, of its own colour, on every point asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import paint
+from ..color import MARK_COLORS
+from ..decoding import find_discs
+from ..results import Keypoints
+from .base import Task, check_pair, check_picture, nothing_found
+from .instruction import Instruction
+
+
+class KeypointDetection(Task):
+    """Named joints of people and animals, one to five at once (up to nine are read)."""
+
+    name = "keypoints"
+    guidance = (6.0, 0.5)
+    perception = True
+    local = True
+    palette = MARK_COLORS
+    max_subjects = len(MARK_COLORS)
+    templates: tuple[str, ...] = (
+        "put [a {color} circle on {subject}]",
+        "draw [a {color} circle on {subject}]",
+        "mark [{subject} with a {color} circle]",
+        "place [a {color} disc on {subject}]",
+        "set [a {color} dot on {subject}]",
+        "circle [{subject} in {color}]",
+        "show [{subject} by a {color} dot]",
+        "add [a {color} circle to {subject}]",
+        "use [a {color} disc for {subject}]",
+        "dot [{subject} in {color}]",
+        "find [{subject} and dot it {color}]",
+        "paint [a {color} disc on {subject}]",
+        "with [a {color} circle mark {subject}]",
+    )
+    paraphrases: tuple[str, ...] = (
+        "set [a {color} circle on {subject}]",
+        "show [{subject} with a {color} disc]",
+        "place [a {color} dot on {subject}]",
+        "find [{subject} and circle it {color}]",
+        "use [a {color} dot for {subject}]",
+    )
+
+    def render(self, image: np.ndarray, target: Keypoints, instruction: Instruction) -> np.ndarray:
+        """The picture with an opaque disc on every visible point, in the order asked for."""
+        check_picture(image, "image")
+        if not isinstance(target, Keypoints):
+            raise TypeError(f"{self.name}: the target is Keypoints, got {type(target).__name__}")
+        h, w = image.shape[:2]
+        if target.canvas_size != (h, w):
+            raise ValueError(f"points of {target.canvas_size} do not fit a picture of {(h, w)}")
+        names, colors = instruction.subjects, instruction.colors
+        order = list(range(len(names)))
+        if target.names != names:
+            missing = [n for n in names if n not in target.names]
+            if missing:
+                raise ValueError(f"{self.name}: asked for {missing}, the target has {list(target.names)}")
+            order = [target.names.index(n) for n in names]
+        radius = paint.disc_radius(h, w)
+        painted = image.copy()
+        for row in range(len(target)):
+            for column, color in zip(order, colors, strict=True):
+                if target.visible[row, column]:
+                    x, y = target.xy[row, column].tolist()
+                    _paint_disc(painted, x, y, radius, color.array)
+        return painted
+
+    def decode(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        instruction: Instruction,
+        *,
+        threshold: float = 0.4,
+    ) -> Keypoints:
+        """Keypoints with one row, the names in the order asked for; no row where no point was drawn.
+
+        threshold: the share of a disc that must be there for a point to count as visible.
+        """
+        check_pair(source, edited)
+        h, w = source.shape[:2]
+        colors = np.stack([c.array for c in instruction.colors])
+        xy, scores = find_discs(source, edited, colors, paint.disc_radius(h, w))
+        visible = scores >= threshold
+        names = instruction.subjects
+        absent = [n for n, v in zip(names, visible, strict=True) if not v]
+        message = nothing_found(absent) if absent else ""
+        if not visible.any():
+            return Keypoints.empty(names, h, w, message)
+        return Keypoints(xy[None], visible[None], scores[None], names, (h, w), message)
+
+
+def _paint_disc(picture: np.ndarray, x: float, y: float, radius: float, color: np.ndarray) -> None:
+    """Draws into `picture`; only the disc's own window is touched."""
+    h, w = picture.shape[:2]
+    reach = radius + 0.5
+    x1, x2 = max(0, int(x - reach)), min(w, int(x + reach) + 1)
+    y1, y2 = max(0, int(y - reach)), min(h, int(y + reach) + 1)
+    if x1 >= x2 or y1 >= y2:
+        return
+    coverage = paint.disc_coverage(x, y, radius, np.arange(x1, x2), np.arange(y1, y2))
+    picture[y1:y2, x1:x2] = paint.blend(picture[y1:y2, x1:x2], coverage, color)
+
+
+class Align(KeypointDetection):
+    """Alignment: landmarks of a face, or named parts of a thing, found the same way as joints."""
+
+    name = "align"
+    templates: tuple[str, ...] = (
+        "point to [{subject} with a {color} dot]",
+        "put [a {color} spot on {subject}]",
+        "mark [{subject} in {color}]",
+        "place [a {color} point on {subject}]",
+        "draw [a {color} point on {subject}]",
+        "show [{subject} as a {color} point]",
+        "pin [a {color} disc to {subject}]",
+        "point out [{subject} in {color}]",
+        "set [a {color} point at {subject}]",
+        "spot [{subject} and dot it {color}]",
+        "add [a {color} dot at {subject}]",
+        "pin [{subject} with a {color} spot]",
+    )
+    paraphrases: tuple[str, ...] = (
+        "draw [a {color} spot at {subject}]",
+        "mark [{subject} as a {color} point]",
+        "pin [a {color} point on {subject}]",
+        "show [{subject} with a {color} spot]",
+        "add [a {color} disc at {subject}]",
+    )

@@ -1,0 +1,156 @@
+"""Segmentation: what is asked for is covered by a half-transparent colour."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import paint
+from ..decoding import decode_mask, guided_upsample, split_components
+from ..results import Masks
+from .base import ALPHA, Task, check_pair, check_picture, nothing_found
+from .instruction import Instruction
+
+
+class _MaskTask(Task):
+    guidance = (7.5, 1.5)
+    perception = True
+    local = True
+
+    def render(self, image: np.ndarray, target: Masks, instruction: Instruction) -> np.ndarray:
+        """The union of the masks, half covered by the instruction's colour."""
+        check_picture(image, "image")
+        if not isinstance(target, Masks):
+            raise TypeError(f"{self.name}: the target is Masks, got {type(target).__name__}")
+        if target.canvas_size != image.shape[:2]:
+            raise ValueError(f"masks of {target.canvas_size} do not fit a picture of {image.shape[:2]}")
+        color = instruction.color
+        if color is None:
+            raise ValueError(f"{self.name}: the instruction has no colour; make it with instruct()")
+        return paint.tint(image, target.union(), color.array, ALPHA)
+
+    def _found(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        instruction: Instruction,
+        threshold: float,
+        min_area: int | None,
+        guide: np.ndarray | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(mask bool, confidence float) [h, w], at the size of `guide` where it is given."""
+        check_pair(source, edited)
+        if instruction.color is None:
+            raise ValueError(f"{self.name}: the instruction has no colour; make it with instruct()")
+        mask, soft = decode_mask(
+            source, edited, instruction.color.array, alpha=ALPHA, threshold=threshold, min_area=min_area
+        )
+        if guide is None or guide.shape[:2] == mask.shape:
+            return mask, soft
+        check_picture(guide, "guide")
+        soft = guided_upsample(soft, guide)
+        return soft >= threshold, soft
+
+
+class Segment(_MaskTask):
+    """Semantic segmentation: everything that the subject names."""
+
+    name = "segment"
+    templates: tuple[str, ...] = (
+        "mark the pixels of {subject} in {color}",
+        "cover {subject} with a {color} mask",
+        "cover {subject} with a {color} mask, leave the rest",
+        "lay a {color} mask over {subject}",
+        "put a see-through {color} layer on {subject}",
+        "mask {subject} in {color}",
+        "show {subject} with a {color} mask",
+        "shade {subject} in see-through {color}",
+        "all pixels of {subject} turn half {color}",
+        "place a {color} mask on {subject}, the rest stays the same",
+        "find {subject} and mask the pixels in {color}",
+        "segment {subject} in {color}",
+        "use a {color} layer to mark {subject}",
+        "make a {color} mask of {subject}",
+    )
+    paraphrases: tuple[str, ...] = (
+        "find {subject} and put a {color} mask over the pixels",
+        "put a {color} mask on {subject} and leave the rest",
+        "use {color} to mark the pixels of {subject}",
+        "shade the pixels of {subject} with a {color} layer",
+        "mask all of {subject} with a see-through {color} layer",
+    )
+
+    def decode(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        instruction: Instruction,
+        *,
+        per_object: bool = True,
+        threshold: float = 0.5,
+        min_area: int | None = None,
+        guide: np.ndarray | None = None,
+    ) -> Masks:
+        """Masks, one row a connected region (or one in all, with per_object=False), the largest first.
+
+        threshold: opacity, as a share of the full one, above which a pixel counts. min_area: pixels below
+        which a region is noise (None: .07 % of the picture, at least 3). guide: the picture at its own
+        size; the masks are then brought to that size along its edges.
+        """
+        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide)
+        if not mask.any():
+            h, w = mask.shape
+            return Masks.empty(h, w, nothing_found(instruction.subjects))
+        regions = split_components(mask) if per_object else [mask]
+        scores = [float(soft[r].mean()) for r in regions]
+        return Masks(np.stack(regions), np.float32(scores), (instruction.subject,) * len(regions))
+
+
+class Refer(_MaskTask):
+    """Referring segmentation: the one thing that a phrase describes."""
+
+    name = "refer"
+    templates: tuple[str, ...] = (
+        "color {subject} half {color}",
+        "point out {subject} with a {color} mask",
+        "put a {color} mask on {subject} only",
+        "only {subject} gets a {color} mask",
+        "mark {subject} in see-through {color}, nothing else",
+        "which pixels are {subject}? mask them in {color}",
+        "cover only {subject} in see-through {color}",
+        "find {subject} and cover it with a {color} mask",
+        "lay a see-through {color} mask on {subject}",
+        "pick {subject} and mask it in {color}",
+        "show me {subject} under a {color} layer",
+        "select {subject} with a {color} mask",
+        "look for {subject}, then mask it {color}",
+        "highlight {subject} in {color}",
+    )
+    paraphrases: tuple[str, ...] = (
+        "select {subject} and cover it with a {color} layer",
+        "find {subject}, then mask it in {color}",
+        "mark only {subject} with a {color} mask",
+        "show me which pixels are {subject} with a {color} mask",
+        "pick only {subject} and put a {color} layer on it",
+    )
+
+    def decode(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        instruction: Instruction,
+        *,
+        threshold: float = 0.5,
+        min_area: int | None = None,
+        guide: np.ndarray | None = None,
+    ) -> Masks:
+        """Masks with one row, or none where nothing was marked; options as in `Segment.decode`.
+
+        A thing may show in several parts; parts below a tenth of the largest are taken for stray marks.
+        """
+        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide)
+        if not mask.any():
+            h, w = mask.shape
+            return Masks.empty(h, w, nothing_found(instruction.subjects))
+        regions = split_components(mask)
+        kept = np.any([r for r in regions if r.sum() >= 0.1 * regions[0].sum()], axis=0)
+        return Masks(kept[None], np.float32([soft[kept].mean()]), instruction.subjects)
