@@ -1,0 +1,123 @@
+"""Sampler: the one loop that runs a plan on a model."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .kernels import step
+from .noise import GivenNoise, StepNoise
+from .plan import Plan, Row
+from .schedule import PREDICTIONS, input_scale
+
+
+class Model(Protocol):
+    """What the sampler needs of a network: conditions inside, one batch of branches a call."""
+
+    kind: str  # one of PREDICTIONS
+
+    def predict(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
+        """Predictions [len(branches), b, c, h, w] at row.t for x_scaled = x / sqrt(1 + sigma^2)."""
+        ...
+
+
+OnStep = Callable[[int, Tensor, Tensor], None]
+
+
+@torch.no_grad()
+def sample(
+    model: Model,
+    x: Tensor,
+    plan: Plan,
+    noise: StepNoise | Sequence[Tensor] | Tensor | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Run the plan from the noisy latents x and return the latents it ends in (clean where it ends at 0).
+
+    x: [b, c, h, w] at the plan's first sigma: unit noise * plan.sigma_start. Left unchanged.
+    noise: SeededNoise(seeds), or tensors one a noisy row; may be None where plan.draws is 0.
+    on_step(i, x, denoised): called after row i with the new state and the row's denoised latents; what it
+    raises stops the run (that is how a caller interrupts). Heun has two rows a step.
+    Returns float32 (float64 for a float64 x; the state is never narrower than float32).
+    Raises ValueError for latents that are not finite, a wrong kind, shape or missing noise, and
+    FloatingPointError naming row and picture where a prediction is not finite. On an accelerator that check
+    is read once, after the last row, so that no step waits for the device.
+    """
+    if getattr(model, "kind", None) not in PREDICTIONS:
+        raise ValueError(
+            f"model.kind must be one of {', '.join(PREDICTIONS)}; got {getattr(model, 'kind', None)!r}"
+        )
+    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
+        raise ValueError(f"latents must be float [b, c, h, w]; got {x.dtype} {tuple(x.shape)}")
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("the starting latents have NaN or infinite values; check the noise and its scale")
+    source = _noise_source(noise, plan)
+
+    x = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
+    scaled = x * input_scale(plan.sigma_start)
+    history: deque[Tensor] = deque(maxlen=max(plan.history - 1, 1))
+    saved: Tensor | None = None
+    finite: list[Tensor] = []  # a row's [b] flags, kept on the device
+    draws = 0
+    for i, (row, coefs) in enumerate(zip(plan, plan.coefs(model.kind), strict=True)):
+        predictions = model.predict(scaled, row, row.branches)
+        _check_shape(predictions, (len(row.branches), *x.shape), i)
+        fresh = None
+        if coefs.noise != 0.0 and source is not None:
+            fresh = source.step(draws, x)
+            draws += 1
+        before = x
+        x, denoised, scaled = step(before, predictions, coefs, tuple(history), saved, fresh)
+        if row.save:
+            saved = before
+        history.appendleft(denoised)
+        finite.append(torch.isfinite(denoised).flatten(1).all(1))
+        if x.device.type == "cpu":
+            _check_finite(finite[-1:], plan, i)
+        if on_step is not None:
+            on_step(i, x, denoised)
+    _check_finite(finite, plan, 0)
+    return x
+
+
+def _noise_source(noise: StepNoise | Sequence[Tensor] | Tensor | None, plan: Plan) -> StepNoise | None:
+    source: StepNoise | None
+    if isinstance(noise, (Tensor, Sequence)):
+        source = GivenNoise(tuple(noise))
+    else:
+        source = noise
+    if plan.draws and source is None:
+        raise ValueError(
+            f"this plan adds noise in {plan.draws} rows; give noise=SeededNoise(seeds) or one tensor a draw"
+        )
+    if isinstance(source, GivenNoise) and len(source) < plan.draws:
+        raise ValueError(f"this plan adds noise in {plan.draws} rows; got {len(source)} noise tensors")
+    return source
+
+
+def _check_shape(predictions: object, expected: tuple[int, ...], i: int) -> None:
+    if not isinstance(predictions, Tensor):
+        raise TypeError(f"model.predict must return one tensor {expected}; got {type(predictions).__name__}")
+    if tuple(predictions.shape) != expected:
+        raise ValueError(
+            f"model.predict must return [branches, b, c, h, w] = {expected} at row {i}; "
+            f"got {tuple(predictions.shape)}"
+        )
+
+
+def _check_finite(flags: Sequence[Tensor], plan: Plan, first: int) -> None:
+    table = torch.stack(list(flags)).cpu()
+    if bool(table.all()):
+        return
+    i = int((~table.all(1)).nonzero()[0, 0])
+    pictures = (~table[i]).nonzero().flatten().tolist()
+    row = plan[first + i]
+    raise FloatingPointError(
+        f"the model's prediction has NaN or infinite values at row {first + i} of {len(plan)} "
+        f"(sigma {row.sigma:g}, t {row.t:g}) for picture {', '.join(map(str, pictures))} of the batch; "
+        "check the weights, the condition and, in half precision, whether they overflow"
+    )
