@@ -1,0 +1,137 @@
+"""What a record is drawn from: the random choices of objects, places and backgrounds that a level allows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..record import Record
+from .backgrounds import Background, background
+from .compose import UNIT, Item, Scene, make_item, noun_phrase, paint, place
+from .vocabulary import (
+    ANIMALS,
+    PERSONS,
+    SHAPES,
+    TEXTURES,
+    THINGS,
+    UNSEEN_PAIRS,
+    colors_for,
+    listed,
+    with_article,
+)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random numbers, level and size of one record; `held_out`: it may show what training never sees."""
+
+    rng: random.Random
+    level: int
+    size: int
+    held_out: bool
+    unseen: bool
+
+    @property
+    def scale(self) -> float:
+        """Pixels a unit."""
+        return self.size / UNIT
+
+    def chance(self, probability: float) -> bool:
+        return self.rng.random() < probability
+
+    def category(self) -> str:
+        """A category that the level has."""
+        if self.level == 0:
+            return self.rng.choice(SHAPES)
+        return self.rng.choice(self.rng.choices((SHAPES, THINGS, ANIMALS, PERSONS), (44, 22, 20, 14))[0])
+
+    def texture(self) -> str:
+        return self.rng.choice(TEXTURES[1:]) if self.level > 0 and self.chance(0.2) else "plain"
+
+    def item(self, category: str | None = None, color: str | None = None, size: str | None = None) -> Item:
+        """An object, not placed yet; what is left open is drawn."""
+        return make_item(self.rng, category or self.category(), color, size, self.texture())
+
+    def crowd(self, count: int, avoid: Sequence[str] = ()) -> list[Item]:
+        """Random objects, at most two of them big, none of the categories to avoid."""
+        found: list[Item] = []
+        while len(found) < count:
+            category = self.category()
+            if category not in avoid:
+                big = self.chance(0.5) and sum(item.size == "big" for item in found) < 2
+                found.append(self.item(category, size="big" if big else "small"))
+        return found
+
+    def place(self, items: Sequence[Item], fixed: Sequence[Item] = (), tries: int = 40) -> list[Item]:
+        """The items that find room; from level 2 now and then a little behind one another."""
+        # A box reaches at most 1.2 units into another one: a tenth of the smallest object.
+        gap = -1.2 if self.level >= 2 and self.chance(0.3) else 1.0
+        return place(self.rng, items, fixed, gap, tries)
+
+    def backdrop(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Background:
+        """A background that the items stand out from; no photograph of their categories or of those asked for."""
+        boxes = [tuple(v / UNIT for v in item.box) for item in items]
+        without = {*asked, *(item.category for item in items)}
+        inks = [item.colors for item in items]
+        return background(self.rng, self.level, self.size, inks, boxes, self.held_out, without)
+
+    def paint(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Scene:
+        """The items before such a background."""
+        return paint(self.backdrop(items, asked), items)
+
+    def unseen_pair(self) -> tuple[str, str]:
+        """A (colour, category) pair that training never sees."""
+        return self.rng.choice(sorted(p for p in UNSEEN_PAIRS if self.level > 0 or p[1] in SHAPES))
+
+    def rivals(self, kind: str) -> list[Item]:
+        """Objects that share categories, colours and sizes, so that the words of a phrase matter."""
+        rng = self.rng
+        if self.unseen:
+            color, category = self.unseen_pair()
+            pool = [c for c in (SHAPES if self.level == 0 else SHAPES + THINGS) if color in colors_for(c)]
+            other = rng.choice([c for c in pool if c != category])
+            rival = rng.choice([c for c in colors_for(category) if c != color])
+            return [
+                self.item(category, color),
+                self.item(category, rival, "small"),
+                self.item(other, color, "small"),
+            ]
+        first = self.category()
+        second = self.category()
+        while second == first:
+            second = rng.choice(SHAPES) if self.chance(0.5) else self.category()
+        count = rng.randint(2, 4) if kind == "attribute" else rng.randint(3, 4)
+        shared = [c for c in colors_for(first) if c in colors_for(second)]
+        colors = (
+            rng.sample(shared, 2) if self.chance(0.7) else [rng.choice(colors_for(first)), rng.choice(shared)]
+        )
+        textures = ["plain", self.texture() if self.chance(0.8) else "plain"]
+        found = []
+        for i in range(count):
+            category = first if i == 0 or self.chance(0.6) else second
+            crowded = category in ANIMALS + PERSONS and count > 2
+            size = "small" if crowded or i > 0 and self.chance(0.65) else None
+            fitting = [c for c in colors if c in colors_for(category)] or list(colors_for(category))
+            found.append(make_item(rng, category, rng.choice(fitting), size, rng.choice(textures)))
+        return found
+
+
+def where(back: str) -> str:
+    """The background as the end of a caption."""
+    return f" with {with_article(back)}" if "sky" in back else f" on {with_article(back)}"
+
+
+def describe(items: Sequence[Item], back: str) -> str:
+    """A short plain description of a picture."""
+    if not items:
+        return with_article(back)
+    return listed([with_article(noun_phrase(item, size=True)) for item in items]) + where(back)
+
+
+def record(scene: Scene, subjects: tuple[str, ...], target: Any, tags: Sequence[str], **meta: Any) -> Record:
+    """The record of a painted scene, captioned by what it shows."""
+    return Record(
+        scene.picture, subjects, target, describe(scene.items, scene.background), frozenset(tags), meta
+    )

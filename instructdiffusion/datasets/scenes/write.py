@@ -1,0 +1,129 @@
+"""Scenes as files that a person can look at, with the truth drawn on and a COCO-style JSON beside."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ... import draw
+from ...files import json_bytes, png_bytes, write_files
+from ...results import Label, to_coco
+from ...tasks import get_task
+from ..record import Example, join
+from .records import scene_record
+
+
+def write_scenes(
+    task: str,
+    seeds: Iterable[int],
+    folder: str | os.PathLike[str],
+    split: str = "train",
+    size: int = 64,
+    level: int = 3,
+) -> list[Path]:
+    """Write the scenes of the seeds into `folder` and return the files, the contact sheet first.
+
+    A scene is <task>_<seed>.png (what the model is given), ..._target.png (what it shall answer with) and
+    ..._truth.png (enlarged, the truth drawn on). <task>_sheet.png shows the first 24 of them; <task>.json holds
+    images with instruction, subjects, caption and tags, and annotations with run-length masks, boxes (x, y,
+    width, height), keypoints or labels. ValueError without seeds or for a task, split or size that is not
+    there; OSError where the folder cannot be written: then nothing is.
+    """
+    rows: list[list[np.ndarray | None]] = []
+    labels: list[str] = []
+    files: dict[Path, bytes] = {}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    categories: dict[str, int] = {}
+    root = Path(folder)
+    for number, seed in enumerate(seeds, 1):
+        example = join(
+            scene_record(task, seed, split=split, size=size, level=level), get_task(task), random.Random(seed)
+        )
+        truth = drawn_truth(example)
+        name = f"{task}_{seed}"
+        files[root / f"{name}.png"] = png_bytes(example.source)
+        files[root / f"{name}_target.png"] = png_bytes(example.target)
+        files[root / f"{name}_truth.png"] = png_bytes(truth)
+        images.append(_image_entry(example, number, name))
+        annotations += _annotations(example, number, len(annotations), categories)
+        if len(rows) < 24:
+            rows.append([example.source, example.target, truth])
+            labels.append(f"{seed}: {example.instruction.text}")
+    if not images:
+        raise ValueError("expected at least one seed; got none")
+    sheet = draw.contact_sheet(rows, ["given", "to be answered", "truth"], labels, cell=192)
+    listing = {
+        "info": {"description": f"made-up scenes for {task}", "task": task, "split": split, "level": level},
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+    }
+    written = {
+        root / f"{task}_sheet.png": png_bytes(np.asarray(sheet)),
+        root / f"{task}.json": json_bytes(listing),
+    }
+    return write_files({**written, **files})
+
+
+def drawn_truth(example: Example) -> np.ndarray:
+    """The picture enlarged with the true answer drawn on (the true picture for restoration and edits)."""
+    target = example.record.target
+    colors = example.instruction.colors
+    if not isinstance(target, tuple):
+        return draw.overlay(example.source, target, list(colors) or None)
+    label, region = target
+    large = draw.overlay(example.source, label)
+    if label.name is None:
+        return large
+    color = colors[example.instruction.subjects.index(label.name)]
+    return draw.overlay(draw.overlay_mask(example.source, region, color), label)
+
+
+def _image_entry(example: Example, number: int, name: str) -> dict[str, Any]:
+    record = example.record
+    height, width = record.image.shape[:2]
+    return {
+        "id": number,
+        "file_name": f"{name}.png",
+        "target_file_name": f"{name}_target.png",
+        "height": height,
+        "width": width,
+        "instruction": example.instruction.text,
+        "subjects": list(record.subjects),
+        "colors": [color.name for color in example.instruction.colors],
+        "caption": record.caption,
+        "tags": sorted(record.tags),
+        "meta": {k: v for k, v in record.meta.items() if isinstance(v, (str, int, float, tuple, list))},
+    }
+
+
+def _annotations(
+    example: Example, image_id: int, before: int, categories: dict[str, int]
+) -> list[dict[str, Any]]:
+    """The target's COCO entries, with ids and categories that hold over all pictures."""
+    record = example.record
+    target = record.target
+    if isinstance(target, np.ndarray):
+        return []
+    found = to_coco(target[0] if isinstance(target, tuple) else target, image_id)
+    if isinstance(target, tuple) and isinstance(target[0], Label) and found:
+        found[0]["bbox"] = _box(target[1])
+    for number, entry in enumerate(found, before + 1):
+        name = entry.get("category_name") or record.meta.get("figure") or "object"
+        entry["id"] = number
+        entry["category_name"] = name
+        entry["category_id"] = categories.setdefault(name, len(categories) + 1)
+        if "keypoints" in entry:
+            entry["area"] = float(record.meta.get("area", 0.0))
+    return found
+
+
+def _box(mask: np.ndarray) -> list[int]:
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return [int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])]
