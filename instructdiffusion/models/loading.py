@@ -1,0 +1,157 @@
+"""Loading a model folder: every part checked before any of it is used, nothing unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+
+from .layout import training_alphas
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+BUILT_IN = ("tiny",)
+_ASSETS = Path(__file__).resolve().parent.parent / "assets"
+_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+_PREDICTIONS = ("epsilon", "v_prediction", "sample")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """A model, ready to be asked.
+
+    alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
+    pixels of the pictures it was trained on. path: the folder it came from.
+    """
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    alphas_cumprod: np.ndarray
+    prediction_type: str
+    resolution: int
+    path: Path
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """The folder of a built-in model, a local one, or one fetched from the Hugging Face hub ("owner/name")."""
+    text = str(name_or_path)
+    if text in BUILT_IN and not Path(text).is_dir():
+        return _ASSETS / text
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ValueError(
+            f"expected a model folder in diffusers' layout, got the file {path.name}: convert a single-file checkpoint "
+            "with diffusers' convert_original_stable_diffusion_to_diffusers.py first"
+        )
+    if text.count("/") == 1 and not text.startswith((".", "/", "~")):
+        from huggingface_hub import snapshot_download
+
+        patterns = ["*.json", "*.txt", "*.safetensors"]  # never a pickle
+        return Path(snapshot_download(text, allow_patterns=patterns))
+    raise FileNotFoundError(
+        f"there is no model {text!r}: expected {', '.join(BUILT_IN)}, a folder with model_index.json, "
+        "or a hub id owner/name"
+    )
+
+
+def load_components(
+    name_or_path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
+) -> Components:
+    """Load the model called or kept at `name_or_path`.
+
+    Raises FileNotFoundError for a missing part and ValueError for truncated weights, missing, unknown or
+    non-finite tensors, a UNet without 8 input channels, or parts that do not fit each other.
+    """
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    folder = find_folder(name_or_path)
+    missing = [part for part in _PARTS if not (folder / part).is_dir()]
+    if missing:
+        raise FileNotFoundError(
+            f"the model folder {folder} lacks {', '.join(missing)}: expected diffusers' layout with {', '.join(_PARTS)}"
+        )
+    _check_unet_config(folder)
+    load = {"torch_dtype": dtype, "use_safetensors": True}
+    diffusers_load = {**load, "low_cpu_mem_usage": False, "output_loading_info": True}
+    unet = _checked("unet", lambda: UNet2DConditionModel.from_pretrained(folder / "unet", **diffusers_load))
+    vae = _checked("vae", lambda: AutoencoderKL.from_pretrained(folder / "vae", **diffusers_load))
+    transformers_load = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True}
+    text = _checked(
+        "text_encoder", lambda: CLIPTextModel.from_pretrained(folder / "text_encoder", **transformers_load)
+    )
+    tokenizer = _guarded("tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer"))
+    if text.config.hidden_size != unet.config.cross_attention_dim:
+        raise ValueError(
+            f"the text encoder is {text.config.hidden_size} wide, the UNet attends to "
+            f"{unet.config.cross_attention_dim}: the folder mixes parts of different models"
+        )
+    if len(tokenizer) > text.config.vocab_size:
+        raise ValueError(
+            f"the tokenizer has {len(tokenizer)} entries, the text encoder knows {text.config.vocab_size}: "
+            "the folder mixes parts of different models"
+        )
+    scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
+    prediction = scheduler.get("prediction_type", "epsilon")
+    if prediction not in _PREDICTIONS:
+        raise ValueError(
+            f"expected a prediction_type of {', '.join(_PREDICTIONS)}, got {prediction!r} in scheduler_config.json"
+        )
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    size = unet.config.sample_size
+    return Components(
+        unet=unet.to(device),
+        vae=vae.to(device),
+        text_encoder=text.to(device),
+        tokenizer=tokenizer,
+        alphas_cumprod=training_alphas(scheduler).numpy(),
+        prediction_type=prediction,
+        resolution=int(size if isinstance(size, int) else max(size)) * factor,
+        path=folder,
+    )
+
+
+def _check_unet_config(folder: Path) -> None:
+    path = folder / "unet" / "config.json"
+    channels = _guarded("unet", lambda: json.loads(path.read_text()).get("in_channels"))
+    if channels != 8:
+        raise ValueError(
+            f"expected a UNet with 8 input channels (noisy latents and the picture's), got {channels} in "
+            f"{path.name} of {folder.name}: a text-to-image model must first be widened and trained "
+            "(training/train.py, stage instruct)"
+        )
+
+
+def _guarded(part: str, load: Callable[[], T]) -> T:
+    try:
+        return load()
+    except Exception as error:  # the libraries raise many kinds; the reader needs one that names the part
+        raise ValueError(
+            f"the model's {part} cannot be read ({type(error).__name__}: {error}): copy the folder again"
+        ) from error
+
+
+def _checked(part: str, load: Callable[[], tuple[Any, dict[str, Any]]]) -> Any:
+    module, info = _guarded(part, load)
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if odd := sorted(str(key) for key in info.get(kind, ())):
+            what = f"{len(odd)} {kind.replace('_', ' ')}, first {odd[0]}"
+            raise ValueError(f"the model's {part} has {what}: its config is of other weights")
+    for name, value in module.state_dict().items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(
+                f"the model's {part} has NaN or infinite weights in {name}: take another checkpoint"
+            )
+    return module.eval().requires_grad_(False)

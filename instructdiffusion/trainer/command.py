@@ -1,0 +1,35 @@
+"""The command line of training, shared by training/train.py and `instructdiffusion train`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a training run."""
+    parser.add_argument("--config", required=True, help="a YAML file, see training/configs/")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest checkpoint in the output folder"
+    )
+    parser.add_argument("--stop-at", type=int, help="end after that many steps with a checkpoint")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a field of the config"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load the config and train."""
+    from .config import load_config
+    from .loop import train
+
+    output = train(load_config(arguments.config, tuple(arguments.set)), arguments.resume, arguments.stop_at)
+    print(f"done: {output}")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of training/train.py."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    raise SystemExit(run(parser.parse_args(argv)))

@@ -1,0 +1,162 @@
+"""What a training run is: read from YAML, checked before anything is built.
+
+Every field of the file is known here; a misspelt one is an error that names it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")
+STAGES = ("vae", "generator", "marks", "instruct")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes of the components a stage builds anew (those it is not given through `init`)."""
+
+    vae_channels: tuple[int, ...] = (32, 32, 64)
+    vae_layers: int = 1
+    unet_channels: tuple[int, ...] = (64, 96, 160)
+    unet_layers: int = 1
+    unet_attention: tuple[bool, ...] | None = None
+    text_width: int = 128
+    text_layers: int = 3
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which samples: a mixture over tasks, drawn as scenes; `pool` samples are made and encoded ahead.
+
+    patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
+    pool: number of distinct samples (all stages but vae, which makes every picture anew).
+    workers: processes that make samples.
+    """
+
+    mixture: dict[str, float] = field(default_factory=lambda: {"segment": 1.0})
+    level: int = 3
+    size: int = 64
+    seed: int = 0
+    pool: int = 0
+    patches: float = 0.0
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """The diffusion objective.
+
+    last_step: share of PERCEPTION samples trained at the last timestep (one-evaluation answers).
+    changed: extra weight of latent cells in which the answer differs from the source.
+    drop_text, drop_image: the paper's condition dropout (never both).
+    """
+
+    prediction: str = "v_prediction"
+    last_step: float = 0.5
+    last_step_other: float = 0.0
+    min_snr: float | None = None
+    changed: float = 0.0
+    drop_text: float = 0.075
+    drop_image: float = 0.075
+    kl: float = 1e-6
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run (one stage)."""
+
+    stage: str
+    output: str
+    steps: int
+    seed: int = 0
+    init: str | None = None
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup: int = 100
+    decay_fraction: float = 0.0
+    gradient_clip: float = 0.0
+    ema_decay: float = 0.9999
+    validate_every: int = 500
+    validate_samples: int = 64
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise ValueError(f"expected `stage` to be one of {', '.join(STAGES)}, got {self.stage!r}")
+        if self.loss.prediction not in PREDICTIONS:
+            raise ValueError(
+                f"expected `prediction` to be one of {', '.join(PREDICTIONS)}, got {self.loss.prediction!r}"
+            )
+        for name in ("steps", "batch_size", "checkpoint_every", "validate_every", "keep_checkpoints"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
+        for name in ("last_step", "last_step_other", "drop_text", "drop_image"):
+            if not 0.0 <= getattr(self.loss, name) <= 1.0:
+                raise ValueError(f"expected `loss.{name}` between 0 and 1, got {getattr(self.loss, name)}")
+        if self.loss.drop_text + self.loss.drop_image > 1.0:
+            raise ValueError(
+                "expected `loss.drop_text` + `loss.drop_image` to be at most 1: the two never happen together"
+            )
+        if self.stage != "vae" and not self.data.mixture:
+            raise ValueError("expected `data.mixture` to name at least one task, got none")
+
+
+def _build(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"expected a mapping at {where or 'the top of the config'}, got {type(values).__name__}"
+        )
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"unknown field {where}{unknown[0]!r}: known are {', '.join(known)}")
+    nested = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig}
+    out = {}
+    for name, value in values.items():
+        if name in nested and kind is TrainConfig:
+            value = _build(nested[name], value, f"{name}.")
+        elif isinstance(value, list):
+            value = tuple(value)
+        out[name] = value
+    missing = [
+        n
+        for n, f in known.items()
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and n not in out
+    ]
+    if missing:
+        raise ValueError(f"missing field {where}{missing[0]!r}: add it to the config")
+    return kind(**out)
+
+
+def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
+    """Read a YAML file; `overrides` are "name=value" with dots for nested fields ("data.pool=4096")."""
+    import yaml
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a training config, there is no file {path}: see training/configs/")
+    values = yaml.safe_load(path.read_text())
+    for item in overrides:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise ValueError(f"expected an override like steps=1000, got {item!r}")
+        *parents, leaf = name.split(".")
+        target = values
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[leaf] = yaml.safe_load(text)
+    return _build(TrainConfig, values, "")
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """The config as plain data, for checkpoints and model cards."""
+    return dataclasses.asdict(config)

@@ -1,0 +1,143 @@
+"""Stages "generator", "marks" and "instruct": text to picture, text to marked picture, instruction following.
+
+They are the paper's stages. All read the same pool: the first trains on captions and plain pictures, the
+second on captions that say what is drawn and on the marked pictures, the third widens the UNet's input to
+8 channels (the new ones start at zero) and trains on (source, instruction) -> target.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..models.build import build_text_encoder, build_unet, widen_conv_in
+from ..models.layout import SCHEDULER, training_alphas, write_index
+from ..tasks import TASKS
+from .config import TrainConfig
+from .losses import add_noise, changed_weights, draw_timesteps, snr_weights
+from .pool import TASK_NAMES, Pool, tokenize
+from .randomness import shuffled_indices, step_generator
+
+
+class DiffusionStage(nn.Module):
+    """The UNet and the text encoder, trained together on a pool of encoded samples."""
+
+    pooled = True
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        from transformers import CLIPTextModel, CLIPTokenizer
+
+        from .words import ensure_tokenizer
+
+        if config.init is None:
+            raise ValueError(
+                f"stage {config.stage!r} starts from an earlier stage: set `init` to its model folder"
+            )
+        self.config = config
+        self.folder = Path(config.init)
+        if not (self.folder / "vae").is_dir():
+            raise FileNotFoundError(
+                f"expected {self.folder}/vae, the autoencoder trained before: run the earlier stage first"
+            )
+        ensure_tokenizer(self.folder, config.data)
+        self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        vae = AutoencoderKL.from_pretrained(self.folder / "vae").eval().requires_grad_(False)
+        self._frozen = {"vae": vae}  # in a dict, so that it is neither trained nor checkpointed
+        sizes = config.model
+        if (self.folder / "unet").is_dir():
+            self.unet = UNet2DConditionModel.from_pretrained(self.folder / "unet", low_cpu_mem_usage=False)
+            self.text_encoder = CLIPTextModel.from_pretrained(self.folder / "text_encoder")
+        else:
+            self.unet = build_unet(
+                sizes.unet_channels,
+                sizes.unet_layers,
+                sizes.text_width,
+                in_channels=4,
+                attention=sizes.unet_attention,
+                sample_size=config.data.size // 2 ** (len(vae.config.block_out_channels) - 1),
+            )
+            self.text_encoder = build_text_encoder(len(self.tokenizer), sizes.text_width, sizes.text_layers)
+        if config.stage == "instruct" and self.unet.config.in_channels == 4:
+            widen_conv_in(self.unet)
+        self.train()
+        self.alphas = training_alphas()
+        self.scale: float = vae.config.scaling_factor
+        self.null = tokenize(self.tokenizer, [""])
+        self.perception = torch.tensor([TASKS[name].perception for name in TASK_NAMES])
+        self.pool: Pool | None = None
+
+    def prepare_data(self, accelerator: Any) -> None:
+        """Make (on the main process) and load the pool."""
+        root = Path(self.config.output).parent
+        with accelerator.main_process_first():
+            self.pool = Pool(root, self.config.data, self.folder, quiet=not accelerator.is_main_process)
+        self.rank, self.world = accelerator.process_index, accelerator.num_processes
+
+    def maker(self) -> Any:
+        """step -> this process's share of the step's samples."""
+        return self.samples
+
+    def samples(self, step: int) -> dict[str, Tensor]:
+        """The samples of a step: a pure function of (config, step)."""
+        assert self.pool is not None
+        size = self.config.batch_size
+        chosen = shuffled_indices(self.config.seed, step * size, size, len(self.pool))
+        return self.pool.take(chosen[self.rank :: self.world])
+
+    def forward(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures of one step."""
+        loss_config, stage = self.config.loss, self.config.stage
+        generator = step_generator(self.config.seed, step, f"{stage} {self.rank}")
+        words = batch[{"generator": "caption", "marks": "marked", "instruct": "text"}[stage]]
+        clean = batch["source" if stage == "generator" else "target"] * self.scale
+        count = len(clean)
+        roll = torch.rand(count, generator=generator)
+        no_text = roll < loss_config.drop_text
+        words = torch.where(no_text[:, None], self.null, words)
+        perceives = self.perception[batch["task"]]
+        last = torch.where(perceives, loss_config.last_step, loss_config.last_step_other)
+        t, final = draw_timesteps(count, len(self.alphas), last, generator)
+        noise = torch.randn(clean.shape, generator=generator)
+        noised = add_noise(clean, noise, t, final, self.alphas, loss_config.prediction)
+        x = noised.x
+        weights = snr_weights(t, self.alphas, loss_config.prediction, loss_config.min_snr)[
+            :, None, None, None
+        ]
+        if stage == "instruct":
+            no_image = (roll >= loss_config.drop_text) & (
+                roll < loss_config.drop_text + loss_config.drop_image
+            )
+            x = torch.cat([x, batch["source"] * ~no_image[:, None, None, None]], dim=1)
+            if loss_config.changed:
+                weights = weights * changed_weights(batch["source"] * self.scale, clean, loss_config.changed)
+        states = self.text_encoder(words).last_hidden_state
+        out = self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+        error = (out - noised.answer).square()
+        figures = {"one_step": float(error.detach()[final].mean())} if bool(final.any()) else {}
+        return (error * weights).mean(), figures
+
+    @torch.no_grad()
+    def validate(self) -> tuple[dict[str, float], np.ndarray]:
+        """Figures and pictures: one-evaluation answers to held-out scenes (instruct), samples (the other stages)."""
+        from .validation import sample_pictures, score_answers
+
+        parts = self.unet, self.text_encoder, self.tokenizer, self._frozen["vae"], self.alphas
+        if self.config.stage == "instruct":
+            return score_answers(parts, self.config)
+        return {}, sample_pictures(parts, self.config)
+
+    @torch.no_grad()
+    def export(self, folder: Path) -> None:
+        """Write a complete model folder in diffusers' layout."""
+        for name in ("vae", "tokenizer"):
+            shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
+        self.unet.save_pretrained(folder / "unet")
+        self.text_encoder.save_pretrained(folder / "text_encoder")
+        write_index(folder, {**SCHEDULER, "prediction_type": self.config.loss.prediction})

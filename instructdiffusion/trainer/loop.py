@@ -1,0 +1,159 @@
+"""The training loop: one stage, from its config to exported weights; killed anywhere, it resumes exactly."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint
+from .config import TrainConfig, to_dict
+from .ema import EMA
+from .optim import learning_rate, make_optimizer
+from .prefetch import prefetch
+
+
+def build_stage(config: TrainConfig) -> Any:
+    """The module of the stage a config names; its new weights are drawn from the config's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        if config.stage == "vae":
+            from .vae_stage import VaeStage
+
+            return VaeStage(config)
+        from .diffusion_stage import DiffusionStage
+
+        return DiffusionStage(config)
+
+
+def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None, quiet: bool = False) -> Path:
+    """Run a stage to its last step and export its weights; returns the output folder.
+
+    resume: continue from the newest checkpoint in `config.output` (an error if there is none).
+    stop_at: end early after that many steps with a checkpoint, exporting nothing (for tests and for
+    machines that are only lent for a while).
+    """
+    from accelerate import Accelerator
+    from tqdm import tqdm
+
+    output = Path(config.output)
+    found = checkpoints(output)
+    if resume and not found:
+        raise FileNotFoundError(
+            f"expected a checkpoint to resume from, there is none in {output}: leave out --resume"
+        )
+    if found and not resume:
+        raise FileExistsError(
+            f"{output} already holds checkpoints: pass --resume to go on, or name another output"
+        )
+    accelerator = Accelerator()
+    stage = build_stage(config)
+    optimizer = make_optimizer(config.optimizer, stage, config.learning_rate, config.weight_decay)
+    ema = EMA(stage, config.ema_decay)
+    start, seconds = 0, 0.0
+    if resume:
+        state = read_state(found[-1])
+        if state["config"]["stage"] != config.stage:
+            raise ValueError(
+                f"{found[-1].name} is of stage {state['config']['stage']!r}, the config says {config.stage!r}"
+            )
+        load_checkpoint(found[-1], stage, ema, optimizer)
+        start, seconds = state["step"], state["seconds"]
+    model, optimizer = accelerator.prepare(stage, optimizer)
+    if hasattr(stage, "prepare_data"):
+        stage.prepare_data(accelerator)
+    end = min(config.steps, stop_at or config.steps)
+    writer = _Log(output) if accelerator.is_main_process else None
+    workers = 0 if getattr(stage, "pooled", False) else config.data.workers
+    batches = prefetch(stage.maker(), range(start, end), workers)
+    silent = quiet or not accelerator.is_main_process
+    bar = tqdm(batches, initial=start, total=config.steps, disable=silent, smoothing=0.05)
+    began = time.perf_counter()
+    step = start
+    try:
+        for batch in bar:
+            rate = learning_rate(
+                config.learning_rate, step, config.steps, config.warmup, config.decay_fraction
+            )
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, figures = model(batch, step)
+            if not torch.isfinite(loss):
+                raise FloatingPointError(
+                    f"the loss is {float(loss)} at step {step}: lower `learning_rate` or set `gradient_clip`"
+                )
+            accelerator.backward(loss)
+            if config.gradient_clip:
+                accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            ema.update(stage)
+            step += 1
+            figures["loss"] = float(loss.detach())
+            bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
+            if writer and step % 20 == 0:
+                writer.scalars("train", step, figures | {"lr": rate})
+            if writer and (step % config.validate_every == 0 or step == config.steps):
+                _validate(stage, ema, writer, step, seconds + time.perf_counter() - began)
+            if writer and (step % config.checkpoint_every == 0 or step == end):
+                extra = {"seconds": seconds + time.perf_counter() - began, "config": to_dict(config)}
+                save_checkpoint(output, step, stage, ema, optimizer, extra, config.keep_checkpoints)
+    finally:
+        bar.close()
+        batches.close()
+        if writer:
+            writer.close()
+    if step == config.steps and accelerator.is_main_process:
+        with ema.applied(stage):
+            stage.eval()
+            stage.export(output / "model")
+    return output
+
+
+def _validate(stage: Any, ema: EMA, writer: _Log, step: int, seconds: float) -> None:
+    with ema.applied(stage):
+        stage.eval()
+        figures, sheet = stage.validate()
+        stage.train()
+    writer.scalars("validation", step, figures | {"hours": seconds / 3600})
+    writer.picture(step, sheet)
+
+
+class _Log:
+    """TensorBoard where it is installed, and always one line of JSON an entry in log.jsonl."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.lines = (folder / "log.jsonl").open("a", buffering=1)
+        self.board: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(str(folder / "tensorboard"))
+        except ImportError:
+            pass
+
+    def scalars(self, kind: str, step: int, figures: dict[str, float]) -> None:
+        rounded = {k: round(v, 6) for k, v in figures.items()}
+        self.lines.write(json.dumps({"kind": kind, "step": step, **rounded}) + "\n")
+        if self.board is not None:
+            for name, value in figures.items():
+                self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def picture(self, step: int, sheet: np.ndarray) -> None:
+        from PIL import Image
+
+        (self.folder / "validation").mkdir(exist_ok=True)
+        Image.fromarray(sheet).save(self.folder / "validation" / f"{step:08d}.png")
+        if self.board is not None:
+            self.board.add_image("validation", sheet, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self.lines.close()
+        if self.board is not None:
+            self.board.close()

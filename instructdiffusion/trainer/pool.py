@@ -1,0 +1,161 @@
+"""A pool of samples made and encoded ahead: latents of source and target, tokens of the words.
+
+A shard is a pure function of (data config, autoencoder, tokenizer, shard number) and is written once, so
+the autoencoder, which costs as much as the UNet, runs once a sample and not once a step. The posterior's
+mode stands for the target latent: at this autoencoder's posterior deviation (a few hundredths) a sample
+of it trains no differently.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..datasets.mixture import Mixture
+from ..tasks import TASKS
+from .config import DataConfig
+from .examples import make_example
+from .prefetch import prefetch
+
+SHARD = 1024
+TASK_NAMES = tuple(TASKS)
+
+
+def shard_length(data: DataConfig) -> int:
+    """Samples a shard: `SHARD`, or all of them where the pool is smaller."""
+    return min(SHARD, data.pool)
+
+
+@dataclass(frozen=True)
+class PoolSource:
+    """What a shard depends on: the data's settings and the folder that holds vae/ and tokenizer/."""
+
+    data: DataConfig
+    components: str
+    folder: str
+
+
+def marked_caption(caption: str, instruction: Any) -> str:
+    """A caption of the marked picture: the paper's first stage says in words what has been drawn."""
+    if not instruction.colors:
+        return caption
+    colors = [c.name for c in instruction.colors]
+    kind = {"keypoints": "circle", "align": "circle", "detect": "box"}.get(instruction.task, "mask")
+    drawn = " and ".join(f"a {color} {kind}" for color in colors[:3])
+    return f"{caption}, with {drawn} drawn on it"
+
+
+def tokenize(tokenizer: Any, texts: list[str]) -> Tensor:
+    """Token ids int64 [n, length], padded and cut to the tokenizer's length."""
+    encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length)
+    return torch.tensor(encoded.input_ids)
+
+
+@torch.no_grad()
+def make_shard(source: PoolSource, number: int) -> str:
+    """Make shard `number` unless it exists; returns its path."""
+    from .vae_stage import to_tensor
+
+    path = Path(source.folder) / f"shard-{number:05d}.safetensors"
+    if path.is_file():
+        return str(path)
+    vae, tokenizer = _components(source.components)
+    mixture = Mixture(source.data.mixture)
+    parts: dict[str, list[Any]] = {k: [] for k in ("source", "target", "text", "caption", "marked", "task")}
+    length = shard_length(source.data)
+    for start in range(0, length, 64):
+        examples = []
+        for index in range(number * length + start, number * length + min(start + 64, length)):
+            task, seed = mixture.pick(source.data.seed, index)
+            examples.append(make_example(task, seed, size=source.data.size, level=source.data.level))
+        for key in ("source", "target"):
+            x = to_tensor(np.stack([getattr(e, key) for e in examples]))
+            parts[key].append(vae.encode(x).latent_dist.mode().half())
+        parts["text"].append(tokenize(tokenizer, [e.instruction.text for e in examples]).short())
+        parts["caption"].append(tokenize(tokenizer, [e.record.caption for e in examples]).short())
+        words = [marked_caption(e.record.caption, e.instruction) for e in examples]
+        parts["marked"].append(tokenize(tokenizer, words).short())
+        parts["task"].append(
+            torch.tensor([TASK_NAMES.index(e.instruction.task) for e in examples], dtype=torch.uint8)
+        )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({k: torch.cat(v).contiguous() for k, v in parts.items()}, temporary)
+    os.replace(temporary, path)
+    return str(path)
+
+
+_CACHE: dict[str, tuple[Any, Any]] = {}
+
+
+def _components(folder: str) -> tuple[Any, Any]:
+    """The autoencoder and tokenizer of a folder, loaded once a process."""
+    if folder not in _CACHE:
+        from diffusers import AutoencoderKL
+        from transformers import CLIPTokenizer
+
+        vae = AutoencoderKL.from_pretrained(Path(folder) / "vae").eval().requires_grad_(False)
+        _CACHE.clear()
+        _CACHE[folder] = vae, CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
+    return _CACHE[folder]
+
+
+def pool_folder(root: Path, data: DataConfig, components: Path) -> Path:
+    """Where the shards of these settings live; other settings or weights, another folder."""
+    settings = [data.mixture, data.level, data.size, data.seed, shard_length(data)]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name in ("vae/diffusion_pytorch_model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"):
+        digest.update((components / name).read_bytes())
+    return root / f"pool-{digest.hexdigest()[:12]}"
+
+
+class Pool:
+    """Encoded samples in memory: half-precision latents [n, 4, h, w], tokens, task numbers."""
+
+    def __init__(self, root: Path, data: DataConfig, components: Path, quiet: bool = False) -> None:
+        from tqdm import tqdm
+
+        folder = pool_folder(root, data, components)
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob(".shard-*"):
+            stale.unlink(missing_ok=True)
+        if data.pool < 1:
+            raise ValueError(
+                f"expected `data.pool` to be at least 1 sample, got {data.pool}: set it in the config"
+            )
+        count = -(-data.pool // shard_length(data))
+        source = PoolSource(data, str(components), str(folder))
+        missing = [n for n in range(count) if not (folder / f"shard-{n:05d}.safetensors").is_file()]
+        if missing and shutil.disk_usage(folder).free < len(missing) * SHARD * 8192:
+            needed = len(missing) * SHARD * 8192 >> 20
+            raise OSError(
+                f"expected {needed} MiB free for the pool in {folder}: make room or lower data.pool"
+            )
+        made = prefetch(partial(_numbered, source, missing), range(len(missing)), data.workers)
+        for _ in tqdm(made, total=len(missing), desc="samples (x1024)", disable=quiet):
+            pass
+        shards = [load_file(folder / f"shard-{n:05d}.safetensors") for n in range(count)]
+        self.parts = {k: torch.cat([s[k] for s in shards])[: data.pool] for k in shards[0]}
+
+    def __len__(self) -> int:
+        return len(self.parts["task"])
+
+    def take(self, indices: np.ndarray) -> dict[str, Tensor]:
+        """The samples at `indices`: latents float32, tokens int64."""
+        rows = torch.from_numpy(indices)
+        out = {k: v[rows] for k, v in self.parts.items()}
+        return {k: v.float() if k in ("source", "target") else v.long() for k, v in out.items()}
+
+
+def _numbered(source: PoolSource, missing: list[int], position: int) -> str:
+    return make_shard(source, missing[position])

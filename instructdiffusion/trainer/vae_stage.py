@@ -1,0 +1,120 @@
+"""Stage "vae": an autoencoder for pictures and for the marks drawn on them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..models.build import build_vae, harden_norms, soften_norms
+from .config import TrainConfig
+from .randomness import entropy, step_generator
+
+
+def pictures(
+    config: TrainConfig, step: int, count: int, stream: str = "pictures", split: str = "train"
+) -> np.ndarray:
+    """The `count` pictures of a step, uint8 [count, h, w, 3]: patches, and sources and targets of scenes."""
+    from ..datasets.patches import patch
+
+    data = config.data
+    rng = np.random.Generator(np.random.PCG64(entropy(data.seed, step, stream)))
+    mixture = None
+    if data.patches < 1.0:
+        from ..datasets.mixture import Mixture
+
+        mixture = Mixture(data.mixture)
+    out: list[np.ndarray] = []
+    while len(out) < count:
+        seed = int(rng.integers(2**40))
+        if mixture is None or rng.random() < data.patches:
+            out.append(patch(seed, data.size))
+            continue
+        from .examples import make_example
+
+        example = make_example(*mixture.pick(data.seed, seed), split=split, size=data.size, level=data.level)
+        out.extend((example.target, example.source)[: count - len(out)])
+    return np.stack(out)
+
+
+class VaeStage(nn.Module):
+    """Mean squared error of the reconstruction, plus a small KL term that keeps the latents bounded.
+
+    PSNR is what bounds every answer read from a decoded picture, so the loss is the squared error itself.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        if config.init:
+            from diffusers import AutoencoderKL
+
+            folder = Path(config.init)
+            self.vae = AutoencoderKL.from_pretrained(folder / "vae" if (folder / "vae").is_dir() else folder)
+            soften_norms(self.vae)
+        else:
+            self.vae = build_vae(config.model.vae_channels, config.model.vae_layers)
+
+    def maker(self) -> Any:
+        """A picklable function step -> batch."""
+        return partial(_batch, self.config)
+
+    def forward(self, batch: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Loss and figures for uint8 pictures [n, h, w, 3]."""
+        x = to_tensor(batch)
+        posterior = self.vae.encode(x).latent_dist
+        z = posterior.sample(step_generator(self.config.seed, step, "posterior"))
+        error = torch.mean((self.vae.decode(z).sample - x) ** 2)
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        psnr = -10 * torch.log10(error.detach() / 4)
+        return error + self.config.loss.kl * kl, {"psnr": float(psnr), "kl": float(kl.detach())}
+
+    @torch.no_grad()
+    def validate(self) -> tuple[dict[str, float], np.ndarray]:
+        """PSNR through the mode of the posterior on fixed pictures, and a sheet of them (above: original)."""
+        batch = pictures(self.config, 0, self.config.validate_samples, "validation", "val")
+        x = to_tensor(batch)
+        z = self.vae.encode(x).latent_dist.mode()
+        out = self.vae.decode(z).sample.clamp(-1, 1)
+        errors = torch.mean((out - x) ** 2, dim=(1, 2, 3)) / 4
+        figures = {
+            "psnr": float((-10 * torch.log10(errors)).mean()),
+            "psnr_pooled": float(-10 * torch.log10(errors.mean())),
+            "latent_std": float(z.std()),
+        }
+        shown = np.concatenate([batch[:8], to_pictures(out[:8])], axis=1)
+        return figures, np.concatenate(list(shown), axis=1)
+
+    @torch.no_grad()
+    def export(self, folder: Path) -> None:
+        """Write the autoencoder in diffusers' layout, with the measured scaling factor 1 / std(latent)."""
+        x = to_tensor(pictures(self.config, 1, 512, "validation"))
+        z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
+        harden_norms(self.vae)
+        self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
+        self.vae.save_pretrained(folder / "vae")
+
+
+def _batch(config: TrainConfig, step: int) -> np.ndarray:
+    return pictures(config, step, config.batch_size)
+
+
+def to_tensor(batch: np.ndarray) -> Tensor:
+    """uint8 [n, h, w, 3] -> float32 [n, 3, h, w] in -1..1."""
+    return (
+        torch.from_numpy(np.ascontiguousarray(batch))
+        .permute(0, 3, 1, 2)
+        .float()
+        .div_(127.5)
+        .sub_(1.0)
+        .contiguous()
+    )
+
+
+def to_pictures(x: Tensor) -> np.ndarray:
+    """float [n, 3, h, w] in -1..1 -> uint8 [n, h, w, 3]."""
+    return x.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()

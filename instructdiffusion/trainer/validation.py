@@ -1,0 +1,151 @@
+"""What a run looks like while it trains: answers to held-out scenes, scored, and pictures of them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..datasets.record import Example
+from ..editor import Editor
+from ..models.loading import Components
+from ..results import Boxes, Keypoints, Label, Masks
+from ..sampling import Schedule, SeededNoise, initial_noise, make_plan
+from ..sampling.guidance import cfg, none
+from ..tasks import get_task
+from .config import TrainConfig
+from .examples import make_example
+from .pool import marked_caption, tokenize
+from .vae_stage import to_pictures
+
+
+@lru_cache(maxsize=2)
+def held_out_examples(tasks: tuple[str, ...], count: int, size: int, level: int) -> tuple[Example, ...]:
+    """The first `count` validation scenes of each task."""
+    return tuple(
+        make_example(t, seed, split="val", size=size, level=level) for t in tasks for seed in range(count)
+    )
+
+
+def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str, float], np.ndarray]:
+    """One-evaluation answers to `validate_samples` scenes a task: a figure a task, and a sheet.
+
+    Masks: IoU summed over scenes (cIoU); points: share found within 3 % of the side; boxes: share of scenes
+    whose boxes all match at IoU .5; classes: accuracy; pictures: PSNR to the target.
+    """
+    unet, text_encoder, tokenizer, vae, alphas = parts
+    tasks = tuple(config.data.mixture)
+    examples = held_out_examples(tasks, config.validate_samples, config.data.size, config.data.level)
+    kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
+    components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
+    editor = Editor(components)
+    schedule = Schedule(components.alphas_cumprod)
+    plan = make_plan(schedule.sigmas("trailing", 1), "euler", none(), schedule)
+    edited, plain = [], []
+    for start in range(0, len(examples), 64):
+        group = examples[start : start + 64]
+        sources = np.stack([e.source for e in group])
+        seeds = list(range(start, start + len(group)))
+        noise = initial_noise(seeds, editor.latent_shape(sources.shape[1:3]))
+        drawn, rebuilt = editor.draw(
+            sources, [e.instruction.text for e in group], plan, noise, SeededNoise(seeds)
+        )
+        assert rebuilt is not None
+        edited.extend(drawn)
+        plain.extend(rebuilt)
+    figures: dict[str, float] = {}
+    for number, task in enumerate(tasks):
+        rows = range(number * config.validate_samples, (number + 1) * config.validate_samples)
+        answers = [get_task(task).decode(plain[i], edited[i], examples[i].instruction) for i in rows]
+        figures[task] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])
+    cells = []
+    for number in range(len(tasks)):
+        first = number * config.validate_samples
+        for i in range(first, first + min(3, config.validate_samples)):
+            drawn = np.rint(edited[i] * 255).astype(np.uint8)
+            cells.append(np.concatenate([examples[i].source, drawn, examples[i].target]))
+    return figures, np.concatenate(cells, axis=1)
+
+
+def _score(examples: list[Example], answers: list[Any], edited: list[np.ndarray]) -> float:
+    truths = [e.record.target for e in examples]
+    if isinstance(truths[0], Masks):
+        h, w = examples[0].source.shape[:2]
+        pairs = [(_union(t, h, w), _union(a, h, w)) for t, a in zip(truths, answers, strict=True)]
+        return sum((t & a).sum() for t, a in pairs) / max(1, sum((t | a).sum() for t, a in pairs))
+    if isinstance(truths[0], Keypoints):
+        found = asked = 0
+        for truth, answer in zip(truths, answers, strict=True):
+            if not len(truth):
+                continue
+            asked += int(truth.visible[0].sum())
+            if len(answer):
+                near = np.hypot(*(answer.xy[0] - truth.xy[0]).T) <= 0.03 * len(examples[0].source)
+                found += int((near & answer.visible[0] & truth.visible[0]).sum())
+        return found / max(1, asked)
+    if isinstance(truths[0], Boxes):
+        return float(np.mean([_boxes_match(t.xyxy, a.xyxy) for t, a in zip(truths, answers, strict=True)]))
+    if isinstance(truths[0], tuple) and isinstance(truths[0][0], Label):
+        return float(np.mean([t[0].name == a.name for t, a in zip(truths, answers, strict=True)]))
+    errors = [np.mean((e.target / 255 - out) ** 2) for e, out in zip(examples, edited, strict=True)]
+    return float(np.mean(-10 * np.log10(np.maximum(errors, 1e-10))))
+
+
+def _union(masks: Masks, h: int, w: int) -> np.ndarray:
+    return masks.union() if len(masks) else np.zeros((h, w), bool)
+
+
+def _boxes_match(truth: np.ndarray, answer: np.ndarray) -> bool:
+    if len(truth) != len(answer):
+        return False
+    left = list(range(len(answer)))
+    for x1, y1, x2, y2 in truth:
+        overlaps = []
+        for i in left:
+            a = answer[i]
+            inter = max(0.0, min(x2, a[2]) - max(x1, a[0])) * max(0.0, min(y2, a[3]) - max(y1, a[1]))
+            overlaps.append(inter / ((x2 - x1) * (y2 - y1) + (a[2] - a[0]) * (a[3] - a[1]) - inter))
+        if max(overlaps) < 0.5:
+            return False
+        left.pop(int(np.argmax(overlaps)))
+    return True
+
+
+def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:
+    """A row of pictures generated from validation captions: 20 steps, guidance 3."""
+    from ..sampling import sample
+
+    unet, text_encoder, tokenizer, vae, alphas = parts
+    examples = held_out_examples(tuple(config.data.mixture), 1, config.data.size, config.data.level)[:8]
+    captions = [
+        e.record.caption if config.stage == "generator" else marked_caption(e.record.caption, e.instruction)
+        for e in examples
+    ]
+    states = text_encoder(tokenize(tokenizer, captions)).last_hidden_state
+    null = text_encoder(tokenize(tokenizer, [""])).last_hidden_state
+    schedule = Schedule(alphas.numpy())
+    plan = make_plan(schedule.sigmas("trailing", 20), "dpmpp_2m", cfg(3.0), schedule)
+    seeds = list(range(len(examples)))
+    side = config.data.size // 2 ** (len(vae.config.block_out_channels) - 1)
+    start = initial_noise(seeds, (4, side, side)) * plan.sigma_start
+    latents = sample(
+        _TextToImage(unet, states, null, config.loss.prediction), start, plan, SeededNoise(seeds)
+    )
+    return np.concatenate(list(to_pictures(vae.decode(latents / vae.config.scaling_factor).sample)), axis=1)
+
+
+class _TextToImage:
+    """A 4-channel UNet under the branches of classifier-free guidance: "full" has the text, the other none."""
+
+    def __init__(self, unet: Any, states: torch.Tensor, null: torch.Tensor, kind: str) -> None:
+        self.unet, self.kind = unet, kind
+        self.states = {"full": states, "unconditional": null.expand_as(states)}
+
+    def predict(self, x_scaled: torch.Tensor, row: Any, branches: tuple[str, ...]) -> torch.Tensor:
+        states = torch.cat([self.states[b] for b in branches])
+        x = x_scaled.repeat(len(branches), 1, 1, 1)
+        out = self.unet(x, torch.full((len(x),), row.t), encoder_hidden_states=states, return_dict=False)[0]
+        return out.unflatten(0, (len(branches), -1))
