@@ -1,0 +1,111 @@
+"""Answer: what came of one instruction on one picture, ready to look at and to write down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .files import json_bytes, png_bytes, write_files
+from .results import Boxes, Keypoints, Label, Masks, to_coco
+from .tasks.instruction import Instruction
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """An instruction, its typed result, and the pictures, all at the source's own size.
+
+    result: Masks, Keypoints, Boxes, Label, or a picture uint8 [h, w, 3] for tasks that answer with one.
+    picture: what the model drew, uint8 [h, w, 3]. source: the picture asked about. settings: how the model
+    was asked (plain data).
+    """
+
+    instruction: Instruction
+    result: Masks | Keypoints | Boxes | Label | np.ndarray
+    picture: np.ndarray
+    source: np.ndarray
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("picture", "source"):
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3:
+                raise TypeError(f"{name} must be a picture uint8 [h, w, 3]")
+        if self.picture.shape != self.source.shape:
+            raise ValueError(
+                f"picture {self.picture.shape} and source {self.source.shape} must have one size"
+            )
+
+    @property
+    def task(self) -> str:
+        """The name of the task."""
+        return self.instruction.task
+
+    @property
+    def message(self) -> str:
+        """What there is to say, as "nothing found for 'the red star'"; empty where all was found."""
+        return "" if isinstance(self.result, np.ndarray) else self.result.message
+
+    def overlay(self) -> np.ndarray:
+        """The result drawn on the source for people, uint8; small pictures come enlarged.
+
+        For a task that answers with a picture, that picture.
+        """
+        from .draw import overlay
+
+        return self.picture if isinstance(self.result, np.ndarray) else overlay(self.source, self.result)
+
+    def to_coco(self, image_id: int = 1, file_name: str = "") -> dict[str, Any]:
+        """A COCO data set of this one picture: images, categories, annotations, and the question in info."""
+        height, width = self.source.shape[:2]
+        annotations = [] if isinstance(self.result, np.ndarray) else to_coco(self.result, image_id)
+        return {
+            "info": {
+                "task": self.task,
+                "instruction": self.instruction.text,
+                "subjects": list(self.instruction.subjects),
+                "colors": [c.name for c in self.instruction.colors],
+                "message": self.message,
+                "settings": dict(self.settings),
+            },
+            "images": [{"id": image_id, "file_name": file_name, "width": width, "height": height}],
+            "categories": self._categories(),
+            "annotations": annotations,
+        }
+
+    def _categories(self) -> list[dict[str, Any]]:
+        if isinstance(self.result, Keypoints):
+            return [{"id": 1, "name": "object", "keypoints": list(self.result.names), "skeleton": []}]
+        if isinstance(self.result, (Masks, Boxes)):
+            names = dict.fromkeys(self.result.labels)
+            return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+        if isinstance(self.result, Label):
+            return [{"id": number, "name": name} for number, name in enumerate(self.result.scores, 1)]
+        return []
+
+    def files(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> dict[Path, bytes]:
+        """The files `save` writes, as path -> content.
+
+        Always STEM.json; for tasks that answer with a picture STEM_TASK.png; for the others
+        STEM_overlay.png and STEM_drawn.png, and STEM_mask.png (white where found) for masks.
+        """
+        folder = Path(folder)
+        files = {folder / f"{stem}.json": json_bytes(self.to_coco(file_name=file_name))}
+        if isinstance(self.result, np.ndarray):
+            files[folder / f"{stem}_{self.task}.png"] = png_bytes(self.picture)
+            return files
+        files[folder / f"{stem}_overlay.png"] = png_bytes(self.overlay())
+        files[folder / f"{stem}_drawn.png"] = png_bytes(self.picture)
+        if isinstance(self.result, Masks):
+            files[folder / f"{stem}_mask.png"] = png_bytes(self.result.union())
+        return files
+
+    def save(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> list[Path]:
+        """Write the answer's files, all or none; returns their paths. WriteError where that cannot be."""
+        if stem in ("", ".", "..") or stem != Path(stem).name:
+            raise ValueError(f"expected a plain file name without folders as stem, got {stem!r}")
+        return write_files(self.files(folder, stem, file_name))

@@ -1,0 +1,181 @@
+"""segment, refer, keypoints, align, detect, classify, denoise, deblur, dewatermark, edit: ask about pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..answer import Answer
+    from ..pipeline import InstructDiffusion
+
+# command -> (help, the name of what is asked for or "", whether several may be named)
+ASKS: dict[str, tuple[str, str, bool]] = {
+    "segment": ("mask everything that the subject names", "SUBJECT", False),
+    "refer": ("mask the one thing that the phrase describes", "PHRASE", False),
+    "keypoints": ("find named joints, as 'the left shoulder'", "JOINT", True),
+    "align": ("find named landmarks of a face or parts of a thing", "PART", True),
+    "detect": ("box everything that the subject names", "SUBJECT", False),
+    "classify": ("say which of the categories it is, as 'a dog' 'a cat'", "CATEGORY", True),
+    "denoise": ("take out noise", "", False),
+    "deblur": ("take out blur", "", False),
+    "dewatermark": ("take out a watermark", "", False),
+    "edit": ("change the picture as the words say", "WORDS", False),
+}
+COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})
+
+
+def add_parser(commands: Any) -> None:
+    """Add one command a task."""
+    for name, (text, subject, several) in ASKS.items():
+        parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        parser.add_argument(
+            "picture", type=Path, metavar="PICTURE", help="a picture, or a folder of pictures"
+        )
+        if subject:
+            parser.add_argument("subjects", metavar=subject, nargs="+" if several else 1, help="in words")
+        if name not in COLORLESS:
+            parser.add_argument(
+                "--color",
+                action="append",
+                dest="colors",
+                metavar="NAME",
+                help="the colour to draw with, once a subject (chosen to stand out where left open)",
+            )
+        add_model_arguments(parser)
+        parser.add_argument(
+            "-o", "--output", type=Path, default=Path("out"), metavar="FOLDER", help="default: out"
+        )
+        parser.set_defaults(run=run)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which model is asked, and how."""
+    parser.add_argument("--model", default="tiny", help="tiny (ships), a folder, a file or a hub id")
+    parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
+    parser.add_argument("--steps", type=int, help="default: the model's for this task")
+    parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
+    parser.add_argument("--schedule", help="trailing, native, karras, exponential")
+    parser.add_argument("--guidance", type=float, nargs=2, metavar=("TEXT", "IMAGE"), help="guidance scales")
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--resolution", type=int, help="side at which the model sees the picture, or of a tile"
+    )
+
+
+def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those of the arguments that `InstructDiffusion.run` takes."""
+    guidance = None if arguments.guidance is None else tuple(arguments.guidance)
+    names = ("steps", "solver", "schedule", "seed", "resolution")
+    return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer for one picture or a folder of them; a bad picture is reported and skipped."""
+    from ..files import WriteError, check_writable
+
+    pictures = _pictures(arguments.picture)
+    ask = _ask(arguments)  # words and colours are checked before the model is loaded
+    check_writable(arguments.output)
+
+    from tqdm import tqdm
+
+    from ..pipeline import InstructDiffusion
+
+    model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
+    stems = _stems(pictures)
+    failed = 0
+    single = len(pictures) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *rest, **more: tqdm.write(f"note: {message}", file=sys.stderr)
+        with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
+            for path, stem in zip(pictures, stems):
+                try:
+                    answer = _answer(model, ask, path, show=single)
+                    answer.save(arguments.output, stem, path.name)
+                    tqdm.write(f"{path.name}: {describe(answer)}")
+                except WriteError:
+                    raise  # the next picture would meet the same full or closed disk
+                except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
+                    failed += 1
+                    tqdm.write(f"{path.name}: skipped: {error or type(error).__name__}", file=sys.stderr)
+                bar.update()
+    done = len(pictures) - failed
+    print(
+        f"{done} of {len(pictures)} answered: look in {arguments.output}" if done else "nothing was written"
+    )
+    return 1 if failed else 0
+
+
+def describe(answer: Answer) -> str:
+    """An answer in a few words."""
+    from ..results import Keypoints, Label
+
+    result, what = answer.result, answer.instruction.subject
+    if isinstance(result, Label):
+        return result.name or answer.message or "none of the categories"
+    if isinstance(result, Keypoints):
+        points = [
+            f"{name} at ({x:.1f}, {y:.1f})"
+            for row, shown in zip(result.xy, result.visible)
+            for name, (x, y), there in zip(result.names, row.tolist(), shown)
+            if there
+        ]
+        return "; ".join([*points, *([answer.message] if answer.message else [])]) or "nothing found"
+    if answer.task in COLORLESS:
+        return "done"
+    return f"{len(result)} found for '{what}'" if len(result) else answer.message or "nothing found"
+
+
+def _pictures(path: Path) -> list[Path]:
+    from ..images import EXTENSIONS, list_pictures
+
+    if not path.exists():
+        raise FileNotFoundError(f"there is no picture or folder {path}")
+    if not path.is_dir():
+        return [path]
+    found = list_pictures(path)
+    if not found:
+        raise ValueError(f"the folder {path} holds no pictures ({', '.join(sorted(EXTENSIONS))})")
+    return found
+
+
+def _stems(pictures: list[Path]) -> list[str]:
+    """A name for each answer: the picture's without its ending, unless two would then be the same."""
+    names = [p.stem for p in pictures]
+    return [p.name if names.count(p.stem) > 1 else p.stem for p in pictures]
+
+
+def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:
+    """The question as a function of a model, a picture and further options; ValueError for bad words."""
+    from ..tasks import get_task
+
+    task, options = get_task(arguments.command), model_options(arguments)
+    subjects = getattr(arguments, "subjects", None)
+    colors = getattr(arguments, "colors", None)
+    task.instruct(subjects, colors)
+
+    def ask(model: InstructDiffusion, picture: Any, more: dict[str, Any]) -> Answer:
+        answer = model.run(task.instruct(subjects, colors, picture=picture), picture, **options, **more)
+        assert not isinstance(answer, list)
+        return answer
+
+    return ask
+
+
+def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, show: bool) -> Answer:
+    """The answer for one picture; `show` its steps as a progress bar (restarted for every batch of tiles)."""
+    from tqdm import tqdm
+
+    from ..images import load_picture
+
+    picture = load_picture(path)
+    if not show:
+        return ask(model, picture, {})
+    with tqdm(unit="step", leave=False) as bar:
+        return ask(model, picture, {"on_step": lambda *_: bar.update()})

@@ -1,0 +1,38 @@
+"""scenes: made-up pictures with exact truth, to look at."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    text = "write made-up pictures with their truth drawn on"
+    parser = commands.add_parser("scenes", help=text, description=text[0].upper() + text[1:] + ".")
+    parser.add_argument("--task", required=True, help="segment, refer, keypoints, detect, ...")
+    parser.add_argument("--seed", type=int, default=0, help="of the first picture; default: 0")
+    parser.add_argument("--count", type=int, default=1, help="how many, of consecutive seeds; default: 1")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="default: train")
+    parser.add_argument("--size", type=int, default=64, help="side in pixels; default: 64")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the scenes of the seeds."""
+    from ..files import check_writable
+    from ..tasks import get_task
+
+    task = get_task(arguments.task).name
+    if arguments.count < 1 or arguments.seed < 0 or arguments.size < 16:
+        raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 16")
+    check_writable(arguments.output)
+
+    from ..datasets.scenes.write import write_scenes
+
+    seeds = range(arguments.seed, arguments.seed + arguments.count)
+    write_scenes(task, seeds, arguments.output, split=arguments.split, size=arguments.size)
+    print(f"{len(seeds)} scene{'s' * (len(seeds) > 1)} for {task}: look in {arguments.output}")
+    return 0

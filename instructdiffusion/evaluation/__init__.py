@@ -1,0 +1,1 @@
+"""Measuring a model: metrics, what a task is measured by, the runner, scenes, reports."""

@@ -1,0 +1,203 @@
+"""Report: figures as a table to read, Markdown for a README, and JSON with everything they were made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..files import json_bytes
+from .measures import Figure, Row, figures
+
+COLUMNS = ("task", "metric", "value", "target", "reached", "n", "steps")
+LEFT = 2  # columns of words, set to the left; the others hold numbers
+FEWEST = 5  # samples below which a group is not worth a line
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "Pillow")
+# What cannot change an answer or its measures.
+UNRELATED = ("cli/", "trainer/", "draw.py", "files.py", "evaluation/report.py", "evaluation/sheet.py")
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """A task's rows and how they were made; the first subset in the rows is the one with the targets."""
+
+    task: str
+    settings: dict[str, Any]
+    rows: Sequence[Row]
+    seconds: float
+
+    @property
+    def steps(self) -> str:
+        """Steps, and UNet evaluations an answer in brackets where there are more of them."""
+        if self.settings.get("oracle"):
+            return "oracle"
+        steps, evaluations = self.settings.get("steps"), self.settings.get("evaluations")
+        if steps is None:
+            return "-"
+        return str(steps) if evaluations in (None, steps) else f"{steps} ({evaluations})"
+
+    @cached_property
+    def subsets(self) -> dict[str, list[Figure]]:
+        """The figures of every subset."""
+        names = dict.fromkeys(row["subset"] for row in self.rows)
+        return {name: figures(self.task, [r for r in self.rows if r["subset"] == name]) for name in names}
+
+    @cached_property
+    def groups(self) -> dict[str, list[Figure]]:
+        """The figures of every group (tag, kind, figure) of the first subset that has some samples."""
+        first = next(iter(self.subsets))
+        rows = [r for r in self.rows if r["subset"] == first]
+        names = sorted({group for row in rows for group in row["groups"]})
+        members = {name: [r for r in rows if name in r["groups"]] for name in names}
+        return {name: figures(self.task, m) for name, m in members.items() if len(m) >= FEWEST}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured: the settings shared by all tasks, the versions, and the tasks."""
+
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    tasks: tuple[TaskReport, ...]
+
+    def lines(self) -> list[tuple[str, ...]]:
+        """Rows of COLUMNS: every figure of the first subset, and the first figure of the others."""
+        found = []
+        for report in self.tasks:
+            for number, (subset, made) in enumerate(report.subsets.items()):
+                for figure in made if number == 0 else _headlines(made):
+                    where = "" if number == 0 else f", {subset}"
+                    # Targets are set for the first subset; the others are there to compare.
+                    found.append(_line(report, figure, where, judged=number == 0))
+        return found
+
+    def group_lines(self) -> list[tuple[str, ...]]:
+        """Rows (task, group, metric, value, n): what was asked in which way."""
+        return [
+            (report.task, group, figure.metric, _value(figure), str(figure.n))
+            for report in self.tasks
+            for group, made in report.groups.items()
+            for figure in (made[-1:] if group == "absent" else _headlines(made))
+        ]
+
+    def table(self) -> str:
+        """The lines in aligned columns, for a terminal, with how much of the targets is reached below."""
+        text = _aligned([COLUMNS, *self.lines()])
+        judged = [
+            f.reached for r in self.tasks for f in next(iter(r.subsets.values())) if f.reached is not None
+        ]
+        note = "steps: in brackets the UNet evaluations of an answer, where guidance takes several a step"
+        return f"{text}\n\n{sum(judged)} of {len(judged)} targets reached\n{note}"
+
+    def markdown(self) -> str:
+        """Both tables for a README."""
+        groups = _markdown(("task", "among", "metric", "value", "n"), self.group_lines(), 3)
+        return f"{_markdown(COLUMNS, self.lines(), LEFT)}\n\n{groups}\n"
+
+    def data(self) -> dict[str, Any]:
+        """Plain data: settings, versions, and the figures of every task, subset and group."""
+        return {
+            "settings": self.settings,
+            "versions": self.versions,
+            "tasks": {
+                report.task: {
+                    "settings": {k: v for k, v in report.settings.items() if k not in self.settings},
+                    "seconds": report.seconds,
+                    "answers": len(report.rows),
+                    "subsets": {name: _plain(made) for name, made in report.subsets.items()},
+                    "groups": {name: _plain(made) for name, made in report.groups.items()},
+                }
+                for report in self.tasks
+            },
+        }
+
+    def files(self, folder: Path) -> dict[Path, bytes]:
+        """results.json, table.txt and table.md as path -> content."""
+        return {
+            folder / "results.json": json_bytes(self.data()),
+            folder / "table.txt": (self.table() + "\n").encode(),
+            folder / "table.md": self.markdown().encode(),
+        }
+
+
+def _headlines(made: Sequence[Figure]) -> list[Figure]:
+    """The figures to compare subsets by: the first, and those with a target other than of absent things."""
+    return [f for i, f in enumerate(made) if i == 0 or (f.target is not None and "absent" not in f.metric)]
+
+
+def _value(figure: Figure) -> str:
+    return f"{figure.value:.2f} dB" if figure.unit == "dB" else f"{figure.value:.3f}"
+
+
+def _line(report: TaskReport, figure: Figure, where: str, judged: bool) -> tuple[str, ...]:
+    target = reached = "-"
+    if judged and figure.target is not None:
+        sign = "<=" if figure.falling else ">="
+        number = f"{figure.target:g} dB" if figure.unit == "dB" else f"{figure.target:.2f}"
+        target, reached = f"{sign} {number}", "yes" if figure.reached else "no"
+    return report.task, figure.metric + where, _value(figure), target, reached, str(figure.n), report.steps
+
+
+def _plain(made: Sequence[Figure]) -> list[dict[str, Any]]:
+    names = ("metric", "value", "n", "target", "unit", "reached")
+    return [{name: getattr(figure, name) for name in names} for figure in made]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[c]) for line in lines) for c in range(len(lines[0]))]
+
+    def cells(line: Sequence[str]) -> str:
+        ready = [t.ljust(w) if c < LEFT else t.rjust(w) for c, (t, w) in enumerate(zip(line, widths))]
+        return "  ".join(ready).rstrip()
+
+    rule = "  ".join("-" * w for w in widths)
+    return "\n".join([cells(lines[0]), rule, *map(cells, lines[1:])])
+
+
+def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -> str:
+    rule = ["---" if c < left else "---:" for c in range(len(heads))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *lines))
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python, and of what computes; "missing" for a package that is not there."""
+    found = {"instructdiffusion": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return found
+
+
+def weights_hash(components: Any) -> str | None:
+    """SHA-256 (first 16 hex digits) of every weight and of the vocabulary; None where there are no components."""
+    if components is None:
+        return None
+    import torch
+
+    digest = hashlib.sha256()
+    for part in ("unet", "vae", "text_encoder"):
+        for name, tensor in sorted(getattr(components, part).state_dict().items()):
+            digest.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    digest.update(json.dumps(sorted(components.tokenizer.get_vocab().items())).encode())
+    return digest.hexdigest()[:16]
+
+
+def code_hash() -> str:
+    """SHA-256 (first 16 hex digits) of the package's modules that take part in scenes, answers and measures."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        if not name.startswith(UNRELATED) or name == "trainer/examples.py":
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]

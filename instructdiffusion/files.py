@@ -1,0 +1,104 @@
+"""Files out: everything of an answer is written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+class WriteError(OSError):
+    """A file could not be written; the message says which, why, and that nothing half-written is left."""
+
+    def __str__(self) -> str:
+        return str(self.strerror or super().__str__())
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    """The PNG file of a picture: uint8 [h, w, 3], or bool / uint8 [h, w] as gray."""
+    array = picture.astype(np.uint8) * 255 if picture.dtype == np.bool_ else picture
+    if array.dtype != np.uint8 or array.ndim not in (2, 3):
+        raise ValueError(
+            f"expected a picture uint8 [h, w, 3] or [h, w], got {array.dtype} {list(array.shape)}"
+        )
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def json_bytes(data: Any) -> bytes:
+    """The JSON text of data, indented, ending in a newline; ValueError for NaN and infinity."""
+    return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def write_files(files: Mapping[Any, bytes]) -> list[Path]:
+    """Write all the files or none: temporary names, fsync, and only then the names asked for.
+
+    Folders are made where they are missing. WriteError (an OSError) where the place is read-only, full,
+    or not a folder; what was there before then stays as it was.
+    """
+    pairs: list[tuple[Path, Path]] = []
+    target = Path()
+    try:
+        for name, data in files.items():
+            target = Path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+            pairs.append((temporary, target))
+            with open(temporary, "xb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        for temporary, target in pairs:
+            os.replace(temporary, target)
+    except OSError as error:
+        raise WriteError(
+            error.errno, f"could not write {target}: {_reason(error)}; nothing half-written is left"
+        ) from error
+    finally:
+        for temporary, _ in pairs:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    return [target for _, target in pairs]
+
+
+def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> Path:
+    """Write one picture as PNG, whole or not at all."""
+    return write_files({path: png_bytes(picture)})[0]
+
+
+def write_json(path: str | os.PathLike[str], data: Any) -> Path:
+    """Write data as JSON, whole or not at all."""
+    return write_files({path: json_bytes(data)})[0]
+
+
+def check_writable(folder: str | os.PathLike[str]) -> Path:
+    """Make the folder and prove that files can be written there, before any work is spent; WriteError if not."""
+    folder = Path(folder)
+    probe = folder / f".probe.{secrets.token_hex(4)}"
+    write_files({probe: b"probe"})
+    probe.unlink()
+    return folder
+
+
+def _reason(error: OSError) -> str:
+    known = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "there is no permission to write there",
+        errno.EPERM: "there is no permission to write there",
+        errno.ENOTDIR: "part of the path is a file, not a folder",
+        errno.EEXIST: "a file stands where a folder is needed",
+        errno.ENAMETOOLONG: "the name is too long",
+    }
+    return known.get(error.errno or 0, error.strerror or str(error))

@@ -1,0 +1,167 @@
+"""Jobs: questions of one task on pictures of any sizes, put through the editor in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .answer import Answer
+from .compose import keep_unchanged, to_uint8
+from .editor import Editor
+from .resize import model_size, resize_picture
+from .results import Boxes, Keypoints, Masks
+from .sampling import OnStep, Plan, SeededNoise, initial_noise
+from .sampling.noise import generator
+from .settings import Settings
+from .tasks import Instruction, Task
+from .tiles import Blend, Tile, pad_for_tiles, plan_tiles
+
+TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
+
+
+@dataclass(frozen=True)
+class Question:
+    """An instruction on a picture uint8 [h, w, 3] with the seed of its noise; `start` is unit noise or None."""
+
+    instruction: Instruction
+    picture: np.ndarray
+    seed: int
+    start: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """How questions of one task are to be answered; the fields are `InstructDiffusion.run`'s."""
+
+    task: Task
+    settings: Settings
+    plan: Plan
+    resolution: int
+    fit: str = "stretch"
+    batch_size: int = 16
+    on_step: OnStep | None = None
+    decode: Mapping[str, Any] = field(default_factory=dict)
+
+    def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+        """(number of the question, its answer), in the order in which they become ready."""
+        draw = self._draw_tiles if self.task.name in TILED else self._draw_whole
+        for number, edited, copy in draw(editor, questions):
+            yield number, self._answer(questions[number], edited, copy)
+
+    def _draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
+        """Every picture resized to the model; pictures of one model size share batches."""
+        sizes = [
+            model_size(q.picture.shape[:2], self.resolution, editor.multiple, self.fit) for q in questions
+        ]
+        for size in dict.fromkeys(sizes):
+            same = [i for i, s in enumerate(sizes) if s == size]
+            for first in range(0, len(same), self.batch_size):
+                numbers = same[first : first + self.batch_size]
+                batch = [questions[i] for i in numbers]
+                shape = editor.latent_shape(size)
+                edited, copies = editor.draw(
+                    np.stack([resize_picture(q.picture, size) for q in batch]),
+                    [q.instruction.text for q in batch],
+                    self.plan,
+                    torch.stack([self._start(q, shape) for q in batch]),
+                    SeededNoise([q.seed for q in batch]),
+                    reconstruct=self.task.local,
+                    on_step=self.on_step,
+                )
+                for row, number in enumerate(numbers):
+                    yield number, edited[row], None if copies is None else copies[row]
+
+    def _draw_tiles(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
+        """Every picture at its own size, in tiles; tiles of different pictures share batches.
+
+        The noise of a picture is one field that its tiles are cut from: where tiles overlap they start from
+        the same noise, and a picture of one tile is answered as it would be without tiles.
+        """
+        tile, grid = model_size((1, 1), self.resolution, editor.multiple)[0], editor.factor
+        overlap = tile // 4
+        padded = [pad_for_tiles(q.picture, tile, grid) for q in questions]
+        tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
+        last = {t.picture: i for i, t in enumerate(tiles)}
+        canvases: dict[int, tuple[Blend, Blend | None, Tensor]] = {}
+        for first in range(0, len(tiles), self.batch_size):
+            batch = tiles[first : first + self.batch_size]
+            for number in {t.picture for t in batch} - set(canvases):
+                size = padded[number].shape[:2]
+                copy = Blend(size, tile, overlap) if self.task.local else None
+                field_ = self._start(questions[number], editor.latent_shape(size))
+                canvases[number] = Blend(size, tile, overlap), copy, field_
+            cut = tile // grid
+            start = [canvases[t.picture][2][:, t.y // grid :, t.x // grid :][:, :cut, :cut] for t in batch]
+            fields = [(questions[t.picture].seed, canvases[t.picture][2].shape) for t in batch]
+            edited, copies = editor.draw(
+                np.stack([padded[t.picture][t.y : t.y + tile, t.x : t.x + tile] for t in batch]),
+                [questions[t.picture].instruction.text for t in batch],
+                self.plan,
+                torch.stack(start),
+                TileNoise(batch, fields, grid),
+                reconstruct=self.task.local,
+                on_step=self.on_step,
+            )
+            for row, t in enumerate(batch):
+                drawn, copy, _ = canvases[t.picture]
+                drawn.add(t.y, t.x, edited[row])
+                if copy is not None and copies is not None:
+                    copy.add(t.y, t.x, copies[row])
+                if last[t.picture] == first + row:
+                    h, w = questions[t.picture].picture.shape[:2]
+                    kept = None if copy is None else copy.result()[:h, :w]
+                    yield t.picture, drawn.result()[:h, :w], kept
+                    del canvases[t.picture]
+
+    def _start(self, question: Question, shape: tuple[int, int, int]) -> Tensor:
+        if question.start is not None:
+            if tuple(question.start.shape) != shape:
+                raise ValueError(f"noise must have shape {list(shape)}, got {list(question.start.shape)}")
+            return question.start
+        if self.settings.noise == "zero":
+            return torch.zeros(shape)
+        return initial_noise(question.seed, shape)[0]
+
+    def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
+        source, instruction = question.picture, question.instruction
+        picture = _at_size(edited, source) if copy is None else keep_unchanged(source, edited, copy)
+        settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
+        if not self.task.perception:
+            result = self.task.decode(source, picture, instruction, **self.decode)
+            return Answer(instruction, result, result, source, settings)
+        options = dict(self.decode)
+        if self.task.name in ("segment", "refer"):
+            options["guide"] = source  # masks come back along the edges of the picture itself
+        reference = copy if copy is not None else resize_picture(source, edited.shape[:2]) / np.float32(255)
+        result = self.task.decode(reference, edited, instruction, **options)
+        if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
+            result = result.resize(*source.shape[:2])
+        return Answer(instruction, result, picture, source, settings)
+
+
+class TileNoise:
+    """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap."""
+
+    def __init__(self, tiles: Sequence[Tile], fields: Sequence[tuple[int, Sequence[int]]], grid: int) -> None:
+        self._tiles = tuple(tiles)
+        self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
+        self._grid = grid
+
+    def step(self, draw: int, like: Tensor) -> Tensor:
+        """Unit noise number `draw` for every tile, in like's shape, dtype and device."""
+        drawn = {f: torch.randn(f[1], generator=generator(f[0], draw)) for f in set(self._fields)}
+        height, width = like.shape[2:]
+        cuts = []
+        for tile, key in zip(self._tiles, self._fields):
+            y, x = tile.y // self._grid, tile.x // self._grid
+            cuts.append(drawn[key][:, y : y + height, x : x + width])
+        return torch.stack(cuts).to(like.device, like.dtype)
+
+
+def _at_size(edited: np.ndarray, source: np.ndarray) -> np.ndarray:
+    return resize_picture(to_uint8(edited), source.shape[:2])

@@ -1,0 +1,277 @@
+"""InstructDiffusion: an instruction and a picture in; masks, keypoints, boxes, a label or a picture out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from .answer import Answer
+from .editor import Editor
+from .images import load_pictures
+from .jobs import Job, Question
+from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
+from .settings import Settings, read_settings
+from .tasks import Instruction, get_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .models.loading import Components
+
+    Answers = Answer | list[Answer]
+
+
+class RunOptions(TypedDict, total=False):
+    """What every call takes beside its question; see `InstructDiffusion.run`."""
+
+    steps: int | None
+    solver: str | None
+    schedule: str | None
+    guidance: tuple[float, float] | str | Guidance | None
+    noise: str | np.ndarray | None
+    seed: int | Sequence[int]
+    resolution: int | None
+    fit: str
+    batch_size: int
+    on_step: OnStep | None
+    on_answer: Callable[[int, Answer], None] | None
+    decode: Mapping[str, Any] | None
+
+
+class InstructDiffusion:
+    """A model that follows instructions on pictures.
+
+        model = InstructDiffusion.from_pretrained("tiny")
+        answer = model.segment("photo.png", "the red star")
+        answer.result      # Masks at the photo's own size
+        answer.save("out", "photo")
+
+    A picture is a path, PIL image, array or tensor (`images.load_picture`); a list of them, of any sizes,
+    gives a list of answers in the same order.
+    """
+
+    def __init__(self, components: Components, settings: Mapping[str, Settings] | None = None) -> None:
+        self.components = components
+        self.editor = Editor(components)
+        self.schedule = Schedule(components.alphas_cumprod)
+        self.settings = dict(settings) if settings is not None else read_settings(components.path)
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str] = "tiny", *, device: str | None = None, dtype: Any = None
+    ) -> InstructDiffusion:
+        """Load a model: "tiny" (the one that ships), a folder, a file, or a hub id.
+
+        device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. Raises
+        what `models.loading.load_components` does for missing, truncated or unfitting weights.
+        """
+        import torch
+
+        from .models.loading import load_components
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        name = os.fspath(name_or_path)
+        return cls(load_components(name, dtype=dtype or torch.float32, device=device))
+
+    def run(
+        self,
+        instruction: str | Instruction | Sequence[str | Instruction],
+        image: Any,
+        *,
+        task: str | None = None,
+        steps: int | None = None,
+        solver: str | None = None,
+        schedule: str | None = None,
+        guidance: tuple[float, float] | str | Guidance | None = None,
+        noise: str | np.ndarray | None = None,
+        seed: int | Sequence[int] = 0,
+        resolution: int | None = None,
+        fit: str = "stretch",
+        batch_size: int = 16,
+        on_step: OnStep | None = None,
+        on_answer: Callable[[int, Answer], None] | None = None,
+        decode: Mapping[str, Any] | None = None,
+    ) -> Answers:
+        """Follow an instruction on a picture; lists of either give a list of answers.
+
+        instruction: an `Instruction` (made by a task's `instruct`), or plain words; words are an edit,
+        unless `task` names one of the other tasks that answer with a picture.
+        steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
+        function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
+        size. What is None comes from `settings[task]`.
+        seed: one for all, or one a picture; the same seed gives the same answer whatever the batch.
+        resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
+        at). fit: "stretch" or "aspect" (`resize.model_size`). batch_size: squares that go through at once.
+        on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
+        as soon as an answer is ready. decode: options of the task's `decode`.
+
+        ValueError / TypeError for bad input, FloatingPointError where the model gives NaN.
+        """
+        pictures, one_picture = load_pictures(image)
+        texts, one_text = _as_instructions(instruction, task)
+        pictures, texts = _paired(pictures, texts, one_picture, one_text)
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
+        for text in dict.fromkeys(t.text for t in texts):
+            self.editor.check_text(text)
+        named = noise if isinstance(noise, str) else None
+        starts = [None] * len(texts) if noise is None or named is not None else _as_starts(noise, len(texts))
+        questions = [
+            Question(*fields)
+            for fields in zip(texts, pictures, _as_seeds(seed, len(texts)), starts, strict=True)
+        ]
+
+        answers: dict[int, Answer] = {}
+        for name in dict.fromkeys(t.task for t in texts):
+            settings = self.settings[name].changed(
+                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named
+            )
+            side = self.components.resolution if resolution is None else resolution
+            plan = self._plan(settings)
+            job = Job(get_task(name), settings, plan, side, fit, batch_size, on_step, dict(decode or {}))
+            chosen = [i for i, t in enumerate(texts) if t.task == name]
+            for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
+                answers[chosen[number]] = answer
+                if on_answer is not None:
+                    on_answer(chosen[number], answer)
+        return answers[0] if one_picture and one_text else [answers[i] for i in range(len(texts))]
+
+    def _plan(self, settings: Settings) -> Plan:
+        sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
+        return make_plan(sigmas, settings.solver, settings.guide(), self.schedule)
+
+    def _ask(self, task: str, image: Any, subjects: Any, colors: Any, options: Any) -> Answers:
+        pictures, single = load_pictures(image)
+        colors = [colors] if isinstance(colors, str) else colors
+        questions = [get_task(task).instruct(subjects, colors, picture=p) for p in pictures]
+        return self.run(questions[0] if single else questions, pictures[0] if single else pictures, **options)
+
+    def segment(
+        self, image: Any, subject: str, *, color: str | None = None, **options: Unpack[RunOptions]
+    ) -> Answers:
+        """Masks of everything that the subject names, one a connected region; empty where there is none.
+
+        color: the word for the colour drawn with, None for one far from the picture's colours. options: as
+        in `run`, here and in all the methods below.
+        """
+        return self._ask("segment", image, subject, color, options)
+
+    def refer(
+        self, image: Any, phrase: str, *, color: str | None = None, **options: Unpack[RunOptions]
+    ) -> Answers:
+        """Masks with the one thing that the phrase describes ("the small star left of the circle")."""
+        return self._ask("refer", image, phrase, color, options)
+
+    def keypoints(
+        self, image: Any, names: str | Sequence[str], *, colors: Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
+        """Keypoints of the named joints ("the left shoulder", "the nose of the man"), best 1 to 5 at once."""
+        return self._ask("keypoints", image, names, colors, options)
+
+    def align(
+        self, image: Any, names: str | Sequence[str], *, colors: Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
+        """Keypoints of the named landmarks of a face or parts of a thing ("the left eye")."""
+        return self._ask("align", image, names, colors, options)
+
+    def detect(
+        self, image: Any, subject: str, *, color: str | None = None, **options: Unpack[RunOptions]
+    ) -> Answers:
+        """Boxes of every thing that the subject names, the surest first."""
+        return self._ask("detect", image, subject, color, options)
+
+    def classify(
+        self, image: Any, categories: Sequence[str], *, colors: Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
+        """The Label that fits among the categories ("a dog", "a cat"), or Label(None)."""
+        return self._ask("classify", image, categories, colors, options)
+
+    def denoise(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
+        """The picture without its noise, at its own size."""
+        return self._ask("denoise", image, None, None, options)
+
+    def deblur(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
+        """The picture without its blur, at its own size."""
+        return self._ask("deblur", image, None, None, options)
+
+    def remove_watermark(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
+        """The picture without its watermark, at its own size; what the mark did not cover is kept."""
+        return self._ask("dewatermark", image, None, None, options)
+
+    def edit(self, image: Any, words: str, **options: Unpack[RunOptions]) -> Answers:
+        """The picture changed as the words say ("add a red star on the left"); the rest is kept."""
+        return self._ask("edit", image, words, None, options)
+
+
+def _as_instructions(given: Any, task: str | None) -> tuple[list[Instruction], bool]:
+    """(instructions, whether a single one came)."""
+    if isinstance(given, (str, Instruction)):
+        return [_as_instruction(given, task)], True
+    if not isinstance(given, Sequence):
+        raise TypeError(
+            f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
+        )
+    return [_as_instruction(g, task) for g in given], False
+
+
+def _as_instruction(given: Any, task: str | None) -> Instruction:
+    if isinstance(given, Instruction):
+        if task not in (None, given.task):
+            raise ValueError(
+                f"the instruction is one of task {given.task!r}, but task={task!r} was asked for"
+            )
+        get_task(given.task)
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
+    if not given.strip():
+        raise ValueError("the instruction is empty: say what to do, as in 'add a red star on the left'")
+    asked = get_task(task or "edit")
+    if asked.palette:
+        raise ValueError(
+            f"plain words do not say in which colour the answer of {asked.name!r} is drawn: "
+            f"pass TASKS[{asked.name!r}].instruct(subject), or call the method of that name"
+        )
+    if asked.max_subjects == 0:
+        return Instruction(" ".join(given.lower().split()), asked.name)
+    return asked.instruct(given)
+
+
+def _paired(
+    pictures: list[np.ndarray], texts: list[Instruction], one_picture: bool, one_text: bool
+) -> tuple[list[np.ndarray], list[Instruction]]:
+    """One instruction a picture; a single one of either is used for all of the other."""
+    if one_text and not one_picture:
+        return pictures, texts * len(pictures)
+    if one_picture and not one_text:
+        return pictures * len(texts), texts
+    if len(pictures) != len(texts):
+        raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
+    return pictures, texts
+
+
+def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    seeds = check_seeds(seed) if count else ()
+    if isinstance(seed, (int, np.integer)):
+        return list(seeds) * count
+    if len(seeds) != count:
+        raise ValueError(f"expected one seed, or one a picture ({count}), got {len(seeds)}")
+    return list(seeds)
+
+
+def _as_starts(noise: Any, count: int) -> list[Any]:
+    """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
+    import torch
+
+    tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    if tensor.ndim == 3:
+        return [tensor] * count
+    if tensor.ndim != 4 or len(tensor) != count:
+        raise ValueError(f"noise must be [c, h, w] or [{count}, c, h, w], got {list(tensor.shape)}")
+    return list(tensor)

@@ -1,0 +1,58 @@
+"""Sizes: a picture of any size to the model's, and what the model changed back to the picture's."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+FITS = ("stretch", "aspect")
+
+
+def model_size(
+    size: tuple[int, int], resolution: int, multiple: int, fit: str = "stretch"
+) -> tuple[int, int]:
+    """(height, width) at which the model sees a picture of `size` (height, width).
+
+    "stretch": resolution x resolution whatever the picture's shape, for models that have only seen squares;
+    answers are scaled back along each axis. "aspect": the longer side becomes `resolution`, both sides
+    multiples of `multiple` (the paper's way). ValueError for a resolution that is no multiple of `multiple`
+    or an unknown fit.
+    """
+    if fit not in FITS:
+        raise ValueError(f"unknown fit {fit!r}: choose one of {', '.join(FITS)}")
+    if isinstance(resolution, bool) or not isinstance(resolution, (int, np.integer)):
+        raise TypeError(f"resolution is a whole number of pixels, got {resolution!r}")
+    if resolution < multiple or resolution % multiple:
+        near = max(multiple, round(resolution / multiple) * multiple)
+        raise ValueError(f"resolution must be a multiple of {multiple}, got {resolution}: try {near}")
+    if fit == "stretch":
+        return int(resolution), int(resolution)
+    scale = resolution / max(size)
+    height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in size)
+    return height, width
+
+
+def resize_picture(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture uint8 [h, w, 3] at `size` (height, width): averaged over areas down, bicubic up.
+
+    Areas, because that is how training pictures come to be: drawn larger, then averaged.
+    """
+    height, width = size
+    if picture.shape[:2] == (height, width):
+        return picture
+    image = Image.fromarray(picture)
+    for box in ((width, image.height), (width, height)):  # an axis at a time: one may shrink, one may grow
+        shrinks = box[0] < image.width or box[1] < image.height
+        method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+        image = image.resize(box, method)
+    return np.asarray(image)
+
+
+def resize_field(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Signed float values [h, w, c] at `size` (height, width), bilinear: no overshoot beside an edge."""
+    height, width = size
+    if field.shape[:2] == (height, width):
+        return field
+    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(field, 2, 0)]
+    resized = [np.asarray(p.resize((width, height), Image.Resampling.BILINEAR)) for p in planes]
+    return np.stack(resized, axis=2)

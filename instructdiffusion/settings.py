@@ -1,0 +1,108 @@
+"""Settings: how the model is asked; defaults of a task, of a model's own file, and what a call changes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, none
+from .tasks import TASKS, Task
+
+FILE = "instructdiffusion.json"
+NOISES = ("seed", "zero")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a plan is made. guidance: (text, image) scales, None for the plain conditional prediction, or a
+    function sigma -> branch weights. noise: "seed" starts from the seed's Gaussian noise, "zero" from none.
+    """
+
+    steps: int = 20
+    solver: str = "dpmpp_2m"
+    schedule: str = "trailing"
+    guidance: tuple[float, float] | Callable[[float], Any] | None = None
+    noise: str = "seed"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
+            raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
+        for name, known in (("solver", SOLVERS), ("schedule", SPACINGS), ("noise", NOISES)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
+        if self.guidance is not None and not callable(self.guidance):
+            object.__setattr__(self, "guidance", _scales(self.guidance))
+
+    def guide(self) -> Guidance:
+        """The guidance as the function the plan asks."""
+        if self.guidance is None:
+            return none()
+        return self.guidance if callable(self.guidance) else instructdiffusion(*self.guidance)
+
+    def changed(self, **values: Any) -> Settings:
+        """These settings with what is not None replaced; guidance "none" switches guidance off."""
+        given = {name: value for name, value in values.items() if value is not None}
+        if isinstance(given.get("guidance"), str):
+            if given["guidance"] != "none":
+                raise ValueError(f'guidance is two numbers or "none", got {given["guidance"]!r}')
+            given["guidance"] = None
+        return dataclasses.replace(self, **given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        values = dataclasses.asdict(self)
+        values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
+        return values
+
+
+def task_settings(task: Task) -> Settings:
+    """What a task asks for by itself: perception one evaluation without guidance, the others 20 steps."""
+    if task.perception:
+        return Settings(steps=1, solver="euler")
+    return Settings(guidance=None if task.guidance == (0.5, 0.5) else task.guidance)
+
+
+def read_settings(folder: str | Path | None) -> dict[str, Settings]:
+    """Settings of every task: those of the model's own instructdiffusion.json over the task's.
+
+    The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise"}}};
+    every name may be left out. ValueError names the file and what is wrong in it.
+    """
+    settings = {name: task_settings(task) for name, task in TASKS.items()}
+    path = None if folder is None else Path(folder) / FILE
+    if path is None or not path.is_file():
+        return settings
+    try:
+        defaults = json.loads(path.read_text(encoding="utf-8")).get("defaults", {})
+        if not isinstance(defaults, Mapping):
+            raise ValueError("'defaults' must be an object, task by task")
+        for name, values in defaults.items():
+            settings[name] = _merged(name, values, settings)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from error
+    return settings
+
+
+def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Settings:
+    if name not in settings:
+        raise ValueError(f"unknown task {name!r}: known are {', '.join(settings)}")
+    known = [field.name for field in dataclasses.fields(Settings)]
+    if not isinstance(values, Mapping):
+        raise ValueError(f"task {name!r} needs an object of settings, got {values!r}")
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"task {name!r} has an unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+    return dataclasses.replace(settings[name], **values)
+
+
+def _scales(value: Any) -> tuple[float, float]:
+    numbers = value if isinstance(value, (list, tuple)) else ()
+    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in numbers)
+    if len(numbers) != 2 or not plain:
+        raise ValueError(f"guidance is two numbers (text, image), got {value!r}")
+    return float(numbers[0]), float(numbers[1])

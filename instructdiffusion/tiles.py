@@ -1,0 +1,83 @@
+"""Tiles: a large picture as overlapping squares, and squares blended back without seams."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tile(NamedTuple):
+    """A square of picture number `picture`, its upper left corner at (y, x)."""
+
+    picture: int
+    y: int
+    x: int
+
+
+def tile_starts(length: int, tile: int, overlap: int, grid: int) -> list[int]:
+    """Where tiles start along an axis: from 0 to length - tile, evenly, on multiples of `grid`.
+
+    Neighbours share at least overlap - grid pixels. length and tile are multiples of grid, length >= tile.
+    """
+    if length < tile or length % grid or tile % grid:
+        raise ValueError(
+            f"expected length >= tile, both multiples of {grid}, got {length} and {tile}: pad first"
+        )
+    if not 0 <= overlap < tile - grid:
+        raise ValueError(f"expected an overlap from 0 to less than {tile - grid} pixels, got {overlap}")
+    count = 1 + -(-(length - tile) // (tile - overlap))
+    if count == 1:
+        return [0]
+    cells = (length - tile) // grid
+    return [round(i * cells / (count - 1)) * grid for i in range(count)]
+
+
+def pad_for_tiles(picture: np.ndarray, tile: int, grid: int) -> np.ndarray:
+    """The picture with its lower and right side mirrored on, at least `tile` long and a multiple of grid."""
+    sides = [max(tile, -(-side // grid) * grid) - side for side in picture.shape[:2]]
+    if not any(sides):
+        return picture
+    return np.pad(picture, ((0, sides[0]), (0, sides[1]), (0, 0)), mode="reflect")
+
+
+def plan_tiles(sizes: list[tuple[int, int]], tile: int, overlap: int, grid: int) -> list[Tile]:
+    """The tiles of pictures of those (padded) sizes, picture by picture, row by row."""
+    return [
+        Tile(number, y, x)
+        for number, (height, width) in enumerate(sizes)
+        for y in tile_starts(height, tile, overlap, grid)
+        for x in tile_starts(width, tile, overlap, grid)
+    ]
+
+
+def window(tile: int, overlap: int) -> np.ndarray:
+    """Blending weights float32 [tile, tile]: 1 inside, a raised cosine over `overlap` pixels at the sides.
+
+    w(d) = sin^2(pi d / (2 overlap)) at a distance of d pixels from the side; the weights of two tiles that
+    overlap by just that much add up to 1.
+    """
+    distance = np.minimum(np.arange(tile), np.arange(tile)[::-1]) + 0.5
+    ramp = np.sin(np.pi / 2 * np.minimum(distance / max(overlap, 0.5), 1)) ** 2
+    return np.outer(ramp, ramp).astype(np.float32)
+
+
+class Blend:
+    """The weighted mean of the tiles laid on a canvas of (height, width)."""
+
+    def __init__(self, size: tuple[int, int], tile: int, overlap: int, channels: int = 3) -> None:
+        self._weights = window(tile, overlap)
+        self._sum = np.zeros((*size, channels), np.float32)
+        self._total = np.zeros(size, np.float32)
+
+    def add(self, y: int, x: int, values: np.ndarray) -> None:
+        """Lay a tile float [tile, tile, c] with its corner at (y, x)."""
+        tile = len(self._weights)
+        self._sum[y : y + tile, x : x + tile] += values * self._weights[..., None]
+        self._total[y : y + tile, x : x + tile] += self._weights
+
+    def result(self) -> np.ndarray:
+        """float32 [height, width, c]; ValueError where no tile has been laid."""
+        if not (self._total > 0).all():
+            raise ValueError("part of the canvas has no tile on it: lay all the planned tiles first")
+        return self._sum / self._total[..., None]

@@ -1,0 +1,198 @@
+"""Asking from the shell: pictures in, files out, and what happens to bad ones."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from instructdiffusion import files
+from instructdiffusion.cli import main
+
+WORDS = {
+    "segment": ["the red star"],
+    "refer": ["the star on the left"],
+    "keypoints": ["the nose", "the left eye"],
+    "align": ["the left eye"],
+    "detect": ["the stars"],
+    "classify": ["a star", "a circle"],
+    "denoise": [],
+    "deblur": [],
+    "dewatermark": [],
+    "edit": ["add a red star"],
+}
+
+
+@pytest.fixture
+def photo(tmp_path, picture):
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+@pytest.mark.parametrize("command", WORDS)
+def test_every_task_from_the_shell(command, photo, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    status = main(
+        [command, str(photo), *WORDS[command], "-o", str(out), "--model", str(model_folder), "--steps", "1"]
+    )
+    assert status == 0
+    expected = {"segment": ["drawn", "mask", "overlay"], "refer": ["drawn", "mask", "overlay"]}
+    if command in ("denoise", "deblur", "dewatermark", "edit"):
+        expected[command] = [command]
+    parts = expected.get(command, ["drawn", "overlay"])
+    assert names(out) == sorted(["photo.json", *(f"photo_{p}.png" for p in parts)])
+    data = json.loads((out / "photo.json").read_text())
+    assert data["info"]["task"] == command and data["images"][0]["file_name"] == "photo.png"
+    assert data["info"]["settings"]["steps"] == 1
+    printed = capsys.readouterr().out
+    assert "photo.png: " in printed and f"look in {out}" in printed
+
+
+def test_options_reach_the_model(photo, model_folder, tmp_path):
+    out = tmp_path / "out"
+    options = [
+        "--steps",
+        "2",
+        "--solver",
+        "euler",
+        "--schedule",
+        "karras",
+        "--guidance",
+        "2",
+        "1.5",
+        "--seed",
+        "7",
+    ]
+    command = [
+        "segment",
+        str(photo),
+        "the star",
+        "--color",
+        "blue",
+        "-o",
+        str(out),
+        "--model",
+        str(model_folder),
+    ]
+    assert main([*command, *options, "--resolution", "32"]) == 0
+    info = json.loads((out / "photo.json").read_text())["info"]
+    assert info["colors"] == ["blue"]
+    assert info["settings"] == {
+        "steps": 2, "solver": "euler", "schedule": "karras", "guidance": [2.0, 1.5], "noise": "seed", "seed": 7,
+        "resolution": 32,
+    }  # fmt: skip
+
+
+def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    Image.fromarray(picture).save(folder / "a.png")
+    Image.fromarray(picture[:40]).save(folder / "a.jpg")
+    Image.fromarray(picture[:1, :1]).save(folder / "dot.png")
+    (folder / "text.png").write_text("no picture")
+    (folder / "notes.txt").write_text("not looked at")
+    frames = [Image.fromarray(picture), Image.fromarray(picture[::-1].copy())]
+    frames[0].save(folder / "film.gif", save_all=True, append_images=frames[1:])
+    assert main(["detect", str(folder), "the stars", "-o", str(out), "--model", str(model_folder)]) == 1
+    assert [n for n in names(out) if n.endswith(".json")] == ["a.jpg.json", "a.png.json", "film.json"]
+    said = capsys.readouterr()
+    assert "3 of 5 answered" in said.out
+    assert "dot.png: skipped: " in said.err and "at least 8" in said.err
+    assert "text.png: skipped: " in said.err and "2 frames" in said.err
+
+
+def test_a_single_bad_picture(model_folder, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"GIF89a nonsense")
+    out = tmp_path / "out"
+    assert main(["denoise", str(tmp_path / "a.png"), "-o", str(out), "--model", str(model_folder)]) == 1
+    assert "a.png: skipped" in capsys.readouterr().err and names(out) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment", "{photo}", ""], "subject is empty"),
+        (["edit", "{photo}", "  "], "empty"),
+        (["segment", "{photo}", "the star", "--color", "octarine"], "red, purple, blue"),
+        (["classify", "{photo}", "a dog", "a dog"], "once"),
+        (["segment", "nowhere.png", "the star"], "there is no picture or folder"),
+        (["segment", "{empty}", "the star"], "holds no pictures"),
+        (["segment", "{photo}", "the star", "--model", "no such model"], "model"),
+    ],
+)
+def test_errors_before_any_work(arguments, message, photo, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    filled = [a.format(photo=photo, empty=tmp_path / "empty") for a in arguments]
+    assert main([*filled, "-o", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith(f"instructdiffusion {arguments[0]}: ")
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("option", [["--solver", "magic"], ["--steps", "0"], ["--resolution", "50"]])
+def test_bad_options(option, photo, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert (
+        main(["segment", str(photo), "the star", "-o", str(out), "--model", str(model_folder), *option]) == 1
+    )
+    assert "skipped" in capsys.readouterr().err and names(out) == []
+
+
+def test_a_text_that_is_too_long(photo, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["edit", str(photo), "star " * 10_000, "-o", str(out), "--model", str(model_folder)]) == 1
+    assert "tokens, the model reads at most 48" in capsys.readouterr().err and names(out) == []
+
+
+def test_an_output_that_is_a_file(photo, tmp_path, capsys):
+    assert main(["denoise", str(photo), "-o", str(photo)]) == 1
+    assert "could not write" in capsys.readouterr().err
+
+
+def test_a_disk_that_fills_up_stops_the_run(model_folder, tmp_path, picture, capsys, monkeypatch):
+    import errno
+
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in "ab":
+        Image.fromarray(picture).save(folder / f"{name}.png")
+    real, calls = files.os.fsync, []
+
+    def full(descriptor):
+        calls.append(descriptor)
+        if len(calls) > 6:  # the probe, a's four files, then b's first
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    assert main(["segment", str(folder), "the star", "-o", str(out), "--model", str(model_folder)]) == 1
+    assert "the disk is full" in capsys.readouterr().err
+    assert names(out) == ["a.json", "a_drawn.png", "a_mask.png", "a_overlay.png"]
+
+
+def test_the_words_are_read_back_with_places(capsys, tmp_path):
+    from instructdiffusion.answer import Answer
+    from instructdiffusion.cli.answer import describe
+    from instructdiffusion.results import Boxes, Keypoints, Label
+    from instructdiffusion.tasks import TASKS
+
+    source = np.zeros((40, 60, 3), np.uint8)
+    names_ = ("the nose", "the tail")
+    points = Keypoints(
+        [[[3, 4], [0, 0]]], [[True, False]], [[1, 0]], names_, (40, 60), "nothing found for 'the tail'"
+    )
+    told = describe(Answer(TASKS["keypoints"].instruct(names_), points, source, source))
+    assert told == "the nose at (3.0, 4.0); nothing found for 'the tail'"
+    boxes = Boxes([[1, 2, 3, 4]], [1], ("the stars",), (40, 60))
+    assert (
+        describe(Answer(TASKS["detect"].instruct("the stars"), boxes, source, source))
+        == "1 found for 'the stars'"
+    )
+    label = Label("a cat", {"a cat": 1.0, "a dog": 0.0})
+    assert describe(Answer(TASKS["classify"].instruct(["a cat", "a dog"]), label, source, source)) == "a cat"

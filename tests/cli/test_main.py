@@ -1,0 +1,58 @@
+"""The command itself: help, versions, errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import instructdiffusion
+from instructdiffusion.cli import build_parser, main
+from instructdiffusion.cli.answer import ASKS
+from instructdiffusion.tasks import TASKS
+
+COMMANDS = (*ASKS, "demo", "scenes", "evaluate", "train")
+
+
+def test_a_command_a_task():
+    assert set(ASKS) == set(TASKS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args([command, "--help"])
+    assert caught.value.code == 0
+    assert f"instructdiffusion {command}" in capsys.readouterr().out
+
+
+def test_no_command_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2 and "COMMAND" in capsys.readouterr().err
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "instructdiffusion", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert (
+        done.returncode == 0 and done.stdout.strip() == f"instructdiffusion {instructdiffusion.__version__}"
+    )
+
+
+def test_an_error_is_one_line(capsys, tmp_path):
+    assert main(["scenes", "--task", "sing", "-o", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("instructdiffusion scenes: unknown task 'sing'") and error.count("\n") == 1
+
+
+def test_interrupted(monkeypatch, capsys, tmp_path):
+    from instructdiffusion.cli import demo
+
+    def stop(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", stop)
+    assert main(["demo", "-o", str(tmp_path)]) == 130 and "stopped" in capsys.readouterr().err

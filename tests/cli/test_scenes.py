@@ -1,0 +1,37 @@
+"""Scenes from the shell."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from instructdiffusion.cli import main
+
+
+def test_pictures_and_truth_are_written(tmp_path, capsys):
+    assert main(["scenes", "--task", "keypoints", "--seed", "7", "--count", "2", "-o", str(tmp_path)]) == 0
+    assert f"look in {tmp_path}" in capsys.readouterr().out
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    pictures = [p for p in files if p.suffix == ".png"]
+    documents = [p for p in files if p.suffix == ".json"]
+    assert pictures and documents
+    for path in pictures:
+        with Image.open(path) as image:
+            image.load()
+    data = json.loads(documents[0].read_text())
+    assert {"images", "annotations"} <= set(data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "sing"], "unknown task"),
+        (["--task", "edit", "--count", "0"], "at least 1"),
+        (["--task", "edit", "--seed", "-3"], "at least 0"),
+    ],
+)
+def test_bad_arguments(arguments, message, tmp_path, capsys):
+    assert main(["scenes", *arguments, "-o", str(tmp_path / "out")]) == 1
+    assert message in capsys.readouterr().err and not (tmp_path / "out").exists()

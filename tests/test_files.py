@@ -1,0 +1,78 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from instructdiffusion import files
+from instructdiffusion.files import WriteError, check_writable, write_files, write_json, write_png
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_pictures_and_json_come_back(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    write_png(tmp_path / "deep" / "a.png", picture)
+    write_png(tmp_path / "m.png", picture[..., 0] > 99)
+    write_json(tmp_path / "a.json", {"é": [1, 2.5]})
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "deep" / "a.png")), picture)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "m.png")) == 255, picture[..., 0] > 99)
+    assert json.loads((tmp_path / "a.json").read_text()) == {"é": [1, 2.5]}
+    assert names(tmp_path) == ["a.json", "deep", "m.png"]
+
+
+@pytest.mark.parametrize("place", ["fsync", "replace"])
+def test_a_full_disk_leaves_what_was_there(place, tmp_path, monkeypatch):
+    write_files({tmp_path / "a": b"old"})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, place, full)
+    with pytest.raises(WriteError, match="could not write .*disk is full"):
+        write_files({tmp_path / "a": b"new", tmp_path / "b": b"new"})
+    assert names(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_all_files_or_none(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WriteError, match="file"):
+        write_files({tmp_path / "a": b"1", tmp_path / "file" / "b": b"2"})
+    assert names(tmp_path) == ["file"]
+
+
+def test_check_writable(tmp_path):
+    assert check_writable(tmp_path / "new" / "folder").is_dir()
+    assert names(tmp_path / "new" / "folder") == []
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(WriteError, match="file stands where|not a folder"):
+        check_writable(tmp_path / "file")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(tmp_path):
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(WriteError, match="permission"):
+        check_writable(folder)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((3, 3, 3)), np.zeros(3, np.uint8)])
+def test_what_is_no_picture_is_refused(bad, tmp_path):
+    with pytest.raises(ValueError, match="expected a picture"):
+        write_png(tmp_path / "a.png", bad)
+    assert names(tmp_path) == []
+
+
+def test_nan_is_no_json(tmp_path):
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert names(tmp_path) == []

@@ -1,0 +1,100 @@
+"""Jobs: what the editor is given, and how its answers come back to the picture's own size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from instructdiffusion.jobs import TileNoise
+from instructdiffusion.sampling import SeededNoise
+from instructdiffusion.tiles import Tile
+
+
+class Recorder:
+    """Stands in for the editor's draw: keeps what it is given and answers with `drawn(copies)`."""
+
+    def __init__(self, drawn):
+        self.drawn = drawn
+        self.pictures, self.starts, self.noises = [], [], []
+
+    def __call__(self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None):
+        self.pictures += list(pictures)
+        self.starts += list(start)
+        self.noises += list(noise.step(0, start))
+        copies = pictures.astype(np.float32) / 255
+        return self.drawn(copies), copies if reconstruct else None
+
+
+@pytest.fixture
+def record(model, monkeypatch):
+    def make(drawn=lambda copies: copies):
+        recorder = Recorder(drawn)
+        monkeypatch.setattr(model.editor, "draw", recorder)
+        return recorder
+
+    return make
+
+
+def test_tiles_share_their_noise_where_they_overlap(model, record):
+    recorder = record()
+    source = np.random.default_rng(0).integers(0, 256, (64, 112, 3), dtype=np.uint8)
+    answer = model.denoise(source, seed=3)
+    assert np.array_equal(answer.picture, source)
+    left, right = recorder.pictures
+    assert np.array_equal(left, source[:, :64]) and np.array_equal(right, source[:, 48:])
+    for left, right in (recorder.starts, recorder.noises):
+        assert torch.equal(left[:, :, 12:], right[:, :, :4]) and not torch.equal(left, right)
+    assert not torch.equal(recorder.starts[0], recorder.noises[0])
+
+
+def test_a_single_tile_has_the_noise_of_a_whole_picture():
+    like = torch.zeros(2, 4, 16, 16)
+    fields = [(5, (4, 16, 16)), (6, (4, 16, 16))]
+    tiled = TileNoise([Tile(0, 0, 0), Tile(1, 0, 0)], fields, 4).step(1, like)
+    assert torch.equal(tiled, SeededNoise([5, 6]).step(1, like))
+
+
+def test_tiles_of_several_pictures_go_back_to_their_own(model, record):
+    recorder = record(lambda copies: 1 - copies)
+    pictures = [np.full((h, w, 3), v, np.uint8) for h, w, v in ((64, 64, 10), (100, 150, 90), (8, 9, 200))]
+    answers = model.deblur(pictures, batch_size=4)
+    for picture, answer in zip(pictures, answers, strict=True):
+        assert answer.picture.shape == picture.shape and (answer.picture == 255 - picture[0, 0, 0]).all()
+    assert len(recorder.pictures) == 1 + 2 * 3 + 1
+
+
+def test_masks_follow_the_edges_of_a_large_picture(model, record):
+    """A disc at four times the model's size, marked by the model at its own: the edge is found again."""
+    y, x = np.mgrid[:256, :320] + 0.5
+    disc = (y - 130) ** 2 + (x - 150) ** 2 < 61**2
+    source = np.where(disc[..., None], (60, 150, 60), (200, 180, 160)).astype(np.uint8)
+
+    def drawn(copies):
+        share = np.clip((200 / 255 - copies[..., :1]) / (140 / 255), 0, 1)
+        return copies + 0.5 * share * (np.float32([1, 0, 0]) - copies)
+
+    record(drawn)
+    result = model.refer(source, "the disc", color="red").result
+    found = result.union()
+    assert found.shape == disc.shape
+    assert (found & disc).sum() / (found | disc).sum() > 0.985
+    wrong = found != disc
+    assert np.abs(np.hypot(y - 130, x - 150) - 61)[wrong].max(initial=0) < 2.5
+
+
+def test_points_and_boxes_are_scaled_along_each_axis(model, record):
+    from instructdiffusion.color import MARK_COLORS
+    from instructdiffusion.results import Boxes, Keypoints
+    from instructdiffusion.tasks import TASKS
+
+    source = np.full((128, 256, 3), 120, np.uint8)
+    points = TASKS["keypoints"].instruct("the nose", [MARK_COLORS[0]])
+    truth = Keypoints([[[20.25, 41.5]]], [[True]], [[1]], ("the nose",), (64, 64))
+    record(lambda copies: np.stack([TASKS["keypoints"].render(c, truth, points) for c in copies]))
+    assert np.abs(model.run(points, source).result.xy[0, 0] - (81, 83)).max() < 0.8
+
+    boxes = TASKS["detect"].instruct("the stars", ["blue"])
+    truth_boxes = Boxes([[10, 20, 30, 50]], [1], ("the stars",), (64, 64))
+    record(lambda copies: np.stack([TASKS["detect"].render(c, truth_boxes, boxes) for c in copies]))
+    assert np.abs(model.run(boxes, source).result.xyxy[0] - (40, 40, 120, 100)).max() < 1.5

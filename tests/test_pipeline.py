@@ -1,0 +1,270 @@
+"""The pipeline around a model with random weights: what goes in, what comes out, and what must not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from instructdiffusion import TASKS, Instruction
+from instructdiffusion.answer import Answer
+from instructdiffusion.results import Boxes, Keypoints, Label, Masks
+
+RNG = np.random.default_rng(3)
+
+
+def photo(height, width):
+    return RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+CALLS = {
+    "segment": (lambda m, p, **o: m.segment(p, "the red star", **o), Masks),
+    "refer": (lambda m, p, **o: m.refer(p, "the red star", color="blue", **o), Masks),
+    "keypoints": (lambda m, p, **o: m.keypoints(p, ["the nose", "the left eye"], **o), Keypoints),
+    "align": (lambda m, p, **o: m.align(p, "the left eye", colors=["cyan"], **o), Keypoints),
+    "detect": (lambda m, p, **o: m.detect(p, "the stars", **o), Boxes),
+    "classify": (lambda m, p, **o: m.classify(p, ["a star", "a circle"], **o), Label),
+    "denoise": (lambda m, p, **o: m.denoise(p, **o), np.ndarray),
+    "deblur": (lambda m, p, **o: m.deblur(p, **o), np.ndarray),
+    "dewatermark": (lambda m, p, **o: m.remove_watermark(p, **o), np.ndarray),
+    "edit": (lambda m, p, **o: m.edit(p, "add a red star", **o), np.ndarray),
+}
+
+
+@pytest.mark.parametrize("size", [(64, 64), (48, 100)])
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_answers_at_the_pictures_own_size(name, size, model):
+    call, kind = CALLS[name]
+    source = photo(*size)
+    answer = call(model, source, steps=1)
+    assert isinstance(answer, Answer) and answer.task == name and isinstance(answer.result, kind)
+    assert answer.picture.shape == source.shape and answer.picture.dtype == np.uint8
+    assert np.array_equal(answer.source, source)
+    if isinstance(answer.result, (Masks, Keypoints, Boxes)):
+        assert tuple(answer.result.canvas_size) == size
+    if kind is np.ndarray:
+        assert np.array_equal(answer.result, answer.picture)
+    assert set(CALLS) == set(TASKS)
+
+
+def test_pictures_of_different_sizes_keep_their_order(model):
+    sizes = [(64, 64), (30, 90), (64, 64), (100, 20)]
+    pictures = [photo(*s) for s in sizes]
+    answers = model.segment(pictures, "the red star", batch_size=3)
+    assert [a.source.shape[:2] for a in answers] == sizes
+    alone = model.segment(pictures[1], "the red star")
+    assert np.abs(alone.picture.astype(int) - answers[1].picture).max() <= 1
+
+
+@pytest.mark.parametrize("solver", ["dpmpp_2m", "euler_ancestral"])
+@pytest.mark.parametrize("name", ["edit", "denoise"])
+def test_a_batch_answers_as_its_pictures_alone_do(name, solver, model):
+    pictures = [photo(64, 64), photo(80, 64), photo(64, 64)]
+    call = CALLS[name][0]
+    options = {"steps": 3, "solver": solver}
+    together = call(model, pictures, seed=[5, 6, 5], batch_size=4, **options)
+    for picture, seed, answer in zip(pictures, (5, 6, 5), together, strict=True):
+        alone = call(model, picture, seed=seed, batch_size=1, **options)
+        assert np.abs(alone.picture.astype(int) - answer.picture).max() <= 1
+
+
+def test_the_seed_decides_and_nothing_else(model, picture):
+    first, again, other = (model.edit(picture, "add a red star", steps=2, seed=s).picture for s in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_the_global_generator_is_left_alone(model, picture):
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    model.edit(picture, "add a red star", steps=2, solver="euler_ancestral")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_a_picture_is_given_as_does_not_matter(model, picture, tmp_path):
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+    given = [picture, Image.fromarray(picture), tensor, tensor.float() / 255, tmp_path / "a.png"]
+    answers = [model.detect(g, "the stars").picture for g in given]
+    assert all(np.array_equal(a, answers[0]) for a in answers)
+    batch = model.detect(torch.stack([tensor, tensor]), "the stars")
+    assert len(batch) == 2 and np.abs(batch[1].picture.astype(int) - answers[0]).max() <= 1
+
+
+def test_perception_takes_one_evaluation(model, picture):
+    seen = []
+    model.segment(picture, "the red star", on_step=lambda i, x, denoised: seen.append(i))
+    model.edit(picture, "add a red star", steps=4, on_step=lambda i, x, denoised: seen.append(i))
+    assert seen == [0, 0, 1, 2, 3]
+
+
+def test_on_step_may_stop_the_run(model, picture):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.edit(picture, "add a red star", steps=2, on_step=stop)
+
+
+def test_zero_and_given_noise(model, picture):
+    shape = (4, 16, 16)
+    zero = model.edit(picture, "add a red star", steps=2, noise="zero")
+    assert np.array_equal(
+        zero.picture, model.edit(picture, "add a red star", steps=2, noise=np.zeros(shape)).picture
+    )
+    assert np.array_equal(
+        zero.picture, model.edit(picture, "add a red star", steps=2, seed=9, noise="zero").picture
+    )
+    with pytest.raises(ValueError, match="noise must"):
+        model.edit(picture, "add a red star", noise=np.zeros((4, 8, 8)))
+    with pytest.raises(ValueError, match="unknown noise 'pink'"):
+        model.edit(picture, "add a red star", noise="pink")
+
+
+def test_resolution(model, picture):
+    small = model.segment(picture, "the red star", resolution=32)
+    assert small.picture.shape == picture.shape and small.settings["resolution"] == 32
+    with pytest.raises(ValueError, match="multiple of 16"):
+        model.segment(picture, "the red star", resolution=50)
+    wide = model.segment(photo(40, 80), "the red star", fit="aspect")
+    assert wide.result.canvas_size == (40, 80)
+
+
+def test_large_pictures_are_restored_in_tiles_without_seams(model):
+    """A flat picture: whatever the model makes of it, tile borders must not stand out from the tiles."""
+    flat = np.full((160, 200, 3), 128, np.uint8)
+    drawn = model.denoise(flat, steps=1).picture.astype(int)
+    rows = np.abs(np.diff(drawn, axis=0)).mean((1, 2))
+    assert drawn.shape == flat.shape and rows.max() < 4 * np.median(rows) + 2
+
+
+def test_an_untouched_watermark_free_picture_is_kept(model, monkeypatch):
+    """Where the edit equals the reconstruction, the photograph comes back bit for bit."""
+    source = photo(100, 150)
+    real = model.editor.draw
+
+    def nothing_changes(*args, **kwargs):
+        _, copies = real(*args, **kwargs)
+        return copies, copies
+
+    monkeypatch.setattr(model.editor, "draw", nothing_changes)
+    assert np.array_equal(model.remove_watermark(source, steps=1).picture, source)
+    answer = model.segment(source, "the red star")
+    assert np.array_equal(answer.picture, source) and len(answer.result) == 0
+    assert answer.message == "nothing found for 'the red star'"
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 160)])
+def test_a_mask_that_the_model_draws_is_read_at_the_pictures_size(model, monkeypatch, size):
+    """The model's part is played by the task's own drawing; sizes, colours and edges are the pipeline's."""
+    h, w = size
+    source = np.full((h, w, 3), 90, np.uint8)
+    region = np.zeros(size, bool)
+    region[h // 4 : h // 2, w // 4 : 3 * w // 4] = True
+    source[region] = (60, 140, 60)
+
+    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None):
+        copies = pictures.astype(np.float32) / 255
+        marked = copies.copy()
+        green = np.abs(copies - np.float32([60, 140, 60]) / 255).max(3) < 0.1
+        color = np.float32([1, 0, 0])
+        marked[green] = 0.5 * marked[green] + 0.5 * color
+        return marked, copies
+
+    monkeypatch.setattr(model.editor, "draw", draw)
+    answer = model.segment(source, "the box", color="red")
+    found = answer.result.union()
+    assert (found & region).sum() / (found | region).sum() > 0.98
+    box = answer.result.boxes().xyxy[0]
+    assert np.abs(box - (w // 4, h // 4, 3 * w // 4, h // 2)).max() <= 1
+
+
+def test_instructions_and_lists(model, picture):
+    other = photo(40, 40)
+    asked = [
+        TASKS["segment"].instruct("the red star", ["red"]),
+        TASKS["detect"].instruct("the stars", ["blue"]),
+    ]
+    answers = model.run(asked, [picture, other])
+    assert [a.task for a in answers] == ["segment", "detect"] and answers[1].source.shape == (40, 40, 3)
+    assert [a.task for a in model.run(asked, picture)] == ["segment", "detect"]
+    assert [a.source.shape[0] for a in model.run(asked[0], [picture, other])] == [64, 40]
+    assert model.run("add a red star", picture, steps=1).task == "edit"
+    assert model.run("clean it", picture, task="denoise", steps=1).instruction.text == "clean it"
+    assert model.run(asked[0], []) == []
+
+
+@pytest.mark.parametrize(
+    ("instruction", "options", "error", "message"),
+    [
+        ("", {}, ValueError, "empty"),
+        ("  \n", {}, ValueError, "empty"),
+        ("red star " * 5000, {}, ValueError, r"has \d{5} tokens, the model reads at most 48"),
+        (7, {}, TypeError, "an instruction"),
+        ([7], {}, TypeError, "words or an Instruction"),
+        ("mark the star", {"task": "segment"}, ValueError, "in which colour"),
+        ("sing", {"task": "sing"}, ValueError, "unknown task 'sing'"),
+        (Instruction("a", "sing"), {}, ValueError, "unknown task"),
+        (Instruction("a", "edit"), {"task": "denoise"}, ValueError, "task 'edit'"),
+        (["add a star", "add a circle"], {"image": 3}, ValueError, "3 pictures came with 2"),
+        ("add a star", {"steps": 0}, ValueError, "steps"),
+        ("add a star", {"solver": "magic"}, ValueError, "unknown solver"),
+        ("add a star", {"schedule": "magic"}, ValueError, "unknown schedule"),
+        ("add a star", {"guidance": 7.5}, ValueError, "two numbers"),
+        ("add a star", {"seed": -1}, ValueError, "seed"),
+        ("add a star", {"seed": 1.5}, TypeError, "seed"),
+        ("add a star", {"seed": [1, 2]}, ValueError, "one seed"),
+        ("add a star", {"batch_size": 0}, ValueError, "batch_size"),
+        ("add a star", {"resolution": 0}, ValueError, "multiple of 16"),
+        ("add a star", {"fit": "crop"}, ValueError, "unknown fit"),
+    ],
+)
+def test_bad_input_is_refused_in_words(instruction, options, error, message, model, picture):
+    options = dict(options)
+    count = options.pop("image", 0)
+    with pytest.raises(error, match=message):
+        model.run(instruction, [picture] * count if count else picture, **options)
+
+
+def test_unknown_colours_and_misspelt_options(model, picture):
+    with pytest.raises(ValueError, match="unknown colour 'octarine'.*red.*purple"):
+        model.segment(picture, "the red star", color="octarine")
+    with pytest.raises(TypeError, match="stepz"):
+        model.segment(picture, "the red star", stepz=3)
+    with pytest.raises(TypeError, match="thresh"):
+        model.segment(picture, "the red star", decode={"thresh": 3})
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_nan_weights_are_an_error(part, model, picture):
+    module = getattr(model.components, part)
+    name = {"unet": "conv_out.bias", "vae": "decoder.conv_out.bias"}.get(part)
+    weight = (
+        module.get_parameter(name) if name else next(p for n, p in module.named_parameters() if "norm" in n)
+    )
+    kept = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight[0] = float("nan")
+        with pytest.raises((FloatingPointError, ValueError), match="NaN"):
+            model.segment(picture, "the red star")
+    finally:
+        with torch.no_grad():
+            weight.copy_(kept)
+
+
+def test_answers_come_one_by_one(model):
+    ready = []
+    model.denoise([photo(64, 64), photo(100, 100)], steps=1, on_answer=lambda i, a: ready.append((i, a.task)))
+    assert ready == [(0, "denoise"), (1, "denoise")]
+
+
+def test_the_models_own_defaults(model_folder, model):
+    from instructdiffusion.pipeline import InstructDiffusion
+    from instructdiffusion.settings import Settings
+
+    mine = InstructDiffusion(model.components, {**model.settings, "edit": Settings(steps=2, solver="euler")})
+    seen = []
+    mine.edit(photo(64, 64), "add a red star", on_step=lambda i, *_: seen.append(i))
+    assert seen == [0, 1] and model.settings["edit"].steps == 20

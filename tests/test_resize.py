@@ -1,0 +1,59 @@
+"""Pictures to the model's size, changes back to the picture's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from instructdiffusion.resize import model_size, resize_field, resize_picture
+
+
+@pytest.mark.parametrize(
+    ("size", "fit", "expected"),
+    [
+        ((64, 64), "stretch", (64, 64)),
+        ((100, 700), "stretch", (64, 64)),
+        ((100, 200), "aspect", (32, 64)),
+        ((300, 200), "aspect", (64, 48)),
+        ((64, 64), "aspect", (64, 64)),
+        ((2000, 20), "aspect", (64, 16)),
+    ],
+)
+def test_model_size(size, fit, expected):
+    assert model_size(size, 64, 16, fit) == expected
+
+
+@pytest.mark.parametrize("resolution", [63, 8, 0, -64, 70])
+def test_a_resolution_that_does_not_fit_is_refused(resolution):
+    with pytest.raises(ValueError, match="multiple of 16"):
+        model_size((64, 64), resolution, 16)
+
+
+def test_unknown_fit_and_wrong_kind():
+    with pytest.raises(ValueError, match="stretch, aspect"):
+        model_size((64, 64), 64, 16, "crop")
+    with pytest.raises(TypeError, match="whole number"):
+        model_size((64, 64), 64.0, 16)
+
+
+def test_shrinking_averages_areas():
+    picture = np.random.default_rng(0).integers(0, 256, (128, 192, 3), dtype=np.uint8)
+    means = picture.reshape(64, 2, 64, 3, 3).mean((1, 3))
+    assert np.abs(resize_picture(picture, (64, 64)) - means).max() <= 1.1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (31, 200), (10, 10), (200, 31)])
+def test_a_flat_picture_stays_flat(size):
+    flat = np.full((50, 70, 3), 77, np.uint8)
+    got = resize_picture(flat, size)
+    assert got.shape == (*size, 3) and (got == 77).all()
+
+
+def test_fields_keep_their_sign_place_and_range():
+    field = np.zeros((16, 16, 3), np.float32)
+    field[4:8, 8:12] = (-0.5, 0.25, 0)
+    big = resize_field(field, (160, 80))
+    assert big.shape == (160, 80, 3)
+    assert np.isclose(big.min(), -0.5) and np.isclose(big.max(), 0.25)
+    ys, xs = np.nonzero(big[..., 1] > 0.125)
+    assert abs(ys.mean() + 0.5 - 60) < 1 and abs(xs.mean() + 0.5 - 50) < 1
