@@ -1,0 +1,55 @@
+"""The oracle through the real pipeline, around a model with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from instructdiffusion.editor import Editor
+from instructdiffusion.evaluation.metrics import EQUAL_DB
+from instructdiffusion.evaluation.scenes import MAIN, evaluate_scenes
+
+
+def first(report):
+    return {r.task: r.subsets[MAIN][0].value for r in report.tasks}
+
+
+@pytest.fixture
+def any_words(monkeypatch):
+    """The small tokenizer of the tests knows few words; the oracle reads none."""
+    monkeypatch.setattr(Editor, "check_text", lambda self, text: None)
+
+
+def test_a_lossless_autoencoder_costs_nothing(model, any_words, monkeypatch):
+    monkeypatch.setattr(Editor, "encode", lambda self, pictures: pictures)
+    monkeypatch.setattr(Editor, "decode", lambda self, latents: latents / np.float32(255))
+    report = evaluate_scenes(model, count=6, batch_size=4, oracle=True, quiet=True)
+    found = first(report)
+    assert min(found[t] for t in ("segment", "refer")) > 0.98
+    assert min(found[t] for t in ("keypoints", "align", "detect", "classify")) > 0.9
+    assert all(r.steps == "oracle" for r in report.tasks)
+    for task in ("denoise", "deblur"):
+        made = {f.metric: f.value for r in report.tasks if r.task == task for f in r.subsets[MAIN]}
+        assert made["PSNR"] == made["PSNR of the VAE bound"] == EQUAL_DB
+
+
+def test_a_lossy_one_costs_what_it_loses(model, any_words):
+    report = evaluate_scenes(model, ["segment", "denoise"], count=4, oracle=True, quiet=True)
+    assert first(report)["segment"] < 0.9  # random weights decode to nothing like a picture
+    made = {f.metric: f.value for f in report.tasks[1].subsets[MAIN]}
+    assert made["above the VAE bound"] == pytest.approx(0, abs=0.05) and made["PSNR"] < 20
+
+
+def test_scenes_of_another_size_are_refused(model, any_words):
+    with pytest.raises(ValueError, match="the model's own size"):
+        evaluate_scenes(model, ["segment"], count=1, size=96, oracle=True, quiet=True)
+
+
+def test_a_model_is_named_by_its_weights_and_asked_by_its_settings(model):
+    report = evaluate_scenes(model, ["denoise", "dewatermark"], count=2, steps=2, quiet=True)
+    plain, guided = report.tasks
+    assert plain.settings["weights"] == guided.settings["weights"] and len(plain.settings["weights"]) == 16
+    assert plain.settings["steps"] == 2 and plain.settings["solver"] == "dpmpp_2m"
+    assert plain.steps == "2" and guided.steps.startswith("2 (")
+    assert plain.settings["evaluations"] == 2 < guided.settings["evaluations"] <= 6
+    assert "PSNR of the VAE bound" in {f.metric for f in plain.subsets[MAIN]}
