@@ -8,9 +8,12 @@ original classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+
+from .norms import UNET_SOFTNESS, VAE_SOFTNESS, soft_from_birth
+from .starts import start_as_block_means, start_with_copy_path
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -31,7 +34,7 @@ def build_vae(channels: Sequence[int] = (32, 32, 64), layers: int = 1) -> Autoen
 
     It starts as a linear autoencoder of block means: left to itself, a network whose norms have one or two
     channels a group needs thousands of steps to learn to carry a flat colour. The norms are soft while it
-    is trained (see `soften_norms`): call `harden_norms` afterwards.
+    is trained (see norms.py): call `harden_norms` afterwards.
     """
     from diffusers import AutoencoderKL
 
@@ -46,91 +49,9 @@ def build_vae(channels: Sequence[int] = (32, 32, 64), layers: int = 1) -> Autoen
         down_block_types=("DownEncoderBlock2D",) * len(channels),
         up_block_types=("UpDecoderBlock2D",) * len(channels),
     )
-    _start_as_block_means(vae)
-    _set_eps(vae, 1.0)
+    start_as_block_means(vae)
+    soft_from_birth(vae, VAE_SOFTNESS)
     return vae
-
-
-_EPS = 1e-6  # of every norm of SD 1.5's autoencoder
-
-
-@torch.no_grad()
-def _start_as_block_means(vae: AutoencoderKL, gain: float = 0.5) -> None:
-    """Weights that carry each colour's block mean through three latents and back (about 24 dB on scenes).
-
-    Colour c runs through the stream as the pair (gain x, -gain x) in channels 2c, 2c + 1: a pair has mean
-    zero, which a norm leaves alone, and silu(a) - silu(-a) = a undoes the last activation. Residual
-    branches start at zero; every other channel starts at random and is not listened to.
-    """
-    pairs = torch.zeros(6, 3)
-    for c in range(3):
-        pairs[2 * c, c], pairs[2 * c + 1, c] = gain, -gain
-    for name, module in vae.named_modules():
-        weight: Any = getattr(module, "weight", None)
-        bias: Any = getattr(module, "bias", None)
-        if name.endswith((".conv2", ".to_out.0")):
-            weight.zero_()
-            bias.zero_()
-        elif name.endswith("quant_conv"):
-            weight.copy_(torch.eye(len(weight))[:, :, None, None])
-            bias.zero_()
-        elif name.endswith(".conv_in"):
-            weight[:6].zero_()
-            weight[:6, :3, 1, 1] = pairs
-            bias[:6].zero_()
-        elif name.endswith(".conv_out"):
-            weight[:3].zero_()
-            weight[:3, :6, 1, 1] = pairs.T / gain**2
-            bias[:3].zero_()
-        elif name.endswith((".conv_shortcut", "samplers.0.conv")):
-            weight[:6].zero_()
-            bias[:6].zero_()
-            for i in range(6):
-                if name.endswith("downsamplers.0.conv"):
-                    weight[i, i, :2, :2] = 0.25  # diffusers pads right and below: the block's mean
-                else:
-                    weight[i, i, weight.shape[2] // 2, weight.shape[3] // 2] = 1.0
-    vae.encoder.conv_out.bias[4:] = -6.0  # a small posterior deviation from the start
-
-
-@torch.no_grad()
-def soften_norms(vae: AutoencoderKL, eps: float = 1.0) -> None:
-    """Raise the eps of every norm without changing what the autoencoder computes; `harden_norms` undoes it.
-
-    A group norm with one or two channels a group and SD's eps of 1e-6 erases a picture's flat colour:
-    constants normalise to plus or minus one. With eps = 1 a pair (a, -a) passes through almost linearly, so
-    brightness survives. norm(s x; eps) = norm(x; eps / s^2): scaling the residual stream by
-    s = sqrt(1e-6 / eps) at the end stores such an autoencoder in the original structure, exactly.
-    """
-    _scale_streams(vae, (eps / _EPS) ** 0.5)
-    _set_eps(vae, eps)
-
-
-@torch.no_grad()
-def harden_norms(vae: AutoencoderKL) -> None:
-    """Give the norms SD's eps back by scaling the residual streams (see `soften_norms`)."""
-    eps = vae.decoder.conv_norm_out.eps
-    _scale_streams(vae, (_EPS / eps) ** 0.5)
-    _set_eps(vae, _EPS)
-
-
-def _set_eps(vae: AutoencoderKL, eps: float) -> None:
-    for module in vae.modules():
-        if isinstance(module, torch.nn.GroupNorm):
-            module.eps = eps
-
-
-def _scale_streams(vae: AutoencoderKL, factor: float) -> None:
-    for side in (vae.encoder, vae.decoder):
-        for name, module in side.named_modules():
-            leaf = name.rsplit(".", 1)[-1]
-            # What writes into a norm's input is scaled whole; what maps the stream to itself, in its bias only.
-            if leaf in ("conv_in", "conv1", "conv2") or name.endswith("to_out.0"):
-                module.weight.mul_(factor)
-                module.bias.mul_(factor)
-            elif leaf == "conv_shortcut" or name.endswith("samplers.0.conv"):
-                if module.bias is not None:
-                    module.bias.mul_(factor)
 
 
 def build_unet(
@@ -141,14 +62,18 @@ def build_unet(
     attention: Sequence[bool] | None = None,
     sample_size: int = 16,
 ) -> UNet2DConditionModel:
-    """A UNet; `attention` says for each level whether it attends (default: all but the largest)."""
+    """A UNet; `attention` says for each level whether it attends (default: all but the largest).
+
+    Like `build_vae` it starts with soft norms and with a path that its input can take straight to its
+    output: most of an answer is a copy of the source. Call `harden_norms` when it is trained.
+    """
     from diffusers import UNet2DConditionModel
 
     channels = _check_channels(channels)
     attends = tuple(attention) if attention is not None else (False,) + (True,) * (len(channels) - 1)
     if len(attends) != len(channels):
         raise ValueError(f"expected one attention flag a level ({len(channels)}), got {len(attends)}")
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         sample_size=sample_size,
         in_channels=in_channels,
         out_channels=4,
@@ -160,6 +85,10 @@ def build_unet(
         down_block_types=tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends),
         up_block_types=tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)),
     )
+    if channels[0] >= 64:  # two channels a group: with one, a pair cannot share a group
+        start_with_copy_path(unet)
+    soft_from_birth(unet, UNET_SOFTNESS)
+    return unet
 
 
 def build_text_encoder(

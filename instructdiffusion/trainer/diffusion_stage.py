@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..models.build import build_text_encoder, build_unet, widen_conv_in
 from ..models.layout import SCHEDULER, training_alphas, write_index
+from ..models.norms import UNET_SOFTNESS, harden_norms, soften_norms
 from ..tasks import TASKS
 from .config import TrainConfig
 from .losses import add_noise, changed_weights, draw_timesteps, snr_weights
@@ -53,6 +54,7 @@ class DiffusionStage(nn.Module):
         sizes = config.model
         if (self.folder / "unet").is_dir():
             self.unet = UNet2DConditionModel.from_pretrained(self.folder / "unet", low_cpu_mem_usage=False)
+            soften_norms(self.unet, UNET_SOFTNESS)
             self.text_encoder = CLIPTextModel.from_pretrained(self.folder / "text_encoder")
         else:
             self.unet = build_unet(
@@ -138,6 +140,8 @@ class DiffusionStage(nn.Module):
         """Write a complete model folder in diffusers' layout."""
         for name in ("vae", "tokenizer"):
             shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
+        harden_norms(self.unet, UNET_SOFTNESS)
         self.unet.save_pretrained(folder / "unet")
+        soften_norms(self.unet, UNET_SOFTNESS)
         self.text_encoder.save_pretrained(folder / "text_encoder")
         write_index(folder, {**SCHEDULER, "prediction_type": self.config.loss.prediction})

@@ -84,7 +84,7 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
             loss, figures = model(batch, step)
             if not torch.isfinite(loss):
                 raise FloatingPointError(
-                    f"the loss is {float(loss)} at step {step}: lower `learning_rate` or set `gradient_clip`"
+                    f"the loss is {loss.item()} at step {step}: lower `learning_rate` or set `gradient_clip`"
                 )
             accelerator.backward(loss)
             if config.gradient_clip:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..models.build import build_vae, harden_norms, soften_norms
+from ..models.build import build_vae
+from ..models.norms import VAE_SOFTNESS, harden_norms, soften_norms
 from .config import TrainConfig
 from .randomness import entropy, step_generator
 
@@ -55,7 +56,7 @@ class VaeStage(nn.Module):
 
             folder = Path(config.init)
             self.vae = AutoencoderKL.from_pretrained(folder / "vae" if (folder / "vae").is_dir() else folder)
-            soften_norms(self.vae)
+            soften_norms(self.vae, VAE_SOFTNESS)
         else:
             self.vae = build_vae(config.model.vae_channels, config.model.vae_layers)
 
@@ -94,7 +95,7 @@ class VaeStage(nn.Module):
         """Write the autoencoder in diffusers' layout, with the measured scaling factor 1 / std(latent)."""
         x = to_tensor(pictures(self.config, 1, 512, "validation"))
         z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
-        harden_norms(self.vae)
+        harden_norms(self.vae, VAE_SOFTNESS)
         self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
         self.vae.save_pretrained(folder / "vae")
 
