@@ -91,7 +91,9 @@ def test_to_coco() -> None:
     assert sum(first["segmentation"]["counts"]) == 48
     (box,) = to_coco(Boxes([[1, 2, 4, 8]], [0.5], ("a",), (9, 9)))
     assert box["bbox"] == [1, 2, 3, 6] and box["area"] == 18 and "segmentation" not in box
-    points = Keypoints([[[1, 2], [3, 4], [5, 8]]], [[True, False, True]], [[1, 0, 0.5]], ("a", "b", "c"), (9, 9))
+    points = Keypoints(
+        [[[1, 2], [3, 4], [5, 8]]], [[True, False, True]], [[1, 0, 0.5]], ("a", "b", "c"), (9, 9)
+    )
     (entry,) = to_coco(points)
     assert entry["keypoints"] == [1, 2, 2, 0, 0, 0, 5, 8, 2] and entry["num_keypoints"] == 2
     assert entry["bbox"] == [1, 2, 4, 6] and entry["score"] == pytest.approx(0.75)

@@ -14,7 +14,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, type=Path, help="a model folder that training exported")
     parser.add_argument("--output", type=Path, default=Path("instructdiffusion/assets/tiny"))
-    parser.add_argument("--settings", type=Path, help="an instructdiffusion.json with the defaults of each task")
+    parser.add_argument(
+        "--settings", type=Path, help="an instructdiffusion.json with the defaults of each task"
+    )
     arguments = parser.parse_args()
     size = ship(arguments.model, arguments.output, arguments.settings)
     print(f"{arguments.output}: {size / 1e6:.1f} MB")

@@ -23,9 +23,13 @@ def add_parser(commands: Any) -> None:
     scenes.add_argument("--batch-size", type=int, default=64, help="default: 64")
     scenes.add_argument("--split", choices=("test", "val", "train"), default="test", help="default: test")
     scenes.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
-    scenes.add_argument("--level", type=int, choices=range(4), default=3, help="of difficulty; default: 3, all")
     scenes.add_argument(
-        "--oracle", action="store_true", help="true answers through the autoencoder: what decoding alone costs"
+        "--level", type=int, choices=range(4), default=3, help="of difficulty; default: 3, all"
+    )
+    scenes.add_argument(
+        "--oracle",
+        action="store_true",
+        help="true answers through the autoencoder: what decoding alone costs",
     )
     scenes.add_argument("-o", "--output", type=Path, default=Path("out/evaluation"), metavar="FOLDER")
     scenes.set_defaults(run=run_scenes)

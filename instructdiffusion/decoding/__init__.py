@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .boxes import decode_boxes
 from .marks import find_discs
-from .overlay import blend_fraction, decode_category, decode_mask, guided_upsample, split_components
+from .overlay import blend_fraction, decode_category, decode_mask, guided_mask, split_components
 
 __all__ = [
     "blend_fraction",
@@ -12,6 +12,6 @@ __all__ = [
     "decode_category",
     "decode_mask",
     "find_discs",
-    "guided_upsample",
+    "guided_mask",
     "split_components",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import paint
-from ..decoding import decode_mask, guided_upsample, split_components
+from ..decoding import decode_mask, guided_mask, split_components
 from ..results import Masks
 from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
@@ -44,10 +44,10 @@ class _MaskTask(Task):
         mask, soft = decode_mask(
             source, edited, instruction.color.array, alpha=ALPHA, threshold=threshold, min_area=min_area
         )
-        if guide is None or guide.shape[:2] == mask.shape:
+        if guide is None:
             return mask, soft
         check_picture(guide, "guide")
-        soft = guided_upsample(soft, guide)
+        soft = guided_mask(soft, guide)
         return soft >= threshold, soft
 
 

@@ -59,7 +59,18 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     figures: dict[str, float] = {}
     for number, task in enumerate(tasks):
         rows = range(number * config.validate_samples, (number + 1) * config.validate_samples)
-        answers = [get_task(task).decode(plain[i], edited[i], examples[i].instruction) for i in rows]
+        masks = isinstance(
+            examples[rows[0]].record.target, Masks
+        )  # read along the picture's own edges, as users see them
+        answers = [
+            get_task(task).decode(
+                plain[i],
+                edited[i],
+                examples[i].instruction,
+                **({"guide": examples[i].source} if masks else {}),
+            )
+            for i in rows
+        ]
         figures[task] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])
     cells = []
     for number in range(len(tasks)):

@@ -29,7 +29,8 @@ def test_radius(h: int, w: int, radius: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "noise", "blur", "limit"), [(256, 0, 0, 0.05), (64, 0, 0, 0.1), (64, 0.03, 0, 0.5), (64, 0.03, 0.7, 2.5)]
+    ("size", "noise", "blur", "limit"),
+    [(256, 0, 0, 0.05), (64, 0, 0, 0.1), (64, 0.03, 0, 0.5), (64, 0.03, 0.7, 2.5)],
 )
 def test_centres(size: int, noise: float, blur: float, limit: float) -> None:
     """Errors in pixels of a picture of 256; the limit holds for 95 in 100."""

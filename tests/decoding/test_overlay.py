@@ -9,7 +9,7 @@ from instructdiffusion.decoding import (
     blend_fraction,
     decode_category,
     decode_mask,
-    guided_upsample,
+    guided_mask,
     split_components,
 )
 from instructdiffusion.paint import tint
@@ -140,9 +140,21 @@ def test_guided_upsampling_follows_the_pictures_edge() -> None:
     large = np.where(truth[..., None], 0.8, 0.3).astype(np.float32).repeat(3, -1)
     large += np.random.default_rng(0).normal(0, 0.02, large.shape).astype(np.float32)
     small = truth.reshape(60, 4, 80, 4).mean((1, 3)).astype(np.float32)
-    found = guided_upsample((small >= 0.5).astype(np.float32), large)
+    found = guided_mask((small >= 0.5).astype(np.float32), large)
     assert found.shape == (240, 320) and found.dtype == np.float32
     assert iou(found >= 0.5, truth) > 0.99
     plain = np.asarray((small >= 0.5).repeat(4, 0).repeat(4, 1))
     assert iou(found >= 0.5, truth) > iou(plain, truth)
-    assert (guided_upsample(np.zeros((60, 80), np.float32), large) == 0).all()
+    assert (guided_mask(np.zeros((60, 80), np.float32), large) == 0).all()
+
+
+def test_the_guide_sharpens_a_mask_of_its_own_size() -> None:
+    from scipy import ndimage
+
+    truth = np.zeros((64, 64), bool)
+    truth[20:44, 15:50] = True
+    picture = np.where(truth[..., None], 0.8, 0.3).astype(np.float32).repeat(3, -1)
+    picture += np.random.default_rng(0).normal(0, 0.02, picture.shape).astype(np.float32)
+    blurred = ndimage.shift(ndimage.gaussian_filter(truth.astype(np.float32), 1.5), (0.8, -0.8))
+    assert iou(blurred >= 0.5, truth) < 0.95
+    assert iou(guided_mask(blurred, picture) >= 0.5, truth) > 0.98

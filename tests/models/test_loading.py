@@ -1,0 +1,167 @@
+"""A model folder is loaded whole or refused with the part's name; a pickle is never opened."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from instructdiffusion.models.build import build_text_encoder, build_unet
+from instructdiffusion.models.loading import find_folder, load_components
+
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model.safetensors",
+    "vae": "diffusion_pytorch_model.safetensors",
+    "text_encoder": "model.safetensors",
+}
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    """A copy that a test may break."""
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+def _change(path, **values):
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, **values}))
+
+
+def test_a_whole_folder_is_loaded_frozen_and_ready(model_folder):
+    parts = load_components(model_folder)
+    assert parts.prediction_type == "v_prediction" and parts.resolution == 64 and parts.path == model_folder
+    assert parts.alphas_cumprod.shape == (1000,) and parts.alphas_cumprod.dtype == np.float64
+    for module in (parts.unet, parts.vae, parts.text_encoder):
+        assert not module.training and not any(p.requires_grad for p in module.parameters())
+        assert {p.dtype for p in module.parameters()} == {torch.float32}
+    saved = load_file(model_folder / "unet" / WEIGHTS["unet"])
+    assert torch.equal(parts.unet.conv_in.weight, saved["conv_in.weight"])
+
+
+def test_another_precision(model_folder):
+    parts = load_components(str(model_folder), dtype=torch.bfloat16)
+    assert parts.unet.dtype == parts.vae.dtype == parts.text_encoder.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer", "scheduler"])
+def test_a_missing_part_is_named(folder, part):
+    shutil.rmtree(folder / part)
+    with pytest.raises(FileNotFoundError, match=f"lacks {part}"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("left", [0.0, 0.001, 0.7])
+def test_truncated_weights_are_refused(folder, part, left):
+    path = folder / part / WEIGHTS[part]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(left * len(whole))])
+    with pytest.raises(ValueError, match=f"the model's {part} cannot be read"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_numbers_are_refused(folder, part, value):
+    path = folder / part / WEIGHTS[part]
+    tensors = load_file(path)
+    name = sorted(n for n, t in tensors.items() if t.is_floating_point())[3]
+    tensors[name].flatten()[-1] = value
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"the model's {part} has NaN or infinite weights in .*{name[-20:]}"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+def test_missing_and_unknown_tensors_are_refused(folder, part):
+    path = folder / part / WEIGHTS[part]
+    tensors = load_file(path)
+    name = next(n for n in sorted(tensors) if n.endswith("weight"))
+    value = tensors.pop(name)
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"the model's {part}"):
+        load_components(folder)
+    save_file({**tensors, name: value, "nobody.knows": torch.zeros(1)}, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=rf"the model's {part}.*nobody\.knows"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+def test_a_folder_with_only_a_pickle_is_refused_unopened(folder, part, tmp_path):
+    (folder / part / WEIGHTS[part]).unlink()
+    trace = tmp_path / "opened"
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(trace), "w"))
+
+    for name in ("diffusion_pytorch_model.bin", "pytorch_model.bin"):
+        (folder / part / name).write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ValueError, match=f"the model's {part} cannot be read"):
+        load_components(folder)
+    assert not trace.exists()
+
+
+def test_a_unet_with_4_input_channels_is_refused(folder):
+    shutil.rmtree(folder / "unet")
+    build_unet((32, 32, 32), context=64, in_channels=4).save_pretrained(folder / "unet")
+    with pytest.raises(ValueError, match="8 input channels.*got 4.*stage instruct"):
+        load_components(folder)
+
+
+def test_a_config_of_other_weights_is_refused(folder):
+    _change(folder / "unet" / "config.json", layers_per_block=2)
+    with pytest.raises(ValueError, match="the model's unet"):
+        load_components(folder)
+
+
+def test_a_text_encoder_of_another_width_is_refused(folder, model):
+    shutil.rmtree(folder / "text_encoder")
+    vocabulary = model.components.text_encoder.config.vocab_size
+    build_text_encoder(vocabulary, width=128, layers=1).save_pretrained(folder / "text_encoder")
+    with pytest.raises(ValueError, match=r"128 wide.*64: the folder mixes parts"):
+        load_components(folder)
+
+
+def test_a_tokenizer_with_more_words_than_the_encoder_knows_is_refused(folder):
+    shutil.rmtree(folder / "text_encoder")
+    build_text_encoder(300, width=64, layers=1).save_pretrained(folder / "text_encoder")
+    with pytest.raises(ValueError, match="the text encoder knows 300"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"prediction_type": "flow"}, "'flow'"),
+        ({"beta_schedule": "squaredcos_cap_v2"}, "beta_schedule"),
+    ],
+)
+def test_an_unknown_schedule_or_prediction_is_refused(folder, values, message):
+    _change(folder / "scheduler" / "scheduler_config.json", **values)
+    with pytest.raises(ValueError, match=message):
+        load_components(folder)
+
+
+def test_a_broken_config_is_refused(folder):
+    (folder / "unet" / "config.json").write_text('{"in_channels": 8,')
+    with pytest.raises(ValueError, match="the model's unet cannot be read"):
+        load_components(folder)
+
+
+def test_names_files_and_typing_errors(folder, tmp_path):
+    assert find_folder("tiny").name == "tiny"
+    assert find_folder(folder) == folder
+    with pytest.raises(FileNotFoundError, match="there is no model 'tinny'"):
+        find_folder("tinny")
+    with pytest.raises(FileNotFoundError, match="there is no model"):
+        find_folder(tmp_path / "nowhere" / "deep")
+    single = tmp_path / "model.ckpt"
+    single.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"the file model\.ckpt"):
+        find_folder(single)

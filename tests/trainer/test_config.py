@@ -1,0 +1,112 @@
+"""The YAML of a run: read, changed from the command line, and refused where it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from instructdiffusion.tasks import TASKS
+from instructdiffusion.trainer.config import DataConfig, LossConfig, TrainConfig, load_config, to_dict
+
+CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.yaml"))
+
+
+def _write(folder: Path, **values) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({"stage": "vae", "output": "out", "steps": 10, **values}))
+    return path
+
+
+def test_the_stages_of_the_shipped_model_are_all_there():
+    assert [load_config(path).stage for path in CONFIGS] == ["vae", "generator", "marks", "instruct"]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_shipped_config_is_valid_and_names_real_tasks(path):
+    config = load_config(path)
+    assert set(config.data.mixture) <= set(TASKS)
+    assert not Path(config.output).is_absolute() and Path(config.output).name == path.stem
+
+
+def test_each_shipped_config_starts_from_the_one_before():
+    configs = [load_config(path) for path in CONFIGS]
+    for before, config in zip(configs, configs[1:]):
+        assert config.init == f"{before.output}/model"
+
+
+def test_nested_fields_and_lists_are_read(tmp_path):
+    config = load_config(_write(tmp_path, model={"vae_channels": [32, 64]}, loss={"min_snr": 5}))
+    assert config.model.vae_channels == (32, 64) and config.loss.min_snr == 5
+    assert config.data == DataConfig()
+
+
+def test_overrides_reach_nested_fields(tmp_path):
+    overrides = (
+        "steps=7",
+        "data.pool=4096",
+        "data.mixture={edit: 1}",
+        "model.unet_channels=[32, 64]",
+        "init=a/b",
+    )
+    config = load_config(_write(tmp_path), overrides)
+    assert (config.steps, config.data.pool, config.data.mixture) == (7, 4096, {"edit": 1})
+    assert config.model.unet_channels == (32, 64) and config.init == "a/b"
+
+
+def test_a_config_survives_the_way_through_plain_data(tmp_path):
+    config = load_config(_write(tmp_path, data={"pool": 9}))
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(yaml.dump(to_dict(config), Dumper=_Tuples))))
+    assert load_config(path) == config
+
+
+class _Tuples(yaml.SafeDumper):
+    pass
+
+
+_Tuples.add_representer(tuple, lambda dumper, value: dumper.represent_list(value))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"stpes": 3}, "unknown field 'stpes'"),
+        ({"data": {"poool": 3}}, r"unknown field data\.'poool'"),
+        ({"data": 3}, "expected a mapping at data"),
+        ({"stage": "all"}, "one of vae, generator, marks, instruct"),
+        ({"steps": 0}, "`steps` to be at least 1"),
+        ({"batch_size": 0}, "`batch_size`"),
+        ({"loss": {"prediction": "noise"}}, "one of epsilon, v_prediction, sample"),
+        ({"loss": {"drop_text": 1.5}}, r"loss\.drop_text"),
+        ({"loss": {"drop_text": 0.6, "drop_image": 0.6}}, "never happen together"),
+        ({"stage": "instruct", "data": {"mixture": {}}}, "at least one task"),
+    ],
+)
+def test_a_wrong_field_is_named(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(_write(tmp_path, **values))
+
+
+def test_a_missing_field_and_a_missing_file_are_named(tmp_path):
+    (tmp_path / "short.yaml").write_text("stage: vae\nsteps: 3\n")
+    with pytest.raises(ValueError, match="missing field 'output'"):
+        load_config(tmp_path / "short.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    with pytest.raises(ValueError, match="expected a mapping at the top"):
+        load_config(tmp_path / "empty.yaml")
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_an_override_without_a_value_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="steps=1000"):
+        load_config(_write(tmp_path), ("steps",))
+
+
+def test_configs_are_frozen():
+    config = TrainConfig("vae", "out", 1, loss=LossConfig())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.steps = 2

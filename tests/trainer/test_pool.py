@@ -1,0 +1,129 @@
+"""The pool: made once, the same whoever makes it, and nothing but encoded examples."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from instructdiffusion.datasets.mixture import Mixture
+from instructdiffusion.tasks import get_task
+from instructdiffusion.trainer import pool as module
+from instructdiffusion.trainer.config import DataConfig
+from instructdiffusion.trainer.examples import make_example
+from instructdiffusion.trainer.pool import TASK_NAMES, Pool, marked_caption, pool_folder, tokenize
+
+DATA = DataConfig(mixture={"segment": 1, "edit": 1}, level=0, pool=24, workers=0)
+
+
+@pytest.fixture(scope="module")
+def small():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SHARD", 16)
+        yield
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("pools")
+
+
+@pytest.fixture(scope="module")
+def pool(small, root, start_folder):
+    return Pool(root, DATA, start_folder, quiet=True)
+
+
+def test_a_sample_is_its_encoded_example(pool, start_folder):
+    from diffusers import AutoencoderKL
+    from transformers import CLIPTokenizer
+
+    from instructdiffusion.trainer.vae_stage import to_tensor
+
+    assert len(pool) == 24
+    index = 19  # in the second shard
+    task, seed = Mixture(DATA.mixture).pick(DATA.seed, index)
+    example = make_example(task, seed, level=0)
+    sample = pool.take(np.array([index]))
+    vae = AutoencoderKL.from_pretrained(start_folder / "vae").eval()
+    for key in ("source", "target"):
+        with torch.no_grad():
+            latents = vae.encode(to_tensor(getattr(example, key)[None])).latent_dist.mode()
+        torch.testing.assert_close(sample[key], latents, atol=5e-3, rtol=2e-3)  # kept in half precision
+        assert sample[key].dtype == torch.float32 and sample[key].shape == (1, 4, 16, 16)
+    tokenizer = CLIPTokenizer.from_pretrained(start_folder / "tokenizer")
+    texts = {
+        "text": example.instruction.text,
+        "caption": example.record.caption,
+        "marked": marked_caption(example.record.caption, example.instruction),
+    }
+    for key, text in texts.items():
+        assert sample[key].tolist() == tokenize(tokenizer, [text]).tolist()
+    assert TASK_NAMES[int(sample["task"])] == task
+
+
+def test_a_second_pool_reads_what_the_first_wrote(pool, root, start_folder, monkeypatch):
+    monkeypatch.setattr(module, "make_example", lambda *_, **__: pytest.fail("made again"))
+    again = Pool(root, DATA, start_folder, quiet=True)
+    assert all(torch.equal(value, pool.parts[key]) for key, value in again.parts.items())
+
+
+def test_only_a_lost_shard_is_made_again_and_leftovers_go(pool, root, start_folder):
+    folder = pool_folder(root, DATA, start_folder)
+    lost = folder / "shard-00001.safetensors"
+    before, kept = lost.read_bytes(), (folder / "shard-00000.safetensors").stat().st_mtime_ns
+    lost.unlink()
+    leftover = folder / ".shard-00001.safetensors.123"
+    leftover.write_bytes(b"half")
+    Pool(root, DATA, start_folder, quiet=True)
+    assert lost.read_bytes() == before and not leftover.exists()
+    assert (folder / "shard-00000.safetensors").stat().st_mtime_ns == kept
+
+
+def test_a_larger_pool_begins_with_the_smaller(pool, root, start_folder):
+    larger = Pool(
+        root, DataConfig(mixture=DATA.mixture, level=0, pool=40, workers=0), start_folder, quiet=True
+    )
+    assert len(larger) == 40
+    assert all(torch.equal(larger.parts[key][:24], value) for key, value in pool.parts.items())
+
+
+def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(start_folder, other)
+    here = pool_folder(root, DATA, start_folder)
+    assert pool_folder(root, DATA, other) == here  # the place of the components does not matter
+    merges = other / "tokenizer" / "merges.txt"
+    merges.write_text(merges.read_text() + "x y\n")
+    assert pool_folder(root, DATA, other) != here
+    for change in ({"seed": 1}, {"level": 1}, {"size": 128}, {"mixture": {"segment": 1}}):
+        settings = {"mixture": DATA.mixture, "level": 0, "pool": 24} | change
+        assert pool_folder(root, DataConfig(**settings), start_folder) != here
+
+
+def test_an_empty_pool_and_a_full_disk_are_refused(tmp_path, start_folder, monkeypatch):
+    with pytest.raises(ValueError, match=r"data\.pool"):
+        Pool(tmp_path, DataConfig(pool=0), start_folder, quiet=True)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(OSError, match="make room"):
+        Pool(tmp_path, DATA, start_folder, quiet=True)
+
+
+def test_captions_of_marked_pictures_say_what_is_drawn():
+    points = get_task("keypoints").instruct(["the nose", "the left eye"], ["red", "blue"])
+    assert marked_caption("a face", points) == "a face, with a red circle and a blue circle drawn on it"
+    mask = get_task("segment").instruct("the star", ["white"])
+    assert marked_caption("a star", mask) == "a star, with a white mask drawn on it"
+    assert marked_caption("a star", get_task("denoise").instruct(None)) == "a star"
+
+
+def test_tokens_are_padded_and_cut_to_the_text_length(start_folder):
+    from transformers import CLIPTokenizer
+
+    tokenizer = CLIPTokenizer.from_pretrained(start_folder / "tokenizer")
+    ids = tokenize(tokenizer, ["", "star", "star " * 200])
+    assert ids.shape == (3, 48) and ids.dtype == torch.int64
+    assert ids[0].tolist() == [0] + [1] * 47  # begin, then end, which pads
+    assert ids[2, -1] == 1
