@@ -112,7 +112,8 @@ def load_checkpoint(
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(weights[name])
-    ema.shadow = load_file(path / "ema.safetensors")
+    averages = load_file(path / "ema.safetensors")
+    ema.shadow = {name: averages[name].to(p.device) for name, p in own.items()}
     ema.updates = state["ema_updates"]
     unflatten_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
     return state

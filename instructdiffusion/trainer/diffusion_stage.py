@@ -96,22 +96,25 @@ class DiffusionStage(nn.Module):
     def forward(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures of one step."""
         loss_config, stage = self.config.loss, self.config.stage
-        generator = step_generator(self.config.seed, step, f"{stage} {self.rank}")
+        device = self.unet.device
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        generator = step_generator(
+            self.config.seed, step, f"{stage} {self.rank}"
+        )  # on the CPU: the same everywhere
         words = batch[{"generator": "caption", "marks": "marked", "instruct": "text"}[stage]]
         clean = batch["source" if stage == "generator" else "target"] * self.scale
         count = len(clean)
-        roll = torch.rand(count, generator=generator)
+        roll = torch.rand(count, generator=generator).to(device)
         no_text = roll < loss_config.drop_text
-        words = torch.where(no_text[:, None], self.null, words)
-        perceives = self.perception[batch["task"]]
+        words = torch.where(no_text[:, None], self.null.to(device), words)
+        perceives = self.perception[batch["task"].cpu()]
         last = torch.where(perceives, loss_config.last_step, loss_config.last_step_other)
         t, final = draw_timesteps(count, len(self.alphas), last, generator)
-        noise = torch.randn(clean.shape, generator=generator)
+        noise = torch.randn(clean.shape, generator=generator).to(device)
         noised = add_noise(clean, noise, t, final, self.alphas, loss_config.prediction)
         x = noised.x
-        weights = snr_weights(t, self.alphas, loss_config.prediction, loss_config.min_snr)[
-            :, None, None, None
-        ]
+        weights = snr_weights(t, self.alphas, loss_config.prediction, loss_config.min_snr)
+        weights = weights.to(device)[:, None, None, None]
         if stage == "instruct":
             no_image = (roll >= loss_config.drop_text) & (
                 roll < loss_config.drop_text + loss_config.drop_image
@@ -120,9 +123,9 @@ class DiffusionStage(nn.Module):
             if loss_config.changed:
                 weights = weights * changed_weights(batch["source"] * self.scale, clean, loss_config.changed)
         states = self.text_encoder(words).last_hidden_state
-        out = self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+        out = self.unet(x, t.to(device), encoder_hidden_states=states, return_dict=False)[0]
         error = (out - noised.answer).square()
-        figures = {"one_step": float(error.detach()[final].mean())} if bool(final.any()) else {}
+        figures = {"one_step": float(error.detach()[final.to(device)].mean())} if bool(final.any()) else {}
         return (error * weights).mean(), figures
 
     @torch.no_grad()

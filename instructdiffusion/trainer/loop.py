@@ -52,6 +52,7 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
         )
     accelerator = Accelerator()
     stage = build_stage(config)
+    model = accelerator.prepare(stage)  # on its device before the optimiser and the averages take hold of it
     optimizer = make_optimizer(config.optimizer, stage, config.learning_rate, config.weight_decay)
     ema = EMA(stage, config.ema_decay)
     start, seconds = 0, 0.0
@@ -63,7 +64,7 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
             )
         load_checkpoint(found[-1], stage, ema, optimizer)
         start, seconds = state["step"], state["seconds"]
-    model, optimizer = accelerator.prepare(stage, optimizer)
+    optimizer = accelerator.prepare(optimizer)
     if hasattr(stage, "prepare_data"):
         stage.prepare_data(accelerator)
     end = min(config.steps, stop_at or config.steps)

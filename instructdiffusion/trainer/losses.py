@@ -37,9 +37,9 @@ def add_noise(
     away, and a network that reads it there fails where it is absent. Their target is whatever makes the
     estimate of x0 exact given that input.
     """
-    a = alphas_cumprod[t].to(clean.dtype)[:, None, None, None]
+    a = alphas_cumprod[t].to(clean)[:, None, None, None]
     signal, sigma = a.sqrt(), (1 - a).sqrt()
-    x = torch.where(final[:, None, None, None], 0.0, signal) * clean + sigma * noise
+    x = torch.where(final.to(clean.device)[:, None, None, None], 0.0, signal) * clean + sigma * noise
     if prediction == "v_prediction":
         answer = (signal * x - clean) / sigma
     elif prediction == "epsilon":

@@ -66,7 +66,7 @@ class VaeStage(nn.Module):
 
     def forward(self, batch: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures for uint8 pictures [n, h, w, 3]."""
-        x = to_tensor(batch)
+        x = to_tensor(batch).to(self.vae.device)
         posterior = self.vae.encode(x).latent_dist
         z = posterior.sample(step_generator(self.config.seed, step, "posterior"))
         error = torch.mean((self.vae.decode(z).sample - x) ** 2)
@@ -78,7 +78,7 @@ class VaeStage(nn.Module):
     def validate(self) -> tuple[dict[str, float], np.ndarray]:
         """PSNR through the mode of the posterior on fixed pictures, and a sheet of them (above: original)."""
         batch = pictures(self.config, 0, self.config.validate_samples, "validation", "val")
-        x = to_tensor(batch)
+        x = to_tensor(batch).to(self.vae.device)
         z = self.vae.encode(x).latent_dist.mode()
         out = self.vae.decode(z).sample.clamp(-1, 1)
         errors = torch.mean((out - x) ** 2, dim=(1, 2, 3)) / 4
@@ -93,7 +93,7 @@ class VaeStage(nn.Module):
     @torch.no_grad()
     def export(self, folder: Path) -> None:
         """Write the autoencoder in diffusers' layout, with the measured scaling factor 1 / std(latent)."""
-        x = to_tensor(pictures(self.config, 1, 512, "validation"))
+        x = to_tensor(pictures(self.config, 1, 512, "validation")).to(self.vae.device)
         z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
         harden_norms(self.vae, VAE_SOFTNESS)
         self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
@@ -118,4 +118,4 @@ def to_tensor(batch: np.ndarray) -> Tensor:
 
 def to_pictures(x: Tensor) -> np.ndarray:
     """float [n, 3, h, w] in -1..1 -> uint8 [n, h, w, 3]."""
-    return x.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).numpy()
+    return x.clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()

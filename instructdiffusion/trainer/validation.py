@@ -135,17 +135,19 @@ def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:
         e.record.caption if config.stage == "generator" else marked_caption(e.record.caption, e.instruction)
         for e in examples
     ]
-    states = text_encoder(tokenize(tokenizer, captions)).last_hidden_state
-    null = text_encoder(tokenize(tokenizer, [""])).last_hidden_state
+    states = text_encoder(tokenize(tokenizer, captions).to(unet.device)).last_hidden_state
+    null = text_encoder(tokenize(tokenizer, [""]).to(unet.device)).last_hidden_state
     schedule = Schedule(alphas.numpy())
     plan = make_plan(schedule.sigmas("trailing", 20), "dpmpp_2m", cfg(3.0), schedule)
     seeds = list(range(len(examples)))
     side = config.data.size // 2 ** (len(vae.config.block_out_channels) - 1)
-    start = initial_noise(seeds, (4, side, side)) * plan.sigma_start
+    start = initial_noise(seeds, (4, side, side)).to(unet.device) * plan.sigma_start
     latents = sample(
         _TextToImage(unet, states, null, config.loss.prediction), start, plan, SeededNoise(seeds)
     )
-    return np.concatenate(list(to_pictures(vae.decode(latents / vae.config.scaling_factor).sample)), axis=1)
+    return np.concatenate(
+        list(to_pictures(vae.decode((latents / vae.config.scaling_factor).to(vae.device)).sample)), axis=1
+    )
 
 
 class _TextToImage:
@@ -158,5 +160,7 @@ class _TextToImage:
     def predict(self, x_scaled: torch.Tensor, row: Any, branches: tuple[str, ...]) -> torch.Tensor:
         states = torch.cat([self.states[b] for b in branches])
         x = x_scaled.repeat(len(branches), 1, 1, 1)
-        out = self.unet(x, torch.full((len(x),), row.t), encoder_hidden_states=states, return_dict=False)[0]
+        out = self.unet(
+            x, torch.full((len(x),), row.t, device=x.device), encoder_hidden_states=states, return_dict=False
+        )[0]
         return out.unflatten(0, (len(branches), -1))

@@ -108,6 +108,8 @@ def test_changed_cells_weigh_more_and_pictures_weigh_alike():
 class _Ears(nn.Module):
     """Stands for the text encoder and the UNet, and remembers what they were shown."""
 
+    device = torch.device("cpu")
+
     def forward(self, *arguments, encoder_hidden_states=None, return_dict=True):
         self.heard = arguments[0]
         if encoder_hidden_states is None:
