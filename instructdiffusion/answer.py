@@ -14,6 +14,8 @@ from .files import json_bytes, png_bytes, write_files
 from .results import Boxes, Keypoints, Label, Masks, to_coco
 from .tasks.instruction import Instruction
 
+_MAY_KEEP = frozenset({"edit", "dewatermark"})  # what they do not change is the source's, to the pixel
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -47,17 +49,27 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What there is to say, as "nothing found for 'the red star'"; empty where all was found."""
-        return "" if isinstance(self.result, np.ndarray) else self.result.message
+        """What there is to say, as "nothing found for 'the red star'"; empty where all was found.
+
+        "nothing was changed" where an edit or a watermark's removal kept every pixel.
+        """
+        if not isinstance(self.result, np.ndarray):
+            return self.result.message
+        same = self.task in _MAY_KEEP and np.array_equal(self.picture, self.source)
+        return "nothing was changed" if same else ""
 
     def overlay(self) -> np.ndarray:
         """The result drawn on the source for people, uint8; small pictures come enlarged.
 
+        Points have the colours that the instruction asked for them.
         For a task that answers with a picture, that picture.
         """
         from .draw import overlay
 
-        return self.picture if isinstance(self.result, np.ndarray) else overlay(self.source, self.result)
+        if isinstance(self.result, np.ndarray):
+            return self.picture
+        colors = self.instruction.colors if isinstance(self.result, Keypoints) else None
+        return overlay(self.source, self.result, colors)
 
     def to_coco(self, image_id: int = 1, file_name: str = "") -> dict[str, Any]:
         """A COCO data set of this one picture: images, categories, annotations, and the question in info."""
@@ -81,10 +93,11 @@ class Answer:
         if isinstance(self.result, Keypoints):
             return [{"id": 1, "name": "object", "keypoints": list(self.result.names), "skeleton": []}]
         if isinstance(self.result, (Masks, Boxes)):
-            names = dict.fromkeys(self.result.labels)
+            names = dict.fromkeys((*self.result.labels, *self.instruction.subjects))
             return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
         if isinstance(self.result, Label):
-            return [{"id": number, "name": name} for number, name in enumerate(self.result.scores, 1)]
+            asked = self.result.scores or ((self.result.name,) if self.result.name else ())
+            return [{"id": number, "name": name} for number, name in enumerate(asked, 1)]
         return []
 
     def files(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> dict[Path, bytes]:

@@ -1,4 +1,4 @@
-"""Named colours: one palette for the words of an instruction, for drawing, and for reading back."""
+"""Named colours: the palettes for the words of an instruction, for drawing, and for reading back."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,14 @@ def write_files(files: Mapping[Any, bytes]) -> list[Path]:
     """Write all the files or none: temporary names, fsync, and only then the names asked for.
 
     Folders are made where they are missing. WriteError (an OSError) where the place is read-only, full,
-    or not a folder; what was there before then stays as it was.
+    or not a folder, or a folder has a file's name; what was there before then stays as it was.
     """
     pairs: list[tuple[Path, Path]] = []
     target = Path()
     try:
+        for target in map(Path, files):
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "Is a directory")
         for name, data in files.items():
             target = Path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +85,52 @@ def write_json(path: str | os.PathLike[str], data: Any) -> Path:
     return write_files({path: json_bytes(data)})[0]
 
 
+@contextlib.contextmanager
+def whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """An empty folder to fill; it takes the place of `folder` once all is written, and goes where that fails."""
+    folder = Path(folder)
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        sync_files(temporary)
+        replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_folder(temporary: Path, folder: Path) -> None:
+    """Put a whole folder in the place of another (or of none); the other is moved aside, then deleted."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    if folder.exists():
+        os.replace(folder, aside)
+    try:
+        os.replace(temporary, folder)
+    except OSError:
+        if aside.exists():
+            os.replace(aside, folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sync_files(folder: Path) -> None:
+    """Have every file below the folder on disk, and where the system can, the folders' entries too."""
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            with contextlib.suppress(OSError):  # not every system opens folders
+                _sync(path, os.O_RDONLY)
+        else:
+            _sync(path, os.O_RDWR)
+
+
+def _sync(path: Path, mode: int) -> None:
+    descriptor = os.open(path, mode)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def check_writable(folder: str | os.PathLike[str]) -> Path:
     """Make the folder and prove that files can be written there, before any work is spent; WriteError if not."""
     folder = Path(folder)
@@ -98,6 +148,7 @@ def _reason(error: OSError) -> str:
         errno.EACCES: "there is no permission to write there",
         errno.EPERM: "there is no permission to write there",
         errno.ENOTDIR: "part of the path is a file, not a folder",
+        errno.EISDIR: "a folder of that name stands there",
         errno.EEXIST: "a file stands where a folder is needed",
         errno.ENAMETOOLONG: "the name is too long",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -12,6 +13,7 @@ from .answer import Answer
 from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question
+from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
 from .tasks import Instruction, get_task
@@ -63,8 +65,9 @@ class InstructDiffusion:
     def from_pretrained(
         cls, name_or_path: str | os.PathLike[str] = "tiny", *, device: str | None = None, dtype: Any = None
     ) -> InstructDiffusion:
-        """Load a model: "tiny" (the one that ships), a folder, a file, or a hub id.
+        """Load a model: "tiny" (the one that ships), a folder in diffusers' layout, or a hub id owner/name.
 
+        A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
         device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. Raises
         what `models.loading.load_components` does for missing, truncated or unfitting weights.
         """
@@ -73,7 +76,7 @@ class InstructDiffusion:
         from .models.loading import load_components
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        name = os.fspath(name_or_path)
+        name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
         return cls(load_components(name, dtype=dtype or torch.float32, device=device))
 
     def run(
@@ -101,7 +104,8 @@ class InstructDiffusion:
         unless `task` names one of the other tasks that answer with a picture.
         steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
         function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
-        size. What is None comes from `settings[task]`.
+        size. What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
+        evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer whatever the batch.
         resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
         at). fit: "stretch" or "aspect" (`resize.model_size`). batch_size: squares that go through at once.
@@ -138,6 +142,30 @@ class InstructDiffusion:
                 if on_answer is not None:
                     on_answer(chosen[number], answer)
         return answers[0] if one_picture and one_text else [answers[i] for i in range(len(texts))]
+
+    def check(
+        self,
+        instruction: str | Instruction,
+        *,
+        task: str | None = None,
+        steps: int | None = None,
+        solver: str | None = None,
+        schedule: str | None = None,
+        guidance: tuple[float, float] | str | Guidance | None = None,
+        seed: int = 0,
+        resolution: int | None = None,
+        fit: str = "stretch",
+    ) -> None:
+        """Raise what `run` would for these words and options whatever the picture, before any is read."""
+        asked = _as_instruction(instruction, task)
+        self.editor.check_text(asked.text)
+        settings = self.settings[asked.task].changed(
+            steps=steps, solver=solver, schedule=schedule, guidance=guidance
+        )
+        self._plan(settings)
+        side = self.components.resolution if resolution is None else resolution
+        model_size((side, side), side, self.editor.multiple, fit)
+        check_seeds(seed)
 
     def _plan(self, settings: Settings) -> Plan:
         sigmas = self.schedule.sigmas(settings.schedule, settings.steps)

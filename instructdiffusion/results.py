@@ -216,16 +216,18 @@ def run_lengths(mask: np.ndarray) -> dict[str, list[int]]:
 def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
     """The result as COCO annotations: masks as run lengths, xywh boxes, keypoints x, y, v (2 visible, 0 not).
 
-    A category's id is 1 + its place in the order of first appearance; its name stands beside it. Points are
-    given in this package's convention (pixel centres at +0.5). A Label has no region and gives
-    {image_id, category_name, score, scores}.
+    A category's id is 1 + its place in the order of first appearance, a Label's 1 + that among its scores;
+    the name stands beside it. Points are given in this package's convention (pixel centres at +0.5); their
+    box and area are those of the visible ones. A Label has no region: it comes with score and scores.
     """
     if isinstance(result, Label):
         if result.name is None:
             return []
         score = float(result.scores.get(result.name, 1.0))
         scores = {k: float(v) for k, v in result.scores.items()}
-        return [{"image_id": image_id, "category_name": result.name, "score": score, "scores": scores}]
+        number = list(scores).index(result.name) + 1 if scores else 1
+        found_label = {"id": 1, "image_id": image_id, "category_id": number, "category_name": result.name}
+        return [{**found_label, "score": score, "scores": scores}]
     found: list[dict[str, Any]] = []
     if isinstance(result, Keypoints):
         for xy, visible, scores in zip(result.xy, result.visible, result.scores, strict=True):
@@ -240,6 +242,8 @@ def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
                     "num_keypoints": int(visible.sum()),
                     "keypoint_names": list(result.names),
                     "bbox": [round(float(v), 3) for v in (*low, *(high - low))],
+                    "area": round(float(np.prod(high - low)), 3),
+                    "iscrowd": 0,
                     "score": float(scores[visible].mean()),
                 }
             )

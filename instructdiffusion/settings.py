@@ -45,8 +45,17 @@ class Settings:
         return self.guidance if callable(self.guidance) else instructdiffusion(*self.guidance)
 
     def changed(self, **values: Any) -> Settings:
-        """These settings with what is not None replaced; guidance "none" switches guidance off."""
+        """These settings with what is not None replaced; guidance "none" switches guidance off.
+
+        A number of steps brings what suits it along, unless that is given too: where many steps become
+        one, a single evaluation without guidance (euler); where one becomes many, dpmpp_2m.
+        """
         given = {name: value for name, value in values.items() if value is not None}
+        steps = given.get("steps", self.steps)
+        if steps == 1 and self.steps > 1:
+            given = {"solver": "euler", "guidance": "none", **given}
+        elif steps != 1 and self.steps == 1:
+            given = {"solver": "dpmpp_2m", **given}
         if isinstance(given.get("guidance"), str):
             if given["guidance"] != "none":
                 raise ValueError(f'guidance is two numbers or "none", got {given["guidance"]!r}')

@@ -91,3 +91,30 @@ def test_pictures_must_agree():
         Answer(TASKS["denoise"].instruct(), SOURCE, SOURCE[:20], SOURCE)
     with pytest.raises(TypeError, match="uint8"):
         Answer(TASKS["denoise"].instruct(), SOURCE, SOURCE / 255, SOURCE)
+
+
+def test_categories_are_listed_whatever_was_found():
+    for kind in ("masks", "no masks"):
+        assert ANSWERS[kind].to_coco()["categories"] == [{"id": 1, "name": "the star"}]
+    found = ANSWERS["label"].to_coco()
+    assert [c["name"] for c in found["categories"]] == ["a dog", "a cat"]
+    assert found["annotations"][0]["category_id"] == 2
+    bare = answer("classify", ["a dog", "a cat"], Label("a cat")).to_coco()
+    assert bare["categories"][0] == {"id": bare["annotations"][0]["category_id"], "name": "a cat"}
+
+
+def test_a_picture_that_was_kept_is_said():
+    for task, subjects in (("edit", "add a star"), ("dewatermark", None)):
+        assert answer(task, subjects, SOURCE.copy()).message == "nothing was changed"
+        assert answer(task, subjects, SOURCE // 2).message == ""
+    assert answer("denoise", None, SOURCE.copy()).message == ""
+
+
+def test_points_are_shown_in_the_instructions_colours():
+    names = ("the nose", "the tail")
+    points = Keypoints([[[15.5, 20.5], [45.5, 20.5]]], [[True, True]], [[1, 1]], names, (40, 60))
+    made = TASKS["keypoints"].instruct(names, ["cyan", "yellow"])
+    drawn = Answer(made, points, SOURCE, SOURCE).overlay()
+    times = drawn.shape[0] // 40
+    assert drawn[round(20.5 * times), round(15.5 * times)].tolist() == [0, 255, 255]
+    assert drawn[round(20.5 * times), round(45.5 * times)].tolist() == [255, 255, 0]

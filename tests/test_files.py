@@ -76,3 +76,22 @@ def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError):
         write_json(tmp_path / "a.json", {"a": float("nan")})
     assert names(tmp_path) == []
+
+
+def test_a_folder_in_the_place_of_a_file_stops_all_of_them(tmp_path):
+    write_files({tmp_path / "a": b"old"})
+    (tmp_path / "b").mkdir()
+    with pytest.raises(WriteError, match="could not write .*b: a folder of that name"):
+        write_files({tmp_path / "a": b"new", tmp_path / "deep" / "c": b"new", tmp_path / "b": b"new"})
+    assert names(tmp_path) == ["a", "b"] and (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    for content in ("first", "second"):
+        with files.whole_folder(tmp_path / "new" / "model") as folder:
+            (folder / "deep").mkdir()
+            (folder / "deep" / content).write_text(content)
+    with pytest.raises(KeyError), files.whole_folder(tmp_path / "new" / "model") as folder:
+        (folder / "third").write_text("half")
+        raise KeyError
+    assert names(tmp_path / "new") == ["model"] and names(tmp_path / "new" / "model" / "deep") == ["second"]

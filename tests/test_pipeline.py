@@ -276,3 +276,28 @@ def test_the_models_own_defaults(model_folder, model):
     seen = []
     mine.edit(photo(64, 64), "add a red star", on_step=lambda i, *_: seen.append(i))
     assert seen == [0, 1] and model.settings["edit"].steps == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "options", "message"),
+    [
+        ("star " * 100, {}, "the model reads at most 48"),
+        ("add a star", {"steps": 0}, "steps is a whole number"),
+        ("add a star", {"solver": "magic"}, "unknown solver"),
+        ("add a star", {"resolution": 50}, "resolution must be a multiple"),
+        ("add a star", {"fit": "wide"}, "unknown fit"),
+        ("add a star", {"seed": -1}, "seed"),
+    ],
+)
+def test_what_fits_no_picture_is_known_before_any(words, options, message, model, picture):
+    for ask in (lambda: model.check(words, **options), lambda: model.run(words, picture, **options)):
+        with pytest.raises(ValueError, match=message):
+            ask()
+    model.check("add a star", steps=3)
+
+
+def test_one_step_of_an_edit_is_one_evaluation_and_many_of_a_mask_are_second_order(model, picture):
+    one = model.edit(picture, "add a red star", steps=1).settings
+    assert (one["steps"], one["solver"], one["guidance"]) == (1, "euler", None)
+    many = model.segment(picture, "the red star", steps=2).settings
+    assert (many["steps"], many["solver"], many["guidance"]) == (2, "dpmpp_2m", None)

@@ -106,3 +106,17 @@ def test_to_coco() -> None:
 def test_results_are_frozen() -> None:
     with pytest.raises(AttributeError):
         two_masks().labels = ()  # type: ignore[misc]
+
+
+def test_every_annotation_says_what_it_is_of() -> None:
+    points = Keypoints([[[1, 2], [4, 8]]], [[True, True]], [[1, 1]], ("a", "b"), (9, 9))
+    boxes = Boxes([[1, 2, 4, 8]], [0.5], ("a",), (9, 9))
+    label = Label("a cat", {"a dog": 0.2, "a cat": 0.8})
+    for result in (two_masks(), boxes, points, label, Label("a dog")):
+        for number, entry in enumerate(to_coco(result, image_id=3), 1):
+            assert (entry["id"], entry["image_id"]) == (number, 3) and entry["category_id"] >= 1
+            if not isinstance(result, Label):
+                assert entry["area"] > 0 and entry["iscrowd"] == 0 and len(entry["bbox"]) == 4
+    (entry,) = to_coco(points)
+    assert entry["area"] == 18 and entry["num_keypoints"] == 2
+    assert to_coco(label)[0]["category_id"] == 2

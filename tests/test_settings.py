@@ -70,3 +70,21 @@ def test_changes():
 def test_settings_are_plain_data_for_json():
     for guidance in (None, (1, 2), cfg(2)):
         assert json.loads(json.dumps(Settings(guidance=guidance).to_dict()))["steps"] == 20
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda t: t.name)
+def test_a_number_of_steps_brings_what_suits_it(task):
+    own = task_settings(task)
+    one, many = own.changed(steps=1), own.changed(steps=20)
+    assert (one.solver, one.guidance) == ("euler", None)
+    assert many.solver == "dpmpp_2m" and many.guidance == own.guidance
+    asked = own.changed(steps=1, guidance=(3, 2))
+    assert asked.guidance == (3.0, 2.0) and asked.solver == "euler"
+    assert own.changed(steps=8, solver="ddim").solver == own.changed(steps=1, solver="ddim").solver == "ddim"
+
+
+def test_only_a_change_between_one_and_many_brings_it():
+    own = Settings(steps=8, solver="euler", guidance=(2, 1))
+    assert own.changed(steps=4) == Settings(steps=4, solver="euler", guidance=(2, 1))
+    single = Settings(steps=1, solver="euler", guidance=(2, 1))  # a model's file says so
+    assert single.changed(steps=1) == single.changed(seed=None) == single

@@ -26,7 +26,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 1 something went wrong (it is said), 130 interrupted."""
+    """Run a command; returns the exit status.
+
+    0 done, 1 something went wrong, 2 bad options (it is said which), 130 interrupted.
+    """
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)

@@ -55,7 +55,9 @@ def add_parser(commands: Any) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model is asked, and how."""
-    parser.add_argument("--model", default="tiny", help="tiny (ships), a folder, a file or a hub id")
+    parser.add_argument(
+        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
+    )
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     parser.add_argument("--steps", type=int, help="default: the model's for this task")
     parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
@@ -75,7 +77,10 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answer for one picture or a folder of them; a bad picture is reported and skipped."""
+    """Answer for one picture or a folder of them; a bad picture is reported and skipped.
+
+    The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
+    """
     from ..files import WriteError, check_writable
 
     pictures = _pictures(arguments.picture)
@@ -85,8 +90,17 @@ def run(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..pipeline import InstructDiffusion
+    from ..tasks import get_task
 
     model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
+    try:  # what is wrong for every picture is said once, before any of them
+        words = get_task(arguments.command).instruct(
+            getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
+        )
+        model.check(words, **model_options(arguments))
+    except (ValueError, TypeError) as error:
+        print(f"instructdiffusion {arguments.command}: {error}", file=sys.stderr)
+        return 2
     stems = _stems(pictures)
     failed = 0
     single = len(pictures) == 1
@@ -128,7 +142,7 @@ def describe(answer: Answer) -> str:
         ]
         return "; ".join([*points, *([answer.message] if answer.message else [])]) or "nothing found"
     if answer.task in COLORLESS:
-        return "done"
+        return answer.message or "done"
     return f"{len(result)} found for '{what}'" if len(result) else answer.message or "nothing found"
 
 

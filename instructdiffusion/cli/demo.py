@@ -34,7 +34,9 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     text = "run every task and write one sheet to look at"
     parser = commands.add_parser("demo", help=text, description=text[0].upper() + text[1:] + ".")
-    parser.add_argument("--model", default="tiny", help="tiny (ships), a folder, a file or a hub id")
+    parser.add_argument(
+        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
+    )
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     parser.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
     parser.add_argument("--scenes", type=int, default=2, help="scenes a task; default: 2")

@@ -12,7 +12,9 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser("evaluate", help="measure a model", description="Measure a model.")
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="WHAT")
     scenes = kinds.add_parser("scenes", help="on made-up pictures that are kept for testing")
-    scenes.add_argument("--model", default="tiny", help="tiny (ships), a folder, a file or a hub id")
+    scenes.add_argument(
+        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
+    )
     scenes.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     scenes.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all")
     scenes.add_argument("--count", type=int, default=1000, help="scenes a task; default: 1000")

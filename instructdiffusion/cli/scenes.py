@@ -15,7 +15,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first picture; default: 0")
     parser.add_argument("--count", type=int, default=1, help="how many, of consecutive seeds; default: 1")
     parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="default: train")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels; default: 64")
+    parser.add_argument("--level", type=int, choices=range(4), default=3, help="of difficulty; default: 3")
+    parser.add_argument("--unseen", action="store_true", help="show pairs of words that training never does")
+    parser.add_argument("--size", type=int, default=64, help="side in pixels, at least 32; default: 64")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
     parser.set_defaults(run=run)
 
@@ -26,13 +28,28 @@ def run(arguments: argparse.Namespace) -> int:
     from ..tasks import get_task
 
     task = get_task(arguments.task).name
-    if arguments.count < 1 or arguments.seed < 0 or arguments.size < 16:
-        raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 16")
+    if arguments.count < 1 or arguments.seed < 0 or arguments.size < 32:
+        raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 32")
+    from ..datasets.scenes import UNSEEN_TASKS
+
+    if arguments.unseen and (arguments.split == "train" or task not in UNSEEN_TASKS):
+        raise ValueError(
+            f"--unseen pairs are for --split val and test and the tasks {', '.join(UNSEEN_TASKS)}; "
+            f"got {task} and {arguments.split}"
+        )
     check_writable(arguments.output)
 
     from ..datasets.scenes.write import write_scenes
 
     seeds = range(arguments.seed, arguments.seed + arguments.count)
-    write_scenes(task, seeds, arguments.output, split=arguments.split, size=arguments.size)
+    write_scenes(
+        task,
+        seeds,
+        arguments.output,
+        split=arguments.split,
+        size=arguments.size,
+        level=arguments.level,
+        unseen=arguments.unseen,
+    )
     print(f"{len(seeds)} scene{'s' * (len(seeds) > 1)} for {task}: look in {arguments.output}")
     return 0

@@ -79,16 +79,30 @@ def decode_mask(
     A pixel counts where its share of the overlay is at least `threshold` and an overlay explains more than
     half of its change. Regions below min_area pixels are dropped (None: .07 % of the picture, at least 3).
     """
-    from scipy import ndimage
-
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is a share between 0 and 1, got {threshold}")
     m, explained = blend_fraction(source, edited, color, alpha)
     soft = np.clip(m, 0, 1) * np.clip(explained * 4 - 1.5, 0, 1)
     mask = soft >= threshold
-    smallest = max(3, round(mask.size * 0.0007)) if min_area is None else min_area
-    mask = _drop_small(mask, smallest, ndimage)
-    mask = ~_drop_small(~mask, max(1, smallest // 3), ndimage)  # pinholes
+    return clean_mask(mask, soft, threshold, smallest_area(mask.size) if min_area is None else min_area)
+
+
+def smallest_area(pixels: int) -> int:
+    """Pixels below which a region of a picture of that many pixels is noise: .07 % of them, at least 3."""
+    return max(3, round(pixels * 0.0007))
+
+
+def clean_mask(
+    mask: np.ndarray, soft: np.ndarray, threshold: float, min_area: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(mask, soft) without regions below min_area pixels and without pinholes below a third of it.
+
+    soft float32 [h, w] is brought to the side of `threshold` on which the mask then has each pixel.
+    """
+    from scipy import ndimage
+
+    mask = _drop_small(mask, min_area, ndimage)
+    mask = ~_drop_small(~mask, max(1, min_area // 3), ndimage)
     soft = np.where(mask, np.maximum(soft, threshold), np.minimum(soft, np.float32(threshold * 0.999)))
     return mask, soft.astype(np.float32)
 

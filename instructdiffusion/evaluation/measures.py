@@ -184,11 +184,12 @@ def _measure_edit(example: Example, result: Any, bound: np.ndarray | None) -> Ro
     truth, source = example.target, example.source
     changed = (truth != source).any(2)
     inside, rest = psnr(result, truth, changed), psnr(result, truth, ~changed)
+    everywhere = str(example.record.meta.get("kind", "")).startswith("style")
     return {
         "changed": inside,
         "changed_nothing": psnr(source, truth, changed),
         "changed_bound": None if bound is None else psnr(bound, truth, changed),
-        "rest": rest,
+        "rest": None if everywhere else rest,  # a style is for the whole picture: nothing has to stay
         "absent": not changed.any(),
         "empty": psnr(result, source) >= KEPT_DB,
         "quality": inside if changed.any() else rest,

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..datasets.examples import make_example
 from ..datasets.scenes.records import UNSEEN_TASKS
 from ..files import check_writable, png_bytes, write_files
 from ..tasks import TASKS, get_task
-from ..trainer.examples import make_example
 from .measures import Row
 from .report import Report, TaskReport, code_hash, versions, weights_hash
 from .runner import Ask, Case, answer_cases, asker, load_done, save_done

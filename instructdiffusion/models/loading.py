@@ -43,9 +43,13 @@ class Components:
 
 
 def find_folder(name_or_path: str | Path) -> Path:
-    """The folder of a built-in model, a local one, or one fetched from the Hugging Face hub ("owner/name")."""
+    """The folder of a built-in model, a local one, or one fetched from the Hugging Face hub ("owner/name").
+
+    A string that is a built-in's name means that one; a folder of the same name is written "./tiny", or
+    given as a Path.
+    """
     text = str(name_or_path)
-    if text in BUILT_IN and not Path(text).is_dir():
+    if isinstance(name_or_path, str) and text in BUILT_IN:
         return _ASSETS / text
     path = Path(name_or_path)
     if path.is_dir():
@@ -103,12 +107,7 @@ def load_components(
             f"the tokenizer has {len(tokenizer)} entries, the text encoder knows {text.config.vocab_size}: "
             "the folder mixes parts of different models"
         )
-    scheduler = json.loads((folder / "scheduler" / "scheduler_config.json").read_text())
-    prediction = scheduler.get("prediction_type", "epsilon")
-    if prediction not in _PREDICTIONS:
-        raise ValueError(
-            f"expected a prediction_type of {', '.join(_PREDICTIONS)}, got {prediction!r} in scheduler_config.json"
-        )
+    alphas, prediction = _read_scheduler(folder / "scheduler" / "scheduler_config.json")
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     size = unet.config.sample_size
     return Components(
@@ -116,11 +115,39 @@ def load_components(
         vae=vae.to(device),
         text_encoder=text.to(device),
         tokenizer=tokenizer,
-        alphas_cumprod=training_alphas(scheduler).numpy(),
+        alphas_cumprod=alphas,
         prediction_type=prediction,
         resolution=int(size if isinstance(size, int) else max(size)) * factor,
         path=folder,
     )
+
+
+def _read_scheduler(path: Path) -> tuple[np.ndarray, str]:
+    """(alphas_cumprod float64, prediction_type) of a scheduler's config; ValueError names file and field."""
+    config = _guarded("scheduler", lambda: json.loads(path.read_text(encoding="utf-8")))
+    if not isinstance(config, dict):
+        raise ValueError(f"expected an object in {path}, got {type(config).__name__}: copy the folder again")
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction not in _PREDICTIONS:
+        raise ValueError(
+            f"expected a prediction_type of {', '.join(_PREDICTIONS)}, got {prediction!r} in {path.name}"
+        )
+    for name in ("rescale_betas_zero_snr", "trained_betas"):
+        if config.get(name):
+            raise ValueError(
+                f"{path} sets {name}, which is not supported: expected betas from beta_start, beta_end and "
+                "beta_schedule alone"
+            )
+    for name, most in (("num_train_timesteps", 1e6), ("beta_start", 1.0), ("beta_end", 1.0)):
+        value: Any = config.get(name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not 0 < value < most or (most > 1 and value != int(value)):
+            raise ValueError(
+                f"expected a number above 0 and below {most:g} as {name} in {path}, got {value!r}"
+            )
+    if not isinstance(config.get("beta_schedule"), str):
+        raise ValueError(f"expected a name as beta_schedule in {path}, got {config.get('beta_schedule')!r}")
+    return training_alphas(config).numpy(), prediction
 
 
 def _check_unet_config(folder: Path) -> None:

@@ -22,8 +22,8 @@ class Task(ABC):
     """A task of the model; subclasses are stateless and shared through `TASKS`.
 
     A template holds {subject} and {color}. Where a task takes several subjects, the part of the template
-    in [brackets] is repeated for each: "put [a {color} circle on {subject}]" becomes "put a red circle on
-    the nose and a blue circle on the left eye".
+    in [brackets] is repeated for each: "put [a {color} disc on {subject}]" becomes "put a red disc on
+    the nose and a blue disc on the left eye".
     """
 
     name: str

@@ -31,11 +31,11 @@ class Detect(Task):
         "show the box of {subject} in {color}",
         "hide {subject} behind a see-through {color} box",
         "mark {subject} with a {color} rectangle",
-        "where is {subject}? answer with a {color} box",
+        "look for {subject} and answer with a {color} box",
     )
     paraphrases: tuple[str, ...] = (
-        "find {subject} and cover it with a {color} rectangle",
-        "show where {subject} is with a {color} box",
+        "cover {subject} with a see-through {color} rectangle",
+        "show the place of {subject} with a {color} box",
         "draw a see-through {color} box over {subject}",
         "put a filled {color} rectangle around {subject}",
         "mark the box of {subject} in {color}",

@@ -21,26 +21,27 @@ class KeypointDetection(Task):
     local = True
     palette = MARK_COLORS
     max_subjects = len(MARK_COLORS)
+    # A mark is a disc or a dot: a circle is a shape that edits put into pictures.
     templates: tuple[str, ...] = (
-        "put [a {color} circle on {subject}]",
-        "draw [a {color} circle on {subject}]",
-        "mark [{subject} with a {color} circle]",
+        "put [a {color} disc on {subject}]",
+        "draw [a {color} disc on {subject}]",
+        "mark [{subject} with a {color} disc]",
         "place [a {color} disc on {subject}]",
         "set [a {color} dot on {subject}]",
-        "circle [{subject} in {color}]",
+        "mark [{subject} by a {color} dot]",
         "show [{subject} by a {color} dot]",
-        "add [a {color} circle to {subject}]",
+        "add [a {color} disc to {subject}]",
         "use [a {color} disc for {subject}]",
         "dot [{subject} in {color}]",
         "find [{subject} and dot it {color}]",
         "paint [a {color} disc on {subject}]",
-        "with [a {color} circle mark {subject}]",
+        "with [a {color} disc mark {subject}]",
     )
     paraphrases: tuple[str, ...] = (
-        "set [a {color} circle on {subject}]",
+        "set [a {color} disc on {subject}]",
         "show [{subject} with a {color} disc]",
         "place [a {color} dot on {subject}]",
-        "find [{subject} and circle it {color}]",
+        "find [{subject} and mark it {color}]",
         "use [a {color} dot for {subject}]",
     )
 

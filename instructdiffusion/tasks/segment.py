@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import paint
-from ..decoding import decode_mask, guided_mask, split_components
+from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, split_components
 from ..results import Masks
 from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
@@ -47,8 +47,13 @@ class _MaskTask(Task):
         if guide is None:
             return mask, soft
         check_picture(guide, "guide")
+        height, width = guide.shape[:2]
+        if not mask.any():  # what is empty stays empty: the filter could lift noise over the threshold
+            return np.zeros((height, width), bool), np.zeros((height, width), np.float32)
+        smallest = smallest_area(mask.size) if min_area is None else min_area
+        scale = height * width / mask.size
         soft = guided_mask(soft, guide)
-        return soft >= threshold, soft
+        return clean_mask(soft >= threshold, soft, threshold, round(smallest * scale))
 
 
 class Segment(_MaskTask):
@@ -64,10 +69,10 @@ class Segment(_MaskTask):
         "mask {subject} in {color}",
         "show {subject} with a {color} mask",
         "shade {subject} in see-through {color}",
-        "all pixels of {subject} turn half {color}",
+        "all pixels of {subject} get a {color} mask",
         "place a {color} mask on {subject}, the rest stays the same",
         "find {subject} and mask the pixels in {color}",
-        "segment {subject} in {color}",
+        "segment {subject} with a {color} mask",
         "use a {color} layer to mark {subject}",
         "make a {color} mask of {subject}",
     )
@@ -93,8 +98,8 @@ class Segment(_MaskTask):
         """Masks, one row a connected region (or one in all, with per_object=False), the largest first.
 
         threshold: opacity, as a share of the full one, above which a pixel counts. min_area: pixels below
-        which a region is noise (None: .07 % of the picture, at least 3). guide: the picture at its own
-        size; the masks are then brought to that size along its edges.
+        which a region is noise, counted at the size of `edited` (None: .07 % of the picture, at least 3).
+        guide: the picture at its own size; the masks are then brought to that size along its edges.
         """
         mask, soft = self._found(source, edited, instruction, threshold, min_area, guide)
         if not mask.any():
@@ -110,7 +115,7 @@ class Refer(_MaskTask):
 
     name = "refer"
     templates: tuple[str, ...] = (
-        "color {subject} half {color}",
+        "lay a {color} layer over {subject} only",
         "point out {subject} with a {color} mask",
         "put a {color} mask on {subject} only",
         "only {subject} gets a {color} mask",
@@ -123,7 +128,7 @@ class Refer(_MaskTask):
         "show me {subject} under a {color} layer",
         "select {subject} with a {color} mask",
         "look for {subject}, then mask it {color}",
-        "highlight {subject} in {color}",
+        "highlight {subject} with a {color} layer",
     )
     paraphrases: tuple[str, ...] = (
         "select {subject} and cover it with a {color} layer",

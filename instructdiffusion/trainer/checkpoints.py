@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..files import sync_files
 from .ema import EMA
 
 _NAME = re.compile(r"^step-(\d{8})$")
@@ -73,10 +74,8 @@ def save_checkpoint(
     save_file(ema.shadow, temporary / "ema.safetensors")
     save_file(flatten_optimizer(optimizer), temporary / "optimizer.safetensors")
     state = {"step": step, "ema_updates": ema.updates, **extra}
-    with (temporary / "state.json").open("w") as file:
-        json.dump(state, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    (temporary / "state.json").write_text(json.dumps(state, indent=1))
+    sync_files(temporary)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(temporary, final)
     for old in checkpoints(folder)[:-keep]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..files import whole_folder
 from ..models.build import build_text_encoder, build_unet, widen_conv_in
 from ..models.layout import SCHEDULER, training_alphas, write_index
 from ..models.norms import UNET_SOFTNESS, harden_norms, soften_norms
@@ -47,6 +48,13 @@ class DiffusionStage(nn.Module):
             raise FileNotFoundError(
                 f"expected {self.folder}/vae, the autoencoder trained before: run the earlier stage first"
             )
+        if config.stage in ("marks", "instruct"):
+            for name in ("unet", "text_encoder"):
+                if not (self.folder / name).is_dir():
+                    raise FileNotFoundError(
+                        f"expected {self.folder}/{name}: stage {config.stage!r} goes on from a trained generator, "
+                        "so run the earlier stage first and set `init` to its model folder"
+                    )
         ensure_tokenizer(self.folder, config.data)
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
         vae = AutoencoderKL.from_pretrained(self.folder / "vae").eval().requires_grad_(False)
@@ -55,7 +63,9 @@ class DiffusionStage(nn.Module):
         if (self.folder / "unet").is_dir():
             self.unet = UNet2DConditionModel.from_pretrained(self.folder / "unet", low_cpu_mem_usage=False)
             soften_norms(self.unet, UNET_SOFTNESS)
-            self.text_encoder = CLIPTextModel.from_pretrained(self.folder / "text_encoder")
+            self.text_encoder = CLIPTextModel.from_pretrained(
+                self.folder / "text_encoder", dtype=torch.float32
+            )
         else:
             self.unet = build_unet(
                 sizes.unet_channels,
@@ -140,11 +150,12 @@ class DiffusionStage(nn.Module):
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:
-        """Write a complete model folder in diffusers' layout."""
-        for name in ("vae", "tokenizer"):
-            shutil.copytree(self.folder / name, folder / name, dirs_exist_ok=True)
-        harden_norms(self.unet, UNET_SOFTNESS)
-        self.unet.save_pretrained(folder / "unet")
-        soften_norms(self.unet, UNET_SOFTNESS)
-        self.text_encoder.save_pretrained(folder / "text_encoder")
-        write_index(folder, {**SCHEDULER, "prediction_type": self.config.loss.prediction})
+        """Write a complete model folder in diffusers' layout, whole or not at all."""
+        with whole_folder(folder) as temporary:
+            for name in ("vae", "tokenizer"):
+                shutil.copytree(self.folder / name, temporary / name)
+            harden_norms(self.unet, UNET_SOFTNESS)
+            self.unet.save_pretrained(temporary / "unet")
+            soften_norms(self.unet, UNET_SOFTNESS)
+            self.text_encoder.save_pretrained(temporary / "text_encoder")
+            write_index(temporary, {**SCHEDULER, "prediction_type": self.config.loss.prediction})

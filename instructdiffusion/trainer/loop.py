@@ -30,10 +30,52 @@ def build_stage(config: TrainConfig) -> Any:
         return DiffusionStage(config)
 
 
+# What a resumed run may have changed: where things lie and how often it looks; the samples it sees, the
+# loss and the optimiser must be the checkpoint's. Steps and decay are the schedule, which may be cut short.
+_FREE = frozenset(
+    "output init keep_checkpoints checkpoint_every validate_every validate_samples data.workers".split()
+)
+_SCHEDULE = frozenset({"steps", "decay_fraction"})
+
+
+def check_resumed(saved: dict[str, Any], config: TrainConfig, name: str) -> list[str]:
+    """Lines to tell about a schedule other than that of checkpoint `name`, whose config `saved` is.
+
+    ValueError names the first field that must not differ and does. A field the checkpoint does not know,
+    because it is older, is not compared.
+    """
+    before, now = _flat(saved), _flat(json.loads(json.dumps(to_dict(config))))
+    told = []
+    for field in now:
+        if field in _FREE or field not in before or before[field] == now[field]:
+            continue
+        if field not in _SCHEDULE:
+            raise ValueError(
+                f"{name} is of {field} {before[field]!r}, the config says {now[field]!r}: resume with the "
+                "checkpoint's value, or start anew in another output"
+            )
+        told.append(f"note: `{field}` was {before[field]} in {name}, and is {now[field]} from here on")
+    return told
+
+
+def _flat(config: dict[str, Any]) -> dict[str, Any]:
+    """Nested fields by dotted names; a mixture keeps its order, in which samples are dealt out."""
+    out: dict[str, Any] = {}
+    for name, value in config.items():
+        if name in ("model", "data", "loss"):
+            out |= {f"{name}.{key}": v for key, v in value.items()}
+        else:
+            out[name] = value
+    if isinstance(out.get("data.mixture"), dict):
+        out["data.mixture"] = list(out["data.mixture"].items())
+    return out
+
+
 def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None, quiet: bool = False) -> Path:
     """Run a stage to its last step and export its weights; returns the output folder.
 
-    resume: continue from the newest checkpoint in `config.output` (an error if there is none).
+    resume: continue from the newest checkpoint in `config.output` (an error if there is none, or if the
+    config differs from the checkpoint's in more than places, intervals and the schedule).
     stop_at: end early after that many steps with a checkpoint, exporting nothing (for tests and for
     machines that are only lent for a while).
     """
@@ -50,24 +92,27 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
         raise FileExistsError(
             f"{output} already holds checkpoints: pass --resume to go on, or name another output"
         )
+    if resume:
+        for line in check_resumed(read_state(found[-1])["config"], config, found[-1].name):
+            tqdm.write(line)
     accelerator = Accelerator()
+    if config.batch_size < accelerator.num_processes:
+        raise ValueError(
+            f"expected `batch_size` to be at least the number of processes, {accelerator.num_processes}, "
+            f"got {config.batch_size}"
+        )
     stage = build_stage(config)
     model = accelerator.prepare(stage)  # on its device before the optimiser and the averages take hold of it
     optimizer = make_optimizer(config.optimizer, stage, config.learning_rate, config.weight_decay)
     ema = EMA(stage, config.ema_decay)
     start, seconds = 0, 0.0
     if resume:
-        state = read_state(found[-1])
-        if state["config"]["stage"] != config.stage:
-            raise ValueError(
-                f"{found[-1].name} is of stage {state['config']['stage']!r}, the config says {config.stage!r}"
-            )
-        load_checkpoint(found[-1], stage, ema, optimizer)
+        state = load_checkpoint(found[-1], stage, ema, optimizer)
         start, seconds = state["step"], state["seconds"]
     optimizer = accelerator.prepare(optimizer)
     if hasattr(stage, "prepare_data"):
         stage.prepare_data(accelerator)
-    end = min(config.steps, stop_at or config.steps)
+    end = min(config.steps, config.steps if stop_at is None else stop_at)
     writer = _Log(output) if accelerator.is_main_process else None
     workers = 0 if getattr(stage, "pooled", False) else config.data.workers
     batches = prefetch(stage.maker(), range(start, end), workers)

@@ -1,19 +1,21 @@
 """A pool of samples made and encoded ahead: latents of source and target, tokens of the words.
 
-A shard is a pure function of (data config, autoencoder, tokenizer, shard number) and is written once, so
-the autoencoder, which costs as much as the UNet, runs once a sample and not once a step. The posterior's
-mode stands for the target latent: at this autoencoder's posterior deviation (a few hundredths) a sample
-of it trains no differently.
+A shard is a pure function of (data config, code of the samples, autoencoder, tokenizer, shard number) and
+is written once, so the autoencoder, which costs as much as the UNet, runs once a sample and not once a
+step. The posterior's mode stands for the target latent: at this autoencoder's posterior deviation (a few
+hundredths) a sample of it trains no differently.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ..datasets.examples import make_example
 from ..datasets.mixture import Mixture
 from ..tasks import TASKS
 from .config import DataConfig
-from .examples import make_example
 from .prefetch import prefetch
 
 SHARD = 1024
 _AT_ONCE = 4  # pictures encoded together: their activations fit a core's cache, 1.4 times as fast as 64
+_STALE = 3600.0  # seconds after which a half-written shard is a killed run's, not another one's at work
 TASK_NAMES = tuple(TASKS)
 
 
@@ -112,10 +115,24 @@ def _components(folder: str) -> tuple[Any, Any]:
     return _CACHE[folder]
 
 
+@cache
+def code_digest() -> str:
+    """A digest of the sources that samples are drawn and worded by."""
+    package = Path(__file__).resolve().parent.parent
+    files = [package / "color.py", package / "paint.py"]
+    files += [*(package / "datasets").rglob("*.py"), *(package / "tasks").rglob("*.py")]
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        text = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(text)}\n".encode() + text)
+    return digest.hexdigest()
+
+
 def pool_folder(root: Path, data: DataConfig, components: Path) -> Path:
-    """Where the shards of these settings live; other settings or weights, another folder."""
-    settings = [data.mixture, data.level, data.size, data.seed, shard_length(data)]
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    """Where the shards of these settings live; other settings, weights or code of the samples, another folder."""
+    mixture = list(data.mixture.items())  # in order: samples are dealt out along it
+    settings = [mixture, data.level, data.size, data.seed, shard_length(data), code_digest()]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for name in ("vae/diffusion_pytorch_model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"):
         digest.update((components / name).read_bytes())
     return root / f"pool-{digest.hexdigest()[:12]}"
@@ -130,7 +147,9 @@ class Pool:
         folder = pool_folder(root, data, components)
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".shard-*"):
-            stale.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its own run may rename it at any moment
+                if time.time() - stale.stat().st_mtime > _STALE:
+                    stale.unlink()
         if data.pool < 1:
             raise ValueError(
                 f"expected `data.pool` to be at least 1 sample, got {data.pool}: set it in the config"

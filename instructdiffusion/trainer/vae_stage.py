@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..files import whole_folder
 from ..models.build import build_vae
 from ..models.norms import VAE_SOFTNESS, harden_norms, soften_norms
 from .config import TrainConfig
@@ -35,7 +36,7 @@ def pictures(
         if mixture is None or rng.random() < data.patches:
             out.append(patch(seed, data.size))
             continue
-        from .examples import make_example
+        from ..datasets.examples import make_example
 
         example = make_example(*mixture.pick(data.seed, seed), split=split, size=data.size, level=data.level)
         out.extend((example.target, example.source)[: count - len(out)])
@@ -51,6 +52,7 @@ class VaeStage(nn.Module):
     def __init__(self, config: TrainConfig) -> None:
         super().__init__()
         self.config = config
+        self.rank, self.world = 0, 1
         if config.init:
             from diffusers import AutoencoderKL
 
@@ -62,13 +64,17 @@ class VaeStage(nn.Module):
 
     def maker(self) -> Any:
         """A picklable function step -> batch."""
-        return partial(_batch, self.config)
+        return partial(_batch, self.config, self.rank, self.world)
+
+    def prepare_data(self, accelerator: Any) -> None:
+        """Learn which share of a step's pictures is this process's."""
+        self.rank, self.world = accelerator.process_index, accelerator.num_processes
 
     def forward(self, batch: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures for uint8 pictures [n, h, w, 3]."""
         x = to_tensor(batch).to(self.vae.device)
         posterior = self.vae.encode(x).latent_dist
-        z = posterior.sample(step_generator(self.config.seed, step, "posterior"))
+        z = posterior.sample(step_generator(self.config.seed, step, _stream("posterior", self.rank)))
         error = torch.mean((self.vae.decode(z).sample - x) ** 2)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         psnr = -10 * torch.log10(error.detach() / 4)
@@ -97,11 +103,18 @@ class VaeStage(nn.Module):
         z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
         harden_norms(self.vae, VAE_SOFTNESS)
         self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
-        self.vae.save_pretrained(folder / "vae")
+        with whole_folder(folder / "vae") as temporary:
+            self.vae.save_pretrained(temporary)
 
 
-def _batch(config: TrainConfig, step: int) -> np.ndarray:
-    return pictures(config, step, config.batch_size)
+def _batch(config: TrainConfig, rank: int, world: int, step: int) -> np.ndarray:
+    """This process's share of a step's pictures; the shares are different pictures, `batch_size` together."""
+    share = len(range(rank, config.batch_size, world))
+    return pictures(config, step, share, _stream("pictures", rank))
+
+
+def _stream(name: str, rank: int) -> str:
+    return f"{name} {rank}" if rank else name
 
 
 def to_tensor(batch: np.ndarray) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..datasets.examples import make_example
 from ..datasets.record import Example
 from ..editor import Editor
 from ..models.loading import Components
@@ -17,7 +18,6 @@ from ..sampling import Schedule, SeededNoise, initial_noise, make_plan
 from ..sampling.guidance import cfg, none
 from ..tasks import get_task
 from .config import TrainConfig
-from .examples import make_example
 from .pool import marked_caption, tokenize
 from .vae_stage import to_pictures
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..datasets.examples import make_example
+from ..files import whole_folder
 from ..models.tokenizer import write_tokenizer
 from ..tasks import TASKS
 from .config import DataConfig
-from .examples import make_example
 from .pool import marked_caption
 
 _PER_TASK = 500
@@ -26,4 +27,5 @@ def training_sentences(data: DataConfig) -> Iterator[str]:
 def ensure_tokenizer(folder: Path, data: DataConfig) -> None:
     """Learn and write `folder`/tokenizer unless there is one."""
     if not (folder / "tokenizer" / "vocab.json").is_file():
-        write_tokenizer(training_sentences(data), folder / "tokenizer")
+        with whole_folder(folder / "tokenizer") as temporary:
+            write_tokenizer(training_sentences(data), temporary)

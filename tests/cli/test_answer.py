@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -135,18 +136,23 @@ def test_errors_before_any_work(arguments, message, photo, tmp_path, capsys):
     assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
 
 
-@pytest.mark.parametrize("option", [["--solver", "magic"], ["--steps", "0"], ["--resolution", "50"]])
-def test_bad_options(option, photo, model_folder, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "option", [["--solver", "magic"], ["--steps", "0"], ["--resolution", "50"], ["--seed", "-1"]]
+)
+@pytest.mark.parametrize("several", [False, True])
+def test_bad_options_are_said_once(several, option, photo, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
-    assert (
-        main(["segment", str(photo), "the star", "-o", str(out), "--model", str(model_folder), *option]) == 1
-    )
-    assert "skipped" in capsys.readouterr().err and names(out) == []
+    shutil.copy(photo, tmp_path / "second.png")
+    place = str(tmp_path if several else photo)
+    assert main(["segment", place, "the star", "-o", str(out), "--model", str(model_folder), *option]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("instructdiffusion segment: ") == 1  # after the progress of loading
+    assert "skipped" not in said.err and said.out == "" and names(out) == []
 
 
 def test_a_text_that_is_too_long(photo, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["edit", str(photo), "star " * 10_000, "-o", str(out), "--model", str(model_folder)]) == 1
+    assert main(["edit", str(photo), "star " * 10_000, "-o", str(out), "--model", str(model_folder)]) == 2
     assert "tokens, the model reads at most 48" in capsys.readouterr().err and names(out) == []
 
 

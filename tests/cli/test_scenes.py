@@ -24,12 +24,21 @@ def test_pictures_and_truth_are_written(tmp_path, capsys):
     assert {"images", "annotations"} <= set(data)
 
 
+def test_level_and_unseen_pairs_are_asked_for(tmp_path):
+    arguments = ["--task", "refer", "--split", "test", "--level", "0", "--unseen", "-o", str(tmp_path)]
+    assert main(["scenes", *arguments]) == 0
+    data = json.loads((tmp_path / "refer.json").read_text())
+    assert data["info"]["level"] == 0 and "unseen-pair" in data["images"][0]["tags"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--task", "sing"], "unknown task"),
         (["--task", "edit", "--count", "0"], "at least 1"),
         (["--task", "edit", "--seed", "-3"], "at least 0"),
+        (["--task", "edit", "--size", "31"], "at least 32"),
+        (["--task", "edit", "--unseen"], "unseen pairs are for"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):

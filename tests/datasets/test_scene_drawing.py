@@ -10,12 +10,21 @@ import pytest
 from instructdiffusion.datasets import photographs
 from instructdiffusion.datasets.scenes import photos
 from instructdiffusion.datasets.scenes.backgrounds import Background, background
-from instructdiffusion.datasets.scenes.compose import MARGIN, UNIT, canonical_item, make_item, paint, place
+from instructdiffusion.datasets.scenes.compose import (
+    MARGIN,
+    UNIT,
+    canonical_item,
+    inks_for,
+    make_item,
+    paint,
+    place,
+)
 from instructdiffusion.datasets.scenes.drawing import Drawing, rasterize
+from instructdiffusion.datasets.scenes.edits import replacement
 from instructdiffusion.datasets.scenes.faces import FACE_PARTS, draw_face
 from instructdiffusion.datasets.scenes.figures import JOINTS, draw_figure
 from instructdiffusion.datasets.scenes.layout import Draw
-from instructdiffusion.datasets.scenes.vocabulary import CATEGORIES, COLORS, colors_for
+from instructdiffusion.datasets.scenes.vocabulary import ANIMALS, CATEGORIES, COLORS, PERSONS, colors_for
 
 INKS = {"body": (200, 40, 40), "second": (20, 20, 20)}
 SQUARE = Drawing.of([([(-1, -1), (1, -1), (1, 1), (-1, 1)], "body")], {"corner": (1, -1)})
@@ -86,7 +95,7 @@ def test_objects_stay_inside_and_apart(category):
 def test_what_stands_behind_another_stays_mostly_visible():
     back = Background(np.full((64, 64, 3), 128, np.float32), "gray background")
     for seed in range(60):
-        draw = Draw(random.Random(seed), 3, 64, False, False)
+        draw = Draw(random.Random(seed), 3, 64, "train", False)
         scene = paint(back, draw.place(draw.crowd(4)))
         for item, mask in zip(scene.items, scene.masks, strict=True):
             assert mask.sum() >= 0.9 * (item.sprite(64).cover >= 0.5).sum()
@@ -115,8 +124,8 @@ def test_a_persons_left_is_on_the_right_and_near_paws_are_left_when_facing_left(
         at = dict(zip(dog.joint_names, dog.joint_points[:, 0], strict=True))
         assert (at["nose"] < at["tail tip"]) != mirror
         inks = [ink for _, _, ink in dog.spans]
-        # The far legs are drawn first, in shade.
-        assert inks[0] == "shade" and near in ("left", "right")
+        # The far legs are drawn first, in an ink of their own.
+        assert inks[0] == "far" and near in ("left", "right")
 
 
 def test_face_parts_keep_their_order():
@@ -128,21 +137,62 @@ def test_face_parts_keep_their_order():
         assert at["top of the head"][1] < at["nose"][1] < at["chin"][1]
 
 
+@pytest.mark.parametrize("person", PERSONS)
+def test_no_joint_of_a_person_is_behind_the_head_or_a_hand(person):
+    for seed in range(60):
+        drawing = draw_figure(person, random.Random(seed))
+        # The last parts are drawn over the arms: skull and face.
+        at = dict(zip(drawing.joint_names, drawing.joint_points, strict=True))
+        for side in ("left", "right"):
+            for joint in ("elbow", "wrist"):
+                assert np.linalg.norm(at[f"{side} {joint}"] - at["nose"]) > 0.1
+            assert np.linalg.norm(at[f"{side} wrist"] - at[f"{side} hip"]) > 0.05
+        assert at["left ankle"][0] > at["right ankle"][0]
+        assert at["left wrist"][0] > at["right wrist"][0]
+
+
+@pytest.mark.parametrize("color", sorted(COLORS))
+def test_the_second_ink_is_decided_by_the_colour_word(color):
+    inks = [make_item(random.Random(seed), "star", color).inks for seed in range(40)]
+    assert len({sum(ink["second"]) > sum(ink["body"]) for ink in inks}) == 1
+
+
+@pytest.mark.parametrize("animal", ANIMALS)
+def test_far_legs_are_told_from_near_ones(animal):
+    near = "legs" if animal == "bird" else "body"
+    far = "far legs" if animal == "bird" else "far"
+    for color in colors_for(animal):
+        item = canonical_item(animal, color, 40.0)
+        bright, dark = sorted((sum(item.inks[near]), sum(item.inks[far])), reverse=True)
+        assert dark <= 0.66 * bright and far in {ink for _, _, ink in item.drawing.spans}
+
+
+def test_who_takes_a_womans_place_wears_the_canonical_trousers():
+    woman = make_item(random.Random(3), "woman", "red", "big").moved(32, 32)
+    woman.inks["trousers"] = (1, 2, 3)
+    for color in (None, "blue"):
+        _, man = replacement(random.Random(0), woman, "man", color)
+        assert man.inks["trousers"] == inks_for("man", man.body)["trousers"]
+        assert man.inks["skin"] == woman.inks["skin"]
+
+
 def test_objects_stand_out_from_plain_backgrounds():
     for seed in range(40):
         rng = random.Random(seed)
         colors = [[COLORS[name]] for name in rng.sample(sorted(COLORS), 3)]
-        back = background(rng, 0, 64, colors, [], False)
+        back = background(rng, 0, 64, colors, [], "train")
         shade = back.pixels[0, 0]
         assert min(np.linalg.norm(shade - np.float32(c[0])) for c in colors) > 60
 
 
 def test_photographs_of_the_splits_differ_and_missing_ones_name_the_extra(monkeypatch):
     assert not set(photos.TRAIN_PHOTOS) & set(photos.TEST_PHOTOS)
-    crop = photos.crop(random.Random(1), 64, held_out=True)
+    crop = photos.crop(random.Random(1), 64, "test")
     assert crop.shape == (64, 64, 3) and crop.dtype == np.float32
+    figures = {*PERSONS, *ANIMALS}
     for names in (photos.TRAIN_PHOTOS, photos.TEST_PHOTOS):
         assert any(name not in photos.SHOWS for name in names)
+        assert sum(not figures & set(photos.SHOWS.get(name, ())) for name in names) >= 2
     monkeypatch.setattr(photographs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match=r"instructdiffusion\[scenes\]"):
         photos.photo.__wrapped__("chelsea.png")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.datasets.scenes import SCENE_TASKS, scene_record
+from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.scenes import SCENE_TASKS
 from instructdiffusion.datasets.scenes.write import write_scenes
 
 
@@ -26,8 +27,15 @@ def test_files_hold_the_records(task, tmp_path):
         assert 1 <= entry["image_id"] <= 3
     for seed in range(3):
         with Image.open(tmp_path / f"{task}_{seed}.png") as picture:
-            record = scene_record(task, seed, split="test", level=1)
-            np.testing.assert_array_equal(np.asarray(picture), record.image)
+            example = make_example(task, seed, split="test", level=1)
+            np.testing.assert_array_equal(np.asarray(picture), example.source)
+        assert listing["images"][seed]["instruction"] == example.instruction.text
+
+
+def test_unseen_pairs_are_written_when_asked_for(tmp_path):
+    write_scenes("refer", range(2), tmp_path, split="test", unseen=True)
+    listing = json.loads((tmp_path / "refer.json").read_text())
+    assert all("unseen-pair" in image["tags"] for image in listing["images"])
 
 
 def test_no_seeds_are_refused(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets import join
+from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.scenes import (
     LEVELS,
     SCENE_TASKS,
@@ -17,6 +18,7 @@ from instructdiffusion.datasets.scenes import (
     UNSEEN_TASKS,
     scene_record,
 )
+from instructdiffusion.datasets.scenes.compose import make_item
 from instructdiffusion.datasets.scenes.restoration import psnr
 from instructdiffusion.datasets.scenes.vocabulary import colors_for
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
@@ -158,13 +160,63 @@ def test_unseen_is_forced_when_asked_for(task, level):
     for seed in range(30):
         record = scene_record(task, seed, split="test", level=level, unseen=True)
         said = " ".join([record.caption, *record.subjects, str(record.meta.get("target_caption", ""))])
-        if task == "keypoints":
-            assert any((joint, record.meta["figure"]) in UNSEEN_JOINTS for joint in record.meta["joints"])
+        if task == "keypoints":  # nothing else is asked for beside it
+            (joint,) = record.meta["joints"]
+            assert (joint, record.meta["figure"]) in UNSEEN_JOINTS
             shown += "unseen-pair" in record.tags
         elif "unseen-pair" in record.tags and "absent" not in record.tags:
-            assert any(re.search(rf"\b{c} {n}s?\b", said) for c, n in UNSEEN_PAIRS), said
+            if task != "classify":  # the colour is no part of what is asked there
+                said = " ".join(record.subjects)
+            assert any(re.search(rf"\b{c} {n}(s|es)?\b", said) for c, n in UNSEEN_PAIRS), said
             shown += 1
     assert shown == 30
+
+
+@pytest.mark.parametrize("held_out", [False, True])
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_no_wording_says_an_unseen_pair_by_itself(name, held_out):
+    task = get_task(name)
+    subjects = {
+        "keypoints": ["the nose", "the tail tip"],
+        "align": ["the nose", "the chin"],
+        "classify": ["a dog", "a cat"],
+    }
+    asked = subjects.get(name, ["the thing"]) if task.palette or name == "edit" else None
+    for seed in range(60):
+        for color in task.palette or (None,):
+            chosen = [color, *(c for c in task.palette if c != color)][: len(asked or ())] if color else None
+            text = task.instruct(asked, chosen, rng=random.Random(seed), held_out=held_out).text
+            for shade, noun in UNSEEN_PAIRS:
+                assert not re.search(rf"\b{shade} {noun}(s|es)?\b", text), text
+
+
+@pytest.mark.parametrize("task", SCENE_TASKS)
+def test_no_training_instruction_says_an_unseen_pair(task):
+    for seed in range(60):
+        text = make_example(task, seed, level=3).instruction.text
+        for color, category in UNSEEN_PAIRS:
+            assert not re.search(rf"\b{color} {category}(s|es)?\b", text), text
+
+
+@pytest.mark.parametrize("name", ["segment", "refer"])
+def test_masks_are_told_from_recolouring_in_every_wording(name):
+    for template in (*get_task(name).templates, *get_task(name).paraphrases):
+        assert re.search(r"mask|layer|see-through|pixels", template), template
+
+
+def test_things_with_joints_of_their_own_stand_beside_no_unnamed_figure():
+    for seed in range(150):
+        assert "fish" not in scene_record("keypoints", seed).caption
+
+
+def test_hexagons_are_large_enough_to_be_told_from_circles():
+    lengths = [make_item(random.Random(seed), "hexagon", size="small") for seed in range(30)]
+    assert all(item.length >= 20 and item.size == "big" for item in lengths)
+
+
+def test_absent_things_are_also_named_bare():
+    subjects = [r.subjects[0] for s in range(400) if "absent" in (r := scene_record("refer", s)).tags]
+    assert any(len(words.split()) == 2 for words in subjects)
 
 
 @pytest.mark.parametrize("category", sorted({category for _, category in UNSEEN_PAIRS}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
@@ -122,6 +123,9 @@ def test_edits_are_measured_where_they_change_and_elsewhere():
     assert found["PSNR where changed"] == (20 * np.log10(255 / 10), 1)
     assert found["there, doing nothing"] == (20 * np.log10(255 / 100), 1)
     assert found["PSNR of the rest"] == (20 * np.log10(255), 1) and found["there, the VAE bound"] == (60.0, 1)
+    style = dataclasses.replace(edit, record=dataclasses.replace(edit.record, meta={"kind": "style: gray"}))
+    row = measure(style, answer, after)
+    assert row["rest"] is None and "PSNR of the rest" not in by_name("edit", [row])
     nothing = example("edit", ("remove the cat",), PICTURE)
     kept, spoiled = measure(nothing, PICTURE.copy()), measure(nothing, after)
     assert by_name("edit", [kept, spoiled])["absent left alone"] == (0.5, 2)

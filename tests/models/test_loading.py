@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +166,45 @@ def test_names_files_and_typing_errors(folder, tmp_path):
     single.write_bytes(b"")
     with pytest.raises(ValueError, match=r"the file model\.ckpt"):
         find_folder(single)
+
+
+def test_a_builtins_name_is_that_model_and_a_path_a_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, tmp_path / "tiny")
+    assert find_folder("tiny").resolve() != tmp_path / "tiny"
+    for given in ("./tiny", Path("tiny"), tmp_path / "tiny"):
+        assert find_folder(given).resolve() == tmp_path / "tiny"
+
+
+@pytest.mark.parametrize("name", ["beta_start", "beta_end", "num_train_timesteps", "beta_schedule"])
+def test_a_schedule_without_a_field_names_it(name, folder):
+    path = folder / "scheduler" / "scheduler_config.json"
+    for bad in (None, [1], -1):
+        _change(path, **{name: bad})
+        with pytest.raises(
+            ValueError, match=rf"{name}.*scheduler_config\.json|scheduler_config.*{name}|{name}"
+        ):
+            load_components(folder)
+    settings = json.loads(path.read_text())
+    del settings[name]
+    path.write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=rf"as {name} in .*scheduler_config\.json"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("values", [{"rescale_betas_zero_snr": True}, {"trained_betas": [0.1, 0.2]}])
+def test_schedules_of_other_betas_are_refused(values, folder):
+    path = folder / "scheduler" / "scheduler_config.json"
+    _change(path, rescale_betas_zero_snr=False, trained_betas=None)
+    load_components(folder)
+    _change(path, **values)
+    with pytest.raises(ValueError, match=rf"scheduler_config\.json sets {next(iter(values))}"):
+        load_components(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", None])
+def test_a_broken_scheduler_config_is_refused(content, folder):
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ValueError, match="scheduler"):
+        load_components(folder)

@@ -28,6 +28,8 @@ def test_a_shipped_folder_loads_and_says_its_size(model_folder, tmp_path):
                 assert torch.equal(rounded[name], value)
             elif value.is_floating_point():
                 assert torch.equal(rounded[name], value.half().float())
+    texts = [f.read_text() for f in output.rglob("*.json")]
+    assert not any(str(model_folder) in text or "_name_or_path" in text for text in texts)
     stored = load_file(output / "unet" / "diffusion_pytorch_model.safetensors")
     assert {t.dtype for t in stored.values()} == {torch.float16}
 

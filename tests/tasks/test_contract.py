@@ -204,14 +204,14 @@ def test_names_are_exactly_these() -> None:
 def test_colours_in_words_become_colours() -> None:
     made = TASKS["keypoints"].instruct(JOINTS[:2], ["green", Color("teal", (0, 128, 128))])
     assert [c.rgb for c in made.colors] == [(0, 255, 0), (0, 128, 128)]
-    assert made.text == "put a green circle on the left shoulder and a teal circle on the right knee"
+    assert made.text == "put a green disc on the left shoulder and a teal disc on the right knee"
     assert TASKS["segment"].instruct("The  Red Star. ", ["Green"]).subject == "the red star"
     assert TASKS["segment"].instruct("the star", ["green"]).color == Color("green", (0, 128, 0))
 
 
 def test_a_shared_owner_is_said_once() -> None:
     made = TASKS["keypoints"].instruct(["the nose of the man", "the left ear of the man"], ["red", "blue"])
-    assert made.text == "put a red circle on the nose and a blue circle on the left ear of the man"
+    assert made.text == "put a red disc on the nose and a blue disc on the left ear of the man"
     assert made.subjects == ("the nose of the man", "the left ear of the man")
     made = TASKS["keypoints"].instruct(["the nose of the man", "the tail of the dog"], ["red", "blue"])
     assert "nose of the man" in made.text and "tail of the dog" in made.text
@@ -306,3 +306,30 @@ def test_missing_points_are_named() -> None:
     found = task.decode(image, task.render(image, drawn, made), made)
     assert found.visible.tolist() == [[True, False]]
     assert found.message == "nothing found for 'the tail'"
+
+
+@pytest.mark.parametrize("name", ["segment", "refer"])
+def test_a_guide_neither_fills_what_is_empty_nor_leaves_specks_and_pinholes(name, monkeypatch) -> None:
+    task = TASKS[name]
+    rng = np.random.default_rng(2)
+    large = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    small = large.reshape(64, 4, 64, 4, 3).mean((1, 3)).astype(np.uint8)
+    made = task.instruct("the sun", picture=small)
+    module = "instructdiffusion.tasks.segment.guided_mask"
+    lifted = np.zeros((256, 256), np.float32)
+    lifted[60:160, 60:160] = 1
+    lifted[100:103, 100:103] = 0  # a pinhole, smaller than a pixel of the small picture
+    lifted[200:206, 200:206] = 1  # a speck of 36 pixels: 2.25 of the small picture, where 3 count
+    monkeypatch.setattr(module, lambda soft, guide: lifted)
+    empty = task.decode(small, small, made, guide=large)
+    assert len(empty) == 0 and empty.canvas_size == (256, 256) and "the sun" in empty.message
+    mask = np.zeros((64, 64), bool)
+    mask[15:40, 15:40] = True
+    edited = task.render(small, Masks(mask[None], [1], ("the sun",)), made)
+    whole = np.zeros((256, 256), bool)
+    whole[60:160, 60:160] = True
+    found = task.decode(small, edited, made, guide=large)
+    assert len(found) == 1 and np.array_equal(found.union(), whole)
+    assert len(task.decode(small, edited, made, guide=large, min_area=10_000)) == 0
+    if name == "segment":  # counted at the small size: 2 pixels there are 32 of the large one
+        assert len(task.decode(small, edited, made, guide=large, min_area=2)) == 2

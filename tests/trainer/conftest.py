@@ -10,10 +10,10 @@ def start_folder(tmp_path_factory):
     """vae/ and tokenizer/ only, with random weights drawn from a fixed seed."""
     import torch
 
+    from instructdiffusion.datasets.examples import make_example
     from instructdiffusion.models.build import build_vae
     from instructdiffusion.models.norms import VAE_SOFTNESS, harden_norms
     from instructdiffusion.models.tokenizer import write_tokenizer
-    from instructdiffusion.trainer.examples import make_example
 
     folder = tmp_path_factory.mktemp("start")
     examples = [make_example(task, seed, level=0) for task in ("segment", "edit") for seed in range(20)]
@@ -24,4 +24,16 @@ def start_folder(tmp_path_factory):
         vae = build_vae((32, 32, 32))
     harden_norms(vae, VAE_SOFTNESS)
     vae.save_pretrained(folder / "vae")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generator_folder(start_folder, tmp_path_factory):
+    """A whole model folder as the generator stage leaves it, with random weights: what marks and instruct need."""
+    from instructdiffusion.trainer.config import ModelConfig, TrainConfig
+    from instructdiffusion.trainer.loop import build_stage
+
+    folder = tmp_path_factory.mktemp("generator") / "model"
+    sizes = ModelConfig((32, 32, 32), 1, (32, 32, 32), 1, None, 64, 1)
+    build_stage(TrainConfig("generator", "out", 1, init=str(start_folder), model=sizes)).export(folder)
     return folder

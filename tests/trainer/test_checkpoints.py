@@ -119,3 +119,15 @@ def test_frozen_weights_are_not_written(tmp_path):
         tmp_path, 1, module, EMA(module, 0.9), make_optimizer("adamw", module, 1.0, 0.0), {}, 1
     )
     assert set(load_file(path / "weights.safetensors")) == {"1.weight", "1.bias"}
+
+
+def test_every_file_is_on_disk_before_the_checkpoint_counts(tmp_path, monkeypatch):
+    import os
+
+    synced, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda d: (synced.append(os.fstat(d).st_ino), real(d)))
+    replaced, replace = [], os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (replaced.append(len(synced)), replace(a, b)))
+    path = save_checkpoint(tmp_path, 1, *_parts(), {}, keep=1)
+    files = {p.stat().st_ino for p in path.iterdir()}
+    assert len(files) == 4 and replaced == [len(synced)] and files <= set(synced)

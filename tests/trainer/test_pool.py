@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.mixture import Mixture
 from instructdiffusion.tasks import get_task
 from instructdiffusion.trainer import pool as module
 from instructdiffusion.trainer.config import DataConfig
-from instructdiffusion.trainer.examples import make_example
 from instructdiffusion.trainer.pool import TASK_NAMES, Pool, marked_caption, pool_folder, tokenize
 
 DATA = DataConfig(mixture={"segment": 1, "edit": 1}, level=0, pool=24, workers=0)
@@ -75,9 +78,12 @@ def test_only_a_lost_shard_is_made_again_and_leftovers_go(pool, root, start_fold
     before, kept = lost.read_bytes(), (folder / "shard-00000.safetensors").stat().st_mtime_ns
     lost.unlink()
     leftover = folder / ".shard-00001.safetensors.123"
-    leftover.write_bytes(b"half")
+    young = folder / ".shard-00001.safetensors.124"  # another run may be writing it
+    for path in (leftover, young):
+        path.write_bytes(b"half")
+    os.utime(leftover, (time.time() - 2 * 3600,) * 2)
     Pool(root, DATA, start_folder, quiet=True)
-    assert lost.read_bytes() == before and not leftover.exists()
+    assert lost.read_bytes() == before and not leftover.exists() and young.exists()
     assert (folder / "shard-00000.safetensors").stat().st_mtime_ns == kept
 
 
@@ -100,6 +106,24 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
     for change in ({"seed": 1}, {"level": 1}, {"size": 128}, {"mixture": {"segment": 1}}):
         settings = {"mixture": DATA.mixture, "level": 0, "pool": 24} | change
         assert pool_folder(root, DataConfig(**settings), start_folder) != here
+    turned = dict(reversed(DATA.mixture.items()))  # deals out other samples
+    assert pool_folder(root, DataConfig(mixture=turned, level=0, pool=24), start_folder) != here
+
+
+@pytest.mark.parametrize("name", ["color.py", "paint.py", "datasets/scenes/shapes.py", "tasks/segment.py"])
+def test_other_code_of_the_samples_has_another_folder(name, root, start_folder, monkeypatch):
+    here = pool_folder(root, DATA, start_folder)
+    real = Path.read_bytes
+    monkeypatch.setattr(
+        Path,
+        "read_bytes",
+        lambda path: real(path) + b"#" * path.as_posix().endswith(f"instructdiffusion/{name}"),
+    )
+    module.code_digest.cache_clear()
+    try:
+        assert pool_folder(root, DATA, start_folder) != here
+    finally:
+        module.code_digest.cache_clear()
 
 
 def test_an_empty_pool_and_a_full_disk_are_refused(tmp_path, start_folder, monkeypatch):

@@ -122,13 +122,13 @@ def background(
     size: int,
     inks: Sequence[Sequence[Rgb]],
     boxes: Sequence[tuple[float, ...]],
-    held_out: bool,
+    split: str,
     without: Collection[str] = (),
 ) -> Background:
     """A background on which objects with these colours (body first) in these boxes (xyxy in 0..1) stand out.
 
-    Level 0 is plain, 1 adds patterns, 2 and up photographs; `held_out` takes photographs kept from training,
-    and none that shows a category in `without`.
+    Level 0 is plain, 1 adds patterns, 2 and up photographs; `split` says which of them and which crops,
+    and none is taken that shows a category in `without`.
     """
     roll = rng.random()
     if level <= 0 or roll < 0.3:
@@ -147,7 +147,7 @@ def background(
         elif kind != "gradient":
             words = f"{kind} {words}"
         return Background(a + _field(kind, variant, size) * (b - a), words)
-    pixels = photos.crop(rng, size, held_out, without)
+    pixels = photos.crop(rng, size, split, without)
     gain, lift = rng.uniform(0.75, 1.1), rng.uniform(-15, 15)
     calm = rng.uniform(0.0, 0.3)
     target = far_shade(rng, inks)

@@ -26,6 +26,8 @@ LENGTHS = {
     "animal": ((19.0, 22.0), (31.0, 38.0)),
     "person": ((25.0, 28.0), (40.0, 48.0)),
 }
+# A hexagon shorter than this is a circle to the eye.
+LARGE_ONLY, LARGE = ("hexagon",), 20.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Item:
             "boat": ("light",),
             "mushroom": ("light",),
             "house": ("roof",),
+            "dog": ("far",),
+            "cat": ("far",),
+            "horse": ("far",),
         }
         others = ("skin", "trousers", "hair") if self.category in PERSONS else parts.get(self.category, ())
         return (self.body, *(self.inks[name] for name in others))
@@ -84,9 +89,16 @@ def _mixed(rgb: Rgb, other: Rgb, part: float) -> Rgb:
     return tuple(round(a + part * (b - a)) for a, b in zip(rgb, other))  # type: ignore[return-value]
 
 
-def inks_for(category: str, body: Rgb, rng: random.Random | None = None) -> dict[str, Rgb]:
-    """All inks of a category's drawing around the colour of its body; without `rng` the canonical ones."""
-    light = sum(body) / 3 > 95
+def inks_for(
+    category: str, body: Rgb, rng: random.Random | None = None, named: Rgb | None = None
+) -> dict[str, Rgb]:
+    """All inks of a category's drawing around the colour of its body; without `rng` the canonical ones.
+
+    `named` is the exact colour that the body is a shade of (None: the body's own): it decides whether the
+    others are darker or lighter, so that a slight shade never turns a red thing's stripes from dark to light.
+    """
+    named = named or body
+    light = sum(named) / 3 > 95
     inks: dict[str, Rgb] = {
         "body": body,
         "second": _mixed(body, (20, 20, 20), 0.6) if light else _mixed(body, (255, 255, 255), 0.55),
@@ -96,15 +108,20 @@ def inks_for(category: str, body: Rgb, rng: random.Random | None = None) -> dict
         "glass": (165, 215, 240),
         "wood": (110, 70, 40),
         "leaf": (60, 150, 60),
-        "core": (250, 210, 60) if body[2] > 110 or body[1] < 150 else (120, 60, 30),
+        "core": (250, 210, 60) if named[2] > 110 or named[1] < 150 else (120, 60, 30),
         "roof": (130, 60, 45) if light else (190, 90, 70),
     }
     kind = family(category)
     if kind == "animal":
         inks["nose"] = (30, 22, 22) if light else (215, 150, 150)
         inks["ear"] = _mixed(body, (10, 10, 10), 0.5) if light else _mixed(body, (255, 255, 255), 0.4)
-        inks["hair"] = _mixed(body, (10, 10, 10), 0.65) if sum(body) / 3 > 60 else (110, 100, 95)
-        inks["legs"] = (235, 150, 40) if _apart(body, (235, 150, 40)) > 90 else (60, 60, 70)
+        inks["hair"] = _mixed(body, (10, 10, 10), 0.65) if sum(named) / 3 > 60 else (110, 100, 95)
+        inks["legs"] = (235, 150, 40) if _apart(named, (235, 150, 40)) > 90 else (60, 60, 70)
+        # The legs on the far side, left and right told apart by them, are half as bright (or dark).
+        inks["far"] = _mixed(body, (10, 10, 10), 0.5) if light else _mixed(body, (255, 255, 255), 0.5)
+        inks["far legs"] = _mixed(
+            inks["legs"], (10, 10, 10) if inks["legs"][0] > 200 else (255, 255, 255), 0.5
+        )
     elif kind == "person":
         inks.update(tones(rng or random.Random(category)))
         trousers = [(40, 45, 90), (60, 60, 65), (105, 75, 50), (35, 35, 38), (165, 150, 120)]
@@ -140,7 +157,7 @@ def make_item(
     """
     kind = family(category)
     color = color or rng.choice(colors_for(category))
-    size = size or rng.choice(SIZES)
+    size = "big" if category in LARGE_ONLY else size or rng.choice(SIZES)
     mirror = rng.random() < 0.5
     if kind in ("animal", "person"):
         drawing = draw_figure(category, rng, mirror)
@@ -154,7 +171,7 @@ def make_item(
     low, high = LENGTHS[kind][0 if size == "small" else 1]
     return Item(
         category, color, size, texture if kind in ("shape", "thing") else "plain", drawing,
-        inks_for(category, body, rng), rng.uniform(low, high), rng.randrange(64), mirror=mirror,
+        inks_for(category, body, rng, COLORS[color]), rng.uniform(low, high), rng.randrange(64), mirror=mirror,
     )  # fmt: skip
 
 

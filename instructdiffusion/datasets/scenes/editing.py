@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..record import Record
 from . import edits
-from .compose import UNIT, Item
+from .compose import LARGE, LARGE_ONLY, UNIT, Item
 from .layout import Draw, describe, record
 from .phrases import Phrase, refer, refer_to_nothing
 from .vocabulary import ANIMALS, PERSONS, SHAPES, THINGS, colors_for, family
@@ -98,6 +98,8 @@ def _replace_edit(draw: Draw, tags: set[str]) -> edits.Edit | None:
     ]
     if draw.level == 0:
         kin = SHAPES
+    if old.length < LARGE:
+        kin = tuple(c for c in kin if c not in LARGE_ONLY)
     category = rng.choice([c for c in kin if c != old.category])
     keeps = old.color in colors_for(category) and draw.chance(0.6)
     color = None if keeps else rng.choice(colors_for(category))

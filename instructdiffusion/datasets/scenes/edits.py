@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .backgrounds import CLEAR, Background, plain
-from .compose import MARGIN, UNIT, Item, Scene, canonical_item, inks_for, paint
+from .compose import LARGE_ONLY, MARGIN, UNIT, Item, Scene, canonical_item, inks_for, paint
 from .phrases import Phrase
 from .vocabulary import COLORS, GARMENTS, PERSONS, Rgb, family, with_article
 
@@ -59,7 +59,7 @@ def _described(category: str, color: str, size: str = "") -> str:
 
 def added(rng: random.Random, category: str, color: str) -> tuple[str, Item]:
     """Words that add an object, and the object as these words alone determine it."""
-    size = rng.choice(("", "", "small", "big"))
+    size = rng.choice(("", "", "small", "big") if category not in LARGE_ONLY else ("", "", "big"))
     words, (fx, fy) = rng.choice(list(PLACES.items()))
     item = canonical_item(category, color, ADDED_LENGTHS[family(category)][size], size)
     w, h = (e * item.length / 2 + MARGIN for e in item.drawing.extent)
@@ -71,11 +71,13 @@ def added(rng: random.Random, category: str, color: str) -> tuple[str, Item]:
 def replacement(rng: random.Random, old: Item, category: str, color: str | None) -> tuple[str, Item]:
     """The tail of the words ("with a green star") and the new object: same centre, length and facing.
 
-    Without a colour in the words it keeps the old one's colour; a person keeps skin and hair.
+    Without a colour in the words it keeps the old one's colour; a person keeps skin, hair and shown trousers.
     """
-    inks = inks_for(category, COLORS[color] if color else old.body)
+    inks = inks_for(category, COLORS[color] if color else old.body, named=COLORS[color or old.color])
     if category in PERSONS and old.category in PERSONS:
-        inks.update({k: old.inks[k] for k in ("skin", "hair", "lips", "blush", "trousers")})
+        # A woman's picture shows no trousers that a man or child in her place could keep.
+        kept = ("skin", "hair", "lips", "blush", *(("trousers",) if old.category != "woman" else ()))
+        inks.update({k: old.inks[k] for k in kept})
     # Only figures have a facing worth keeping; a shape or thing comes upright.
     new = canonical_item(
         category, color or old.color, old.length, old.size, old.mirror and family(category) == "animal"

@@ -26,6 +26,8 @@ JOINTS: dict[str, tuple[str, ...]] = {
     "bird": ("beak", "eye", "neck", "wing tip", "tail tip", "left foot", "right foot"),
 }
 
+POSES = 12  # poses of an arm or leg that are tried until none of its joints is hidden
+
 
 def draw_person(category: str, rng: random.Random | None = None) -> Drawing:
     """A man, woman or child facing the viewer; without `rng` the figure stands still, arms a little out."""
@@ -37,20 +39,36 @@ def draw_person(category: str, rng: random.Random | None = None) -> Drawing:
     shoulder, hip = (0.1, 0.055) if woman else (0.125, 0.06)
     upper, fore, thigh = (0.13, 0.12, 0.155) if child else (0.17, 0.16, 0.195)
     lean = rng.uniform(-0.07, 0.07) if rng else 0.0
+    center = (lean * 1.3, top + head)
     joints: dict[str, Point] = {}
     limbs: dict[str, tuple[Point, Point, Point]] = {}
     for side, sign in (("right", -1), ("left", 1)):
-        if rng:
+        arm, bend, leg, knee = 0.5, -0.2, 0.13, -0.06
+        a, b = (sign * shoulder + lean, neck_y + 0.055), (sign * hip, hip_y)
+        for _ in range(POSES if rng else 0):
+            assert rng is not None
             raised = rng.random() < 0.4
             arm = rng.uniform(1.2, 2.6) if raised else rng.uniform(0.2, 1.0)
             bend = rng.uniform(-0.3, 1.2) if raised else rng.uniform(-0.9, 0.9)
-            leg, knee = rng.uniform(0.03, 0.5), rng.uniform(-0.45, 0.2)
+            hand = reach(reach(a, upper, sign * arm), fore, sign * (arm + bend))
+            # In front of the figure comes its head, behind a hand its hips: neither hides a joint.
+            if (
+                math.dist(hand, center) > 1.1 * head + 0.04
+                and sign * (hand[0] - lean) > 0.04
+                and (math.dist(hand, b) > 0.08)
+            ):
+                break
         else:
-            arm, bend, leg, knee = 0.5, -0.2, 0.13, -0.06
-        a = (sign * shoulder + lean, neck_y + 0.055)
+            arm, bend = 0.5, -0.2
+        for _ in range(POSES if rng else 0):
+            assert rng is not None
+            leg, knee = rng.uniform(0.03, 0.5), rng.uniform(-0.45, 0.2)
+            if sign * reach(reach(b, thigh, sign * leg), thigh, sign * (leg + knee))[0] > 0.045:
+                break  # the feet do not cross
+        else:
+            leg, knee = 0.13, -0.06
         elbow = reach(a, upper, sign * arm)
         wrist = reach(elbow, fore, sign * (arm + bend))
-        b = (sign * hip, hip_y)
         joint = reach(b, thigh, sign * leg)
         ankle = reach(joint, thigh, sign * (leg + knee))
         limbs[side] = a, elbow, wrist
@@ -59,7 +77,6 @@ def draw_person(category: str, rng: random.Random | None = None) -> Drawing:
             ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"), (a, elbow, wrist, b, joint, ankle)
         ):
             joints[f"{side} {name}"] = point
-    center = (lean * 1.3, top + head)
     joints["nose"] = (center[0], center[1] + 0.15 * head)
 
     parts: list[Part] = []
@@ -167,8 +184,8 @@ def draw_quadruped(category: str, rng: random.Random | None = None, mirror: bool
         joints[f"{side} {end} {foot}"] = ankle
 
     base = 0.55 * height
-    leg(far, "front", (-length * 0.72, base), -swing - apart, "shade")
-    leg(far, "back", (length * 0.8, base), swing + apart, "shade")
+    leg(far, "front", (-length * 0.72, base), -swing - apart, "far")
+    leg(far, "back", (length * 0.8, base), swing + apart, "far")
     # tail
     root = (length * 0.96, -height * 0.45)
     if category == "dog":
@@ -238,10 +255,10 @@ def draw_bird(rng: random.Random | None = None, mirror: bool = False) -> Drawing
     wing_root = (-0.02, -0.02)
     wing = reach(wing_root, 0.36, lift)
     parts: list[Part] = []
-    for side, hip in ((far, (0.08, 0.12)), (near, (-0.02, 0.12))):
+    for side, hip, ink in ((far, (0.08, 0.12), "far legs"), (near, (-0.02, 0.12), "legs")):
         foot = feet[side]
-        parts.append((limb(hip, foot, 0.055), "legs"))
-        parts.append((limb((foot[0] + 0.02, foot[1]), (foot[0] - 0.08, foot[1] + 0.01), 0.05), "legs"))
+        parts.append((limb(hip, foot, 0.055), ink))
+        parts.append((limb((foot[0] + 0.02, foot[1]), (foot[0] - 0.08, foot[1] + 0.01), 0.05), ink))
     parts += [
         ([(0.2, -0.08), (tail[0], tail[1] - 0.06), (tail[0] + 0.02, tail[1] + 0.06), (0.18, 0.12)], "shade"),
         (ellipse(0.04, 0.04, 0.29, 0.2, 0.12), "body"),

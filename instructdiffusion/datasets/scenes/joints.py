@@ -30,11 +30,9 @@ def _in_units(draw: Draw, scene: Scene) -> dict[str, Point]:
     return {name: (x / draw.scale, y / draw.scale) for name, (x, y) in scene.joints[0].items()}
 
 
-def _spread(
-    rng: random.Random, points: dict[str, Point], names: Sequence[str], most: int, first: Sequence[str] = ()
-) -> list[str]:
-    """Up to `most` of the names, after `first`, in random order, whose points are apart from one another."""
-    chosen = list(first)
+def _spread(rng: random.Random, points: dict[str, Point], names: Sequence[str], most: int) -> list[str]:
+    """Up to `most` of the names, in random order, whose points are apart from one another."""
+    chosen: list[str] = []
     for name in rng.sample(list(names), len(names)):
         if len(chosen) >= most:
             break
@@ -93,7 +91,8 @@ def keypoints_record(draw: Draw) -> Record:
     if cut:
         placed = [_over_edge(rng, placed[0])]
     elif not two and draw.level > 0 and draw.chance(0.5):
-        extra = [draw.item(rng.choice(SHAPES + THINGS), size="small") for _ in range(rng.randint(1, 2))]
+        beside = [c for c in SHAPES + THINGS if c != "fish"]  # it has an eye and a tail of its own
+        extra = [draw.item(rng.choice(beside), size="small") for _ in range(rng.randint(1, 2))]
         placed += draw.place(extra, fixed=placed)
     meta: dict[str, Any] = {"figure": category, "area": _area(placed[0], draw.size)}
     if absent:
@@ -115,9 +114,8 @@ def keypoints_record(draw: Draw) -> Record:
     scene = draw.paint(placed, PERSONS + ANIMALS)
     points = _in_units(draw, scene)
     clear = [joint for joint in _allowed(category) if not _on_edge(points[joint])]
-    joints = _fitting(_spread(rng, points, clear, rng.randint(1, 5), forced[:1] if forced else ()), owner)
+    joints = [forced[0]] if forced else _fitting(_spread(rng, points, clear, rng.randint(1, 5)), owner)
     if forced:
-        rng.shuffle(joints)
         tags.add("unseen-pair")
     subjects = tuple(f"the {joint} of {owner}" if owner else f"the {joint}" for joint in joints)
     target = _points(draw, scene, 0, joints, subjects)
@@ -152,10 +150,12 @@ def align_record(draw: Draw) -> Record:
     """A large face and one to five of its parts; now and then a picture without a face."""
     rng = draw.rng
     if draw.chance(0.06):
-        scene = draw.paint(
-            draw.place(draw.crowd(rng.randint(1, 3), avoid=PERSONS + ANIMALS)), ("face", "cat")
-        )
-        parts = rng.sample(FACE_PARTS, rng.randint(1, 4))
+        # A fish has an eye; animals have no brows and, seen from the side, no mouth corner left and right.
+        animals = draw.level > 0 and draw.chance(0.35)
+        avoid = (*PERSONS, "fish") if animals else (*PERSONS, *ANIMALS, "fish")
+        scene = draw.paint(draw.place(draw.crowd(rng.randint(0, 3), avoid=avoid)), ("face", "cat"))
+        asked = [p for p in FACE_PARTS if not animals or p.endswith(("eyebrow", "mouth corner"))]
+        parts = rng.sample(asked, rng.randint(1, min(4, len(asked))))
         subjects = tuple(f"the {part}" for part in parts)
         meta: dict[str, Any] = {"figure": "face", "joints": tuple(parts), "area": draw.size**2 / 4}
         return record(scene, subjects, _points(draw, scene, -1, parts, subjects), ["absent"], **meta)

@@ -25,12 +25,12 @@ from .vocabulary import (
 
 @dataclass(frozen=True)
 class Draw:
-    """The random numbers, level and size of one record; `held_out`: it may show what training never sees."""
+    """The random numbers, level, size and split of one record; `unseen`: it shows a pair that training never sees."""
 
     rng: random.Random
     level: int
     size: int
-    held_out: bool
+    split: str
     unseen: bool
 
     @property
@@ -75,7 +75,7 @@ class Draw:
         boxes = [tuple(v / UNIT for v in item.box) for item in items]
         without = {*asked, *(item.category for item in items)}
         inks = [item.colors for item in items]
-        return background(self.rng, self.level, self.size, inks, boxes, self.held_out, without)
+        return background(self.rng, self.level, self.size, inks, boxes, self.split, without)
 
     def paint(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Scene:
         """The items before such a background."""

@@ -38,7 +38,7 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     else:
         category = draw.category()
     said = ""
-    if draw.chance(0.3) and category not in PERSONS:
+    if draw.unseen or draw.chance(0.3) and category not in PERSONS:
         color = color or rng.choice(colors_for(category))
         said = color
         tags.add("attribute")

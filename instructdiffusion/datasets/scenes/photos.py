@@ -11,20 +11,24 @@ from PIL import Image
 
 from ..photographs import read_photograph
 
-# Photographs full of round things (coins, a retina) are left out: they would answer to "the circles".
+# Photographs full of round things (coins, a retina) are left out: too many would answer to "the circles".
 TRAIN_PHOTOS = (
     "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg", "brick.png",
     "grass.png", "gravel.png", "china.jpg", "flower.jpg",
 )  # fmt: skip
-TEST_PHOTOS = ("astronaut.png", "camera.png", "ihc.png")  # training never sees them
+TEST_PHOTOS = ("astronaut.png", "camera.png", "ihc.png", "moon.png", "cell.png")  # training never sees them
 # What a photograph shows itself: it is no background where such a thing is asked for.
 SHOWS: dict[str, tuple[str, ...]] = {
     "chelsea.png": ("cat",),
-    "coffee.png": ("cup",),
+    "coffee.png": ("cup", "circle"),
+    "motorcycle_left.png": ("circle", "ring"),
+    "hubble_deep_field.jpg": ("star",),
     "flower.jpg": ("flower",),
     "china.jpg": ("house", "tree"),
-    "astronaut.png": ("woman", "face"),
+    "astronaut.png": ("woman", "face", "star"),
     "camera.png": ("man", "face"),
+    "moon.png": ("moon", "circle", "ring"),
+    "cell.png": ("circle", "ring", "moon"),
 }
 SHORT_SIDE = 192
 
@@ -37,15 +41,17 @@ def photo(name: str) -> Image.Image:
     return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
 
 
-def crop(rng: random.Random, size: int, held_out: bool, without: Collection[str] = ()) -> np.ndarray:
+def crop(rng: random.Random, size: int, split: str, without: Collection[str] = ()) -> np.ndarray:
     """A random square crop, float32 [size, size, 3] in 0..255, of a photograph that shows nothing of `without`.
 
-    `held_out` takes the photographs kept from training.
+    The splits "val" and "test" take photographs kept from training: "val" their left half, "test" their right.
     """
-    names = TEST_PHOTOS if held_out else TRAIN_PHOTOS
+    names = TRAIN_PHOTOS if split == "train" else TEST_PHOTOS
     image = photo(rng.choice([n for n in names if not set(SHOWS.get(n, ())) & set(without)]))
-    side = rng.uniform(0.33, 1.0) * min(image.size)
-    x, y = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
+    width = image.width if split == "train" else image.width / 2
+    left = width if split == "test" else 0.0
+    side = rng.uniform(0.33, 1.0) * min(width, image.height)
+    x, y = left + rng.uniform(0, width - side), rng.uniform(0, image.height - side)
     cut = image.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

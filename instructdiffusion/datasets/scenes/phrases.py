@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .compose import UNIT, Item
-from .vocabulary import COLORS, GARMENTS, PERSONS, UNSEEN_PAIRS, colors_for, family
+from .vocabulary import CATEGORIES, COLORS, GARMENTS, PERSONS, SHAPES, UNSEEN_PAIRS, colors_for, family
 
 SIDES = ("leftmost", "rightmost", "topmost", "bottom")
 RELATIONS = ("left of", "right of", "above", "below")
@@ -193,6 +193,10 @@ def refer_to_nothing(rng: random.Random, items: Sequence[Item], kind: str) -> Ph
             good.append(
                 Phrase(item.category, item.color, "small" if item.size == "big" else "big", side=side)
             )
+        if not side:  # and what is not there at all, in one word
+            shapes = all(family(other.category) == "shape" for other in items)
+            missing = [c for c in (SHAPES if shapes else CATEGORIES) if c not in categories]
+            good += [Phrase(category) for category in rng.sample(missing, 2)]
         good = [p for p in good if plausible(p)]
     good = [p for p in good if denotes(p, items) == []]
     return rng.choice(good) if good else None

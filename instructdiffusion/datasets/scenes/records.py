@@ -99,6 +99,6 @@ def scene_record(
         )
     # A string seeds Python's generator by its SHA-512: disjoint streams for every task and split.
     rng = random.Random(f"{split}/{task}/{int(seed)}/{level}/{unseen}")
-    record = _TASKS[task](Draw(rng, level, size, split != "train", unseen))
+    record = _TASKS[task](Draw(rng, level, size, split, unseen))
     meta = {**record.meta, "task": task, "seed": int(seed), "split": split, "level": level}
     return replace(record, meta=meta)

@@ -39,7 +39,7 @@ _IRREGULAR = {"man": "men", "woman": "women", "child": "children", "fish": "fish
 UNSEEN_PAIRS: frozenset[tuple[str, str]] = frozenset(
     {
         ("blue", "star"),
-        ("green", "circle"),
+        ("green", "cross"),
         ("purple", "triangle"),
         ("yellow", "heart"),
         ("pink", "square"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import numpy as np
 from ... import draw
 from ...files import json_bytes, png_bytes, write_files
 from ...results import Label, to_coco
-from ...tasks import get_task
-from ..record import Example, join
-from .records import scene_record
+from ..examples import make_example
+from ..record import Example
 
 
 def write_scenes(
@@ -25,8 +23,11 @@ def write_scenes(
     split: str = "train",
     size: int = 64,
     level: int = 3,
+    unseen: bool = False,
 ) -> list[Path]:
     """Write the scenes of the seeds into `folder` and return the files, the contact sheet first.
+
+    They are the examples that training and evaluation make of the same arguments, in the same words.
 
     A scene is <task>_<seed>.png (what the model is given), ..._target.png (what it shall answer with) and
     ..._truth.png (enlarged, the truth drawn on). <task>_sheet.png shows the first 24 of them; <task>.json holds
@@ -42,9 +43,7 @@ def write_scenes(
     categories: dict[str, int] = {}
     root = Path(folder)
     for number, seed in enumerate(seeds, 1):
-        example = join(
-            scene_record(task, seed, split=split, size=size, level=level), get_task(task), random.Random(seed)
-        )
+        example = make_example(task, seed, split=split, size=size, level=level, unseen=unseen)
         truth = drawn_truth(example)
         name = f"{task}_{seed}"
         files[root / f"{name}.png"] = png_bytes(example.source)
@@ -59,7 +58,13 @@ def write_scenes(
         raise ValueError("expected at least one seed; got none")
     sheet = draw.contact_sheet(rows, ["given", "to be answered", "truth"], labels, cell=192)
     listing = {
-        "info": {"description": f"made-up scenes for {task}", "task": task, "split": split, "level": level},
+        "info": {
+            "description": f"made-up scenes for {task}",
+            "task": task,
+            "split": split,
+            "level": level,
+            "unseen": unseen,
+        },
         "images": images,
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for name, number in categories.items()],

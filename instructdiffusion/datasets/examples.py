@@ -1,12 +1,12 @@
-"""Training examples from scenes: a task, a seed -> (source, target, instruction)."""
+"""Examples from scenes: a task, a seed -> (source, target, instruction)."""
 
 from __future__ import annotations
 
 import random
 
-from ..datasets.record import Example, join
-from ..datasets.scenes import scene_record
 from ..tasks import get_task
+from .record import Example, join
+from .scenes import scene_record
 
 
 def make_example(
