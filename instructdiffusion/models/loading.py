@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 BUILT_IN = ("tiny",)
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-_PREDICTIONS = ("epsilon", "v_prediction", "sample")
 T = TypeVar("T")
 
 
@@ -128,9 +128,9 @@ def _read_scheduler(path: Path) -> tuple[np.ndarray, str]:
     if not isinstance(config, dict):
         raise ValueError(f"expected an object in {path}, got {type(config).__name__}: copy the folder again")
     prediction = config.get("prediction_type", "epsilon")
-    if prediction not in _PREDICTIONS:
+    if prediction not in PREDICTIONS:
         raise ValueError(
-            f"expected a prediction_type of {', '.join(_PREDICTIONS)}, got {prediction!r} in {path.name}"
+            f"expected a prediction_type of {', '.join(PREDICTIONS)}, got {prediction!r} in {path.name}"
         )
     for name in ("rescale_betas_zero_snr", "trained_betas"):
         if config.get(name):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")
+from ..sampling.schedule import PREDICTIONS
+
 STAGES = ("vae", "generator", "marks", "instruct")
 
 

@@ -12,6 +12,7 @@ import torch
 from ..datasets.examples import make_example
 from ..datasets.record import Example
 from ..editor import Editor
+from ..evaluation.metrics import match_boxes
 from ..models.loading import Components
 from ..results import Boxes, Keypoints, Label, Masks
 from ..sampling import Schedule, SeededNoise, initial_noise, make_plan
@@ -98,7 +99,7 @@ def _score(examples: list[Example], answers: list[Any], edited: list[np.ndarray]
                 found += int((near & answer.visible[0] & truth.visible[0]).sum())
         return found / max(1, asked)
     if isinstance(truths[0], Boxes):
-        return float(np.mean([_boxes_match(t.xyxy, a.xyxy) for t, a in zip(truths, answers, strict=True)]))
+        return float(np.mean([_boxes_match(t, a) for t, a in zip(truths, answers, strict=True)]))
     if isinstance(truths[0], tuple) and isinstance(truths[0][0], Label):
         return float(np.mean([t[0].name == a.name for t, a in zip(truths, answers, strict=True)]))
     errors = [np.mean((e.target / 255 - out) ** 2) for e, out in zip(examples, edited, strict=True)]
@@ -109,20 +110,9 @@ def _union(masks: Masks, h: int, w: int) -> np.ndarray:
     return masks.union() if len(masks) else np.zeros((h, w), bool)
 
 
-def _boxes_match(truth: np.ndarray, answer: np.ndarray) -> bool:
-    if len(truth) != len(answer):
-        return False
-    left = list(range(len(answer)))
-    for x1, y1, x2, y2 in truth:
-        overlaps = []
-        for i in left:
-            a = answer[i]
-            inter = max(0.0, min(x2, a[2]) - max(x1, a[0])) * max(0.0, min(y2, a[3]) - max(y1, a[1]))
-            overlaps.append(inter / ((x2 - x1) * (y2 - y1) + (a[2] - a[0]) * (a[3] - a[1]) - inter))
-        if max(overlaps) < 0.5:
-            return False
-        left.pop(int(np.argmax(overlaps)))
-    return True
+def _boxes_match(truth: Boxes, answer: Boxes) -> bool:
+    hits = match_boxes(answer.xyxy, answer.scores, truth.xyxy, 0.5)
+    return len(truth) == len(answer) and bool(hits.all())
 
 
 def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:

@@ -119,3 +119,4 @@ def test_the_callers_array_stays_writable():
     ab = np.array([0.9, 0.5])
     Schedule(ab)
     ab[0] = 0.8
+    assert ab.flags.writeable and ab[0] == 0.8
