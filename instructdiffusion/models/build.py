@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .norms import UNET_SOFTNESS, VAE_SOFTNESS, soft_from_birth
+from .norms import UNET_HEAD_SOFTNESS, UNET_SOFTNESS, VAE_SOFTNESS, soft_from_birth
 from .starts import start_as_block_means, start_with_copy_path
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def build_unet(
     )
     if channels[0] >= 64:  # two channels a group: with one, a pair cannot share a group
         start_with_copy_path(unet)
-    soft_from_birth(unet, UNET_SOFTNESS)
+    soft_from_birth(unet, UNET_SOFTNESS, UNET_HEAD_SOFTNESS)
     return unet
 
 

@@ -32,18 +32,29 @@ class ModelConfig:
 class DataConfig:
     """Which samples: a mixture over tasks, drawn as scenes; `pool` samples are made and encoded ahead.
 
+    level: the scenes' richness, 0 to 3, or several, dealt out evenly: plain shapes teach the words long
+        before rich scenes do.
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
     pool: number of distinct samples (all stages but vae, which makes every picture anew).
     workers: processes that make samples.
     """
 
     mixture: dict[str, float] = field(default_factory=lambda: {"segment": 1.0})
-    level: int = 3
+    level: int | tuple[int, ...] = 3
     size: int = 64
     seed: int = 0
     pool: int = 0
     patches: float = 0.0
     workers: int = 2
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels as a tuple."""
+        return (self.level,) if isinstance(self.level, int) else self.level
+
+    def level_of(self, seed: int) -> int:
+        """The level of the scene of a seed."""
+        return self.levels[seed % len(self.levels)]
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,8 @@ class TrainConfig:
             raise ValueError(
                 "expected `loss.drop_text` + `loss.drop_image` to be at most 1: the two never happen together"
             )
+        if not self.data.levels or not all(isinstance(n, int) and 0 <= n <= 3 for n in self.data.levels):
+            raise ValueError(f"expected `data.level` to be 0 to 3, or a list of such, got {self.data.level!r}")
         if self.stage != "vae" and not self.data.mixture:
             raise ValueError("expected `data.mixture` to name at least one task, got none")
 

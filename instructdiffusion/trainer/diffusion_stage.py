@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..files import whole_folder
 from ..models.build import build_text_encoder, build_unet, widen_conv_in
 from ..models.layout import SCHEDULER, training_alphas, write_index
-from ..models.norms import UNET_SOFTNESS, harden_norms, soften_norms
+from ..models.norms import UNET_HEAD_SOFTNESS, UNET_SOFTNESS, harden_norms, soften_norms
 from ..tasks import TASKS
 from .config import TrainConfig
 from .losses import add_noise, changed_weights, draw_timesteps, snr_weights
@@ -62,7 +62,7 @@ class DiffusionStage(nn.Module):
         sizes = config.model
         if (self.folder / "unet").is_dir():
             self.unet = UNet2DConditionModel.from_pretrained(self.folder / "unet", low_cpu_mem_usage=False)
-            soften_norms(self.unet, UNET_SOFTNESS)
+            soften_norms(self.unet, UNET_SOFTNESS, UNET_HEAD_SOFTNESS)
             self.text_encoder = CLIPTextModel.from_pretrained(
                 self.folder / "text_encoder", dtype=torch.float32
             )
@@ -154,8 +154,8 @@ class DiffusionStage(nn.Module):
         with whole_folder(folder) as temporary:
             for name in ("vae", "tokenizer"):
                 shutil.copytree(self.folder / name, temporary / name)
-            harden_norms(self.unet, UNET_SOFTNESS)
+            harden_norms(self.unet, UNET_SOFTNESS, UNET_HEAD_SOFTNESS)
             self.unet.save_pretrained(temporary / "unet")
-            soften_norms(self.unet, UNET_SOFTNESS)
+            soften_norms(self.unet, UNET_SOFTNESS, UNET_HEAD_SOFTNESS)
             self.text_encoder.save_pretrained(temporary / "text_encoder")
             write_index(temporary, {**SCHEDULER, "prediction_type": self.config.loss.prediction})

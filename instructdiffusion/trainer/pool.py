@@ -82,7 +82,7 @@ def make_shard(source: PoolSource, number: int) -> str:
         examples = []
         for index in range(number * length + start, number * length + min(start + 64, length)):
             task, seed = mixture.pick(source.data.seed, index)
-            examples.append(make_example(task, seed, size=source.data.size, level=source.data.level))
+            examples.append(make_example(task, seed, size=source.data.size, level=source.data.level_of(seed)))
         for key in ("source", "target"):
             x = to_tensor(np.stack([getattr(e, key) for e in examples]))
             for few in x.split(_AT_ONCE):
@@ -131,7 +131,7 @@ def code_digest() -> str:
 def pool_folder(root: Path, data: DataConfig, components: Path) -> Path:
     """Where the shards of these settings live; other settings, weights or code of the samples, another folder."""
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
-    settings = [mixture, data.level, data.size, data.seed, shard_length(data), code_digest()]
+    settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code_digest()]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for name in ("vae/diffusion_pytorch_model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"):
         digest.update((components / name).read_bytes())

@@ -38,7 +38,8 @@ def pictures(
             continue
         from ..datasets.examples import make_example
 
-        example = make_example(*mixture.pick(data.seed, seed), split=split, size=data.size, level=data.level)
+        task, scene = mixture.pick(data.seed, seed)
+        example = make_example(task, scene, split=split, size=data.size, level=data.level_of(scene))
         out.extend((example.target, example.source)[: count - len(out)])
     return np.stack(out)
 

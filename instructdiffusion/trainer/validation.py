@@ -39,7 +39,7 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     """
     unet, text_encoder, tokenizer, vae, alphas = parts
     tasks = tuple(config.data.mixture)
-    examples = held_out_examples(tasks, config.validate_samples, config.data.size, config.data.level)
+    examples = held_out_examples(tasks, config.validate_samples, config.data.size, max(config.data.levels))
     kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
     components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
     editor = Editor(components)
@@ -120,7 +120,7 @@ def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:
     from ..sampling import sample
 
     unet, text_encoder, tokenizer, vae, alphas = parts
-    examples = held_out_examples(tuple(config.data.mixture), 1, config.data.size, config.data.level)[:8]
+    examples = held_out_examples(tuple(config.data.mixture), 1, config.data.size, max(config.data.levels))[:8]
     captions = [
         e.record.caption if config.stage == "generator" else marked_caption(e.record.caption, e.instruction)
         for e in examples

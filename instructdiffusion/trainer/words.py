@@ -19,7 +19,7 @@ def training_sentences(data: DataConfig) -> Iterator[str]:
     """Instructions and captions of the first training scenes of every task (held-out words never occur)."""
     for task in TASKS:
         for seed in range(_PER_TASK):
-            example = make_example(task, seed, size=data.size, level=data.level)
+            example = make_example(task, seed, size=data.size, level=max(data.levels))
             yield example.instruction.text
             yield marked_caption(example.record.caption, example.instruction)
 

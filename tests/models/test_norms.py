@@ -8,6 +8,7 @@ from torch import nn
 
 from instructdiffusion.models.build import build_unet, build_vae
 from instructdiffusion.models.norms import (
+    UNET_HEAD_SOFTNESS,
     UNET_SOFTNESS,
     VAE_SOFTNESS,
     harden_norms,
@@ -37,7 +38,7 @@ def _vae():
 
 def _unet():
     unet = build_unet((32, 64), context=64, attention=(True, True))
-    soft_from_birth(unet, 1 / UNET_SOFTNESS)
+    soft_from_birth(unet, 1 / UNET_SOFTNESS, 1 / UNET_HEAD_SOFTNESS)
     return _scatter(unet)
 
 
@@ -55,7 +56,9 @@ def _answers(module: nn.Module) -> torch.Tensor:
 
 
 CASES = pytest.mark.parametrize(
-    ("make", "factor"), [(_vae, VAE_SOFTNESS), (_unet, UNET_SOFTNESS)], ids=["vae", "unet"]
+    ("make", "factor"),
+    [(_vae, (VAE_SOFTNESS,)), (_unet, (UNET_SOFTNESS, UNET_HEAD_SOFTNESS)), (_unet, (10**2.5,))],
+    ids=["vae", "unet", "even"],
 )
 
 
@@ -63,11 +66,11 @@ CASES = pytest.mark.parametrize(
 def test_softening_is_exact(make, factor):
     module = make().double()
     before = _answers(module)
-    soften_norms(module, factor)
+    soften_norms(module, *factor)
     soft = _answers(module)
     assert before.std() > 0.05
     torch.testing.assert_close(soft, before, atol=1e-9, rtol=1e-9)
-    harden_norms(module, factor)
+    harden_norms(module, *factor)
     torch.testing.assert_close(_answers(module), before, atol=1e-9, rtol=1e-9)
 
 
@@ -75,10 +78,10 @@ def test_softening_is_exact(make, factor):
 def test_in_single_precision_there_and_back_changes_less_than_1e_5(make, factor):
     module = make()
     before, weights = _answers(module), {n: p.clone() for n, p in module.named_parameters()}
-    soften_norms(module, factor)
+    soften_norms(module, *factor)
     scale = before.abs().max().clamp(min=1)
     assert (_answers(module) - before).abs().max() / scale < 1e-5
-    harden_norms(module, factor)
+    harden_norms(module, *factor)
     assert (_answers(module) - before).abs().max() / scale < 1e-5
     for name, parameter in module.named_parameters():
         torch.testing.assert_close(parameter.detach(), weights[name].detach(), atol=1e-6, rtol=1e-6)
@@ -88,13 +91,13 @@ def test_in_single_precision_there_and_back_changes_less_than_1e_5(make, factor)
 def test_soft_training_is_stored_in_the_original_structure(make, factor):
     """What training changes while the norms are soft answers the same after hardening."""
     module = make().double()
-    soften_norms(module, factor)
+    soften_norms(module, *factor)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(0.1 * parameter.abs().mean() * torch.randn(parameter.shape, generator=generator))
     trained = _answers(module)
-    harden_norms(module, factor)
+    harden_norms(module, *factor)
     torch.testing.assert_close(_answers(module), trained, atol=1e-9, rtol=1e-9)
     stored = {round(m.eps, 12) for m in module.modules() if isinstance(m, nn.GroupNorm)}
     assert stored <= {1e-6, 1e-5}  # SD's own
@@ -103,8 +106,10 @@ def test_soft_training_is_stored_in_the_original_structure(make, factor):
 def test_new_components_are_soft():
     eps = {round(m.eps, 6) for m in build_vae((32, 32)).modules() if isinstance(m, nn.GroupNorm)}
     assert eps == {1.0}
-    eps = {round(m.eps, 6) for m in build_unet((32, 32)).modules() if isinstance(m, nn.GroupNorm)}
-    assert eps == {1.0, 0.1}  # blocks, and the norms before attention
+    unet = build_unet((32, 32))
+    assert round(unet.conv_norm_out.eps, 6) == 1.0
+    eps = {round(m.eps, 6) for m in unet.modules() if isinstance(m, nn.GroupNorm) and m is not unet.conv_norm_out}
+    assert eps == {1e-3, 1e-4}  # blocks, and the norms before attention
 
 
 def test_a_flat_colour_survives_soft_norms_alone():
