@@ -49,9 +49,17 @@ class Job:
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
-        draw = self._draw_tiles if self.task.name in TILED else self._draw_whole
-        for number, edited, copy in draw(editor, questions):
+        for number, edited, copy in self._draw(editor, questions):
             yield number, self._answer(questions[number], edited, copy)
+
+    def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
+        """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
+        for number, edited, copy in self._draw(editor, questions):
+            yield number, _picture(questions[number].picture, edited, copy)
+
+    def _draw(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
+        draw = self._draw_tiles if self.task.name in TILED else self._draw_whole
+        return draw(editor, questions)
 
     def _draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
         """Every picture resized to the model; pictures of one model size share batches."""
@@ -129,7 +137,7 @@ class Job:
 
     def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
         source, instruction = question.picture, question.instruction
-        picture = _at_size(edited, source) if copy is None else keep_unchanged(source, edited, copy)
+        picture = _picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if not self.task.perception:
             result = self.task.decode(source, picture, instruction, **self.decode)
@@ -163,5 +171,8 @@ class TileNoise:
         return torch.stack(cuts).to(like.device, like.dtype)
 
 
-def _at_size(edited: np.ndarray, source: np.ndarray) -> np.ndarray:
-    return resize_picture(to_uint8(edited), source.shape[:2])
+def _picture(source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
+    """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
+    if copy is None:
+        return resize_picture(to_uint8(edited), source.shape[:2])
+    return keep_unchanged(source, edited, copy)

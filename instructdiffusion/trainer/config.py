@@ -119,7 +119,9 @@ class TrainConfig:
                 "expected `loss.drop_text` + `loss.drop_image` to be at most 1: the two never happen together"
             )
         if not self.data.levels or not all(isinstance(n, int) and 0 <= n <= 3 for n in self.data.levels):
-            raise ValueError(f"expected `data.level` to be 0 to 3, or a list of such, got {self.data.level!r}")
+            raise ValueError(
+                f"expected `data.level` to be 0 to 3, or a list of such, got {self.data.level!r}"
+            )
         if self.stage != "vae" and not self.data.mixture:
             raise ValueError("expected `data.mixture` to name at least one task, got none")
 

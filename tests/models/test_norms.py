@@ -108,7 +108,9 @@ def test_new_components_are_soft():
     assert eps == {1.0}
     unet = build_unet((32, 32))
     assert round(unet.conv_norm_out.eps, 6) == 1.0
-    eps = {round(m.eps, 6) for m in unet.modules() if isinstance(m, nn.GroupNorm) and m is not unet.conv_norm_out}
+    eps = {
+        round(m.eps, 6) for m in unet.modules() if isinstance(m, nn.GroupNorm) and m is not unet.conv_norm_out
+    }
     assert eps == {1e-3, 1e-4}  # blocks, and the norms before attention
 
 

@@ -1,0 +1,216 @@
+"""The authors' guidance as a GUIDER, for SamplerCustomAdvanced and for InstructSampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import comfy.model_management
+import comfy.samplers
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..instructdiffusion.sampling import BRANCHES, Guidance, instructdiffusion, none
+from ..instructdiffusion.tasks import get_task
+from .types import CATEGORY, InstructionType
+
+# branch -> (reads the instruction, sees the picture)
+_SEES = {
+    "full": (True, True),
+    "image_only": (False, True),
+    "text_only": (True, False),
+    "unconditional": (False, False),
+}
+
+
+class BranchGuider(comfy.samplers.CFGGuider):
+    """Guidance over up to four branches; those of weight 0 are not evaluated.
+
+    Seen from patches that change classifier-free guidance (RescaleCFG, CFG++ and the like) it is plain guidance
+    between the full branch and the weighted mean of the others, with the full branch's weight as its scale.
+    """
+
+    row: Any = None  # the plan's row, where a plan runs: it holds the weights
+
+    def set_branches(self, conds: Mapping[str, Any], guidance: Guidance | None) -> None:
+        """conds: branch -> CONDITIONING, "full" among them. guidance: sigma -> weights (None: the plan's rows)."""
+        named = {"full": "positive"}
+        self.inner_set_conds({named.get(branch, branch): cond for branch, cond in conds.items()})
+        self.guidance = guidance
+
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        model_options: dict[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """The guided denoised latents at a noise level."""
+        options = model_options or {}
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        weights = self.row.weights if self.guidance is None else self.guidance(float(timestep.max()))
+        table = dict(zip(BRANCHES, weights, strict=True))
+        rest = [b for b in BRANCHES if b != "full" and table[b] != 0.0]
+        asked = [self.conds["positive"], *(self.conds[b] for b in rest)]
+        if "sampler_calc_cond_batch_function" in options:
+            args = {
+                "conds": asked,
+                "input": x,
+                "sigma": timestep,
+                "model": self.inner_model,
+                "model_options": options,
+            }
+            out = options["sampler_calc_cond_batch_function"](args)
+        else:
+            out = comfy.samplers.calc_cond_batch(self.inner_model, asked, x, timestep, options)
+        full, scale = out[0], table["full"]
+        others = full if not rest else sum(table[b] * o for b, o in zip(rest, out[1:])) / (1.0 - scale)
+        negative = self.conds[rest[0]] if rest else None
+        for function in options.get("sampler_pre_cfg_function", []):
+            args = {
+                "conds": [self.conds["positive"], negative],
+                "conds_out": [full, others],
+                "cond_scale": scale,
+                "timestep": timestep,
+                "input": x,
+                "sigma": timestep,
+                "model": self.inner_model,
+                "model_options": options,
+            }
+            full, others = function(args)[:2]
+        return comfy.samplers.cfg_function(
+            self.inner_model,
+            full,
+            others,
+            scale,
+            x,
+            timestep,
+            model_options=options,
+            cond=self.conds["positive"],
+            uncond=negative,
+        )
+
+
+def conditions(clip: Any, text: str, condition: Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
+    """CONDITIONING for each of the branches: the words or none, beside the picture's latents or zeros."""
+    states = {True: _read(clip, text)}
+    if any(not _SEES[b][0] for b in branches):
+        states[False] = _read(clip, "")
+    out = {}
+    for branch in {"full", *branches}:
+        words, picture = _SEES[branch]
+        latents = condition if picture else torch.zeros_like(condition)
+        out[branch] = [[s, {**more, "concat_latent_image": latents}] for s, more in states[words]]
+    return out
+
+
+def _read(clip: Any, text: str) -> Any:
+    # An instruction is words, not a prompt with weights in parentheses.
+    return clip.encode_from_tokens_scheduled(clip.tokenize(text, disable_weights=True))
+
+
+def interruptible(model: Any) -> Any:
+    """A clone of the MODEL that notices "interrupt" between its blocks, not only between steps."""
+
+    def check_in(h: Tensor, transformer_options: Any) -> Tensor:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        return h
+
+    def check_out(h: Tensor, skip: Tensor, transformer_options: Any) -> tuple[Tensor, Tensor]:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        return h, skip
+
+    clone = model.clone()
+    clone.set_model_input_block_patch(check_in)
+    clone.set_model_output_block_patch(check_out)
+    return clone
+
+
+class InstructGuider(io.ComfyNode):
+    """The guider as a node."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="InstructGuider",
+            display_name="Instruct Guider",
+            category=CATEGORY,
+            description=(
+                "The guidance of InstructDiffusion as a GUIDER for "
+                "SamplerCustomAdvanced: three branches, weighted by a "
+                "text and an image scale. Branches of weight zero are not evaluated."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
+                io.Clip.Input("clip", tooltip="Its text encoder."),
+                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The picture the instruction is about. Sides are cut to what the model can take.",
+                ),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="The instruction in words, where no INSTRUCTION is connected.",
+                ),
+                io.Combo.Input(
+                    "guidance",
+                    options=["none", "scales", "task"],
+                    default="none",
+                    tooltip=(
+                        "none: one branch, as perception with the built-in model wants it. "
+                        "scales: the two numbers below. "
+                        "task: the scales that the instruction's task recommends for full-size models."
+                    ),
+                ),
+                io.Float.Input(
+                    "text_guidance",
+                    default=5.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the instruction counts; .5 (with .5 below) is no guidance.",
+                ),
+                io.Float.Input(
+                    "image_guidance",
+                    default=1.25,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the picture counts; .5 leaves out the branch without a picture.",
+                ),
+                InstructionType.Input(
+                    "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
+                ),
+            ],
+            outputs=[
+                io.Guider.Output(tooltip="For SamplerCustomAdvanced."),
+                io.Latent.Output(tooltip="An empty latent of the picture's size, to start from."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, model, clip, vae, image, text, guidance, text_guidance, image_guidance, instruction=None
+    ) -> io.NodeOutput:
+        from .engine import ComfyEditor
+        from .sampler import question
+
+        asked = question(instruction, text)
+        editor = ComfyEditor(model, clip, vae)
+        multiple = editor.multiple
+        height, width = (side // multiple * multiple for side in image.shape[1:3])
+        if not height or not width:
+            raise ValueError(
+                f"`image`: expected sides of at least {multiple} pixels, got {list(image.shape[1:3])}"
+            )
+        condition = vae.encode(image[:, :height, :width, :3].float())
+        scales = get_task(asked.task).guidance if guidance == "task" else (text_guidance, image_guidance)
+        weights = none() if guidance == "none" else instructdiffusion(*scales)
+        branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
+        guider = BranchGuider(editor.model)
+        guider.set_branches(conditions(clip, asked.text, condition, branches), weights)
+        empty = torch.zeros([len(condition), *editor.latent_shape((height, width))])
+        return io.NodeOutput(guider, {"samples": empty})

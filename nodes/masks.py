@@ -1,0 +1,108 @@
+"""MaskExtract: the mask that was drawn, read back."""
+
+from __future__ import annotations
+
+import numpy as np
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.draw import overlay
+from ..instructdiffusion.paint import box_coverage
+from ..instructdiffusion.results import Boxes, Masks
+from ..instructdiffusion.tasks import get_task
+from .convert import paired, to_image_padded, to_mask
+from .preview import shown
+from .types import CATEGORY, InstructionType, as_instruction
+
+_TASKS = ("segment", "refer", "detect")
+
+
+class MaskExtract(io.ComfyNode):
+    """Source, edited picture and instruction to masks."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MaskExtract",
+            display_name="Mask Extract",
+            category=CATEGORY,
+            description=(
+                "Reads the mask (or the boxes) that the model drew. Where nothing was found the mask is all zero, "
+                "the count 0, and the message says so."
+            ),
+            inputs=[
+                io.Image.Input("source", tooltip="The picture that was asked about."),
+                io.Image.Input(
+                    "edited", tooltip="What the model drew on it, of the same size (from InstructSampler)."
+                ),
+                InstructionType.Input(
+                    "instruction", tooltip="The instruction that was followed, of segment, refer or detect."
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.5,
+                    min=0.05,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="How opaque a pixel must be to count, as a share of the full layer. Not used for boxes.",
+                ),
+                io.Int.Input(
+                    "min_area",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    tooltip="Regions of fewer pixels are left out; 0 chooses by the picture's size.",
+                ),
+                io.Boolean.Input(
+                    "per_object",
+                    default=False,
+                    tooltip="On: one mask an object, one after the other. Off: one mask a picture with all of them.",
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    tooltip="One mask a picture, or one an object; a picture without any gives one empty mask."
+                ),
+                io.Image.Output(
+                    "overlay",
+                    display_name="overlay",
+                    tooltip="The pictures with the masks drawn on, for people.",
+                ),
+                io.Int.Output(
+                    "count",
+                    display_name="count",
+                    tooltip="How many objects were found, in all pictures together.",
+                ),
+                io.String.Output(
+                    "message", display_name="message", tooltip="What there is to say, a line a picture."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, source, edited, instruction, threshold, min_area, per_object) -> io.NodeOutput:
+        asked = as_instruction(instruction, _TASKS)
+        masks, overlays, count, lines = [], [], 0, []
+        for before, after in zip(*paired(source, edited), strict=True):
+            found, result = read_masks(before, after, asked, threshold, min_area or None)
+            count += len(found)
+            union = found.any(0) if len(found) else np.zeros(before.shape[:2], bool)
+            masks.extend(found if per_object and len(found) else [union])
+            overlays.append(overlay(before, result))
+            lines.append(result.message or f"found {len(found)}: {', '.join(asked.subjects)}")
+        message = "\n".join(lines)
+        pictures = to_image_padded(overlays)
+        return io.NodeOutput(
+            to_mask(masks), pictures, count, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+        )
+
+
+def read_masks(before, after, asked, threshold=0.5, min_area=None) -> tuple[np.ndarray, Masks | Boxes]:
+    """(masks float or bool [n, h, w], the result they come from) of one picture."""
+    task = get_task(asked.task)
+    if asked.task == "detect":
+        boxes = task.decode(before, after, asked, min_area=min_area)
+        height, width = before.shape[:2]
+        filled = [box_coverage(box, height, width) >= 0.5 for box in boxes.xyxy]
+        return np.stack(filled) if filled else np.zeros((0, height, width), bool), boxes
+    masks = task.decode(before, after, asked, threshold=threshold, min_area=min_area, guide=before)
+    return masks.data, masks

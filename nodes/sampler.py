@@ -1,0 +1,217 @@
+"""InstructSampler: the instruction followed on a batch of pictures, at their own size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import comfy.utils
+import latent_preview
+import torch
+from comfy_api.latest import io
+
+from ..instructdiffusion.jobs import TILED, Job, Question
+from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
+from ..instructdiffusion.tasks import Instruction, get_task
+from .convert import to_image, to_pictures
+from .engine import ComfyEditor, model_settings
+from .types import CATEGORY, InstructionType, as_instruction
+
+OWN = "task's own"
+
+
+class InstructSampler(io.ComfyNode):
+    """The one node that does the job."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="InstructSampler",
+            display_name="Instruct Sampler",
+            category=CATEGORY,
+            description=(
+                "Follows an instruction on every picture of a batch and gives the edited pictures at the input's size. "
+                "Perception tasks take one evaluation; denoising, deblurring and watermark removal run in tiles at the "
+                "picture's own size."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
+                io.Clip.Input("clip", tooltip="Its text encoder."),
+                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                io.Image.Input("image", tooltip="The pictures to work on, of any size."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip="What to change ('add a red star on the left'), where no INSTRUCTION is connected.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**63 - 1,
+                    control_after_generate=True,
+                    tooltip="Chooses the noise. The same seed gives a picture the same answer in any batch.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="Evaluations of the model; 0 takes the task's own number (perception: 1).",
+                ),
+                io.Combo.Input(
+                    "solver",
+                    options=[OWN, *SOLVERS],
+                    default=OWN,
+                    tooltip="How the steps are taken, where there are several.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=[OWN, *SPACINGS],
+                    default=OWN,
+                    tooltip="Where the steps lie between noise and picture.",
+                ),
+                io.Combo.Input(
+                    "guidance",
+                    options=[OWN, "none", "scales"],
+                    default=OWN,
+                    tooltip="task's own: what the model wants for the task. scales: the two numbers below.",
+                ),
+                io.Float.Input(
+                    "text_guidance",
+                    default=5.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the instruction counts, with guidance set to scales.",
+                ),
+                io.Float.Input(
+                    "image_guidance",
+                    default=1.25,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the picture counts, with guidance set to scales.",
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=8,
+                    tooltip=(
+                        "Side in pixels at which the model sees a picture (or of its tiles); 0 "
+                        "takes the model's own."
+                    ),
+                ),
+                InstructionType.Input(
+                    "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "edited", display_name="edited", tooltip="What the model drew, at the input's size."
+                ),
+                io.Latent.Output(
+                    tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the tiles)."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        clip,
+        vae,
+        image,
+        text,
+        seed,
+        steps,
+        solver,
+        scheduler,
+        guidance,
+        text_guidance,
+        image_guidance,
+        resolution,
+        instruction=None,
+    ) -> io.NodeOutput:
+        asked = question(instruction, text)
+        pictures = to_pictures(image)
+        editor = ComfyEditor(model, clip, vae)
+        own, side = model_settings(model)
+        scales: Any = {OWN: None, "none": "none"}.get(guidance, (text_guidance, image_guidance))
+        settings = own[asked.task].changed(
+            steps=steps or None,
+            solver=None if solver == OWN else solver,
+            schedule=None if scheduler == OWN else scheduler,
+            guidance=scales,
+        )
+        schedule = Schedule(alphas(model))
+        plan = make_plan(
+            schedule.sigmas(settings.schedule, settings.steps), settings.solver, settings.guide(), schedule
+        )
+        side = resolution or side
+        batch = batch_size(editor, side)
+        progress = _progress(editor, len(plan) * batches(asked.task, pictures, side, batch))
+        job = Job(get_task(asked.task), settings, plan, side, batch_size=batch, on_step=progress)
+        questions = [Question(asked, picture, seed) for picture in pictures]
+        drawn = dict(job.drawn(editor, questions))
+        edited = to_image([drawn[i] for i in range(len(pictures))])
+        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)})
+
+
+def question(instruction: Any, text: str) -> Instruction:
+    """The connected instruction, else the words as an edit; ValueError where there is neither."""
+    if instruction is not None:
+        return as_instruction(instruction)
+    if not text.strip():
+        raise ValueError(
+            "`text`: say what to change, as in 'add a red star on the left', or connect an `instruction`"
+        )
+    return get_task("edit").instruct(text)
+
+
+def alphas(model: Any) -> Any:
+    """alphas_cumprod float64 of a MODEL, from its own noise levels."""
+    sampling = model.get_model_object("model_sampling")
+    if not hasattr(sampling, "sigmas"):
+        raise ValueError("`model`: expected a model with discrete noise levels, as Stable Diffusion 1.5 has")
+    return 1 / (1 + sampling.sigmas.double().cpu().numpy() ** 2)
+
+
+def batch_size(editor: ComfyEditor, side: int) -> int:
+    """Squares that go through at once: 16 of 64 pixels, fewer of larger ones, at least 1."""
+    return (
+        max(1, 16 * 64 * 64 // (side * side)) if editor.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
+    )
+
+
+def batches(task: str, pictures: list[Any], side: int, size: int) -> int:
+    """About how many batches a job has: exact for whole pictures, close for tiles."""
+    squares = len(pictures)
+    if task in TILED:
+        step = side - side // 4
+        squares = sum(
+            max(1, math.ceil((p.shape[0] - side) / step) + 1)
+            * max(1, math.ceil((p.shape[1] - side) / step) + 1)
+            for p in pictures
+        )
+    return max(1, math.ceil(squares / size))
+
+
+def _progress(editor: ComfyEditor, total: int) -> Any:
+    """on_step that moves ComfyUI's bar and shows previews where the user has them switched on."""
+    bar = comfy.utils.ProgressBar(total)
+    patcher = editor.model
+    previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
+    done = 0
+
+    def on_step(i: int, x: Any, denoised: Any) -> None:
+        nonlocal done
+        done += 1
+        preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
+        bar.update_absolute(done, max(total, done), preview)
+
+    return on_step

@@ -1,0 +1,93 @@
+"""InstructScene: a made-up picture with a question whose answer is known, for trying graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.datasets.examples import make_example
+from ..instructdiffusion.tasks import TASKS
+from .convert import to_image
+from .preview import shown
+from .types import CATEGORY, InstructionType
+
+LEVELS = {"plain": 0, "textured": 1, "photographic": 3}
+
+
+class InstructScene(io.ComfyNode):
+    """Held-out scenes: seeds of this node never train."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="InstructScene",
+            display_name="Instruct Demo Scene",
+            category=CATEGORY,
+            description=(
+                "Pictures made for a task, with an instruction about them and the true answer. The built-in model was "
+                "trained on such scenes, though never on these."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "task", options=list(TASKS), default="segment", tooltip="What the scene is made for."
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=7,
+                    min=0,
+                    max=2**48 - 1,
+                    tooltip="Which scene; the same seed is the same scene.",
+                ),
+                io.Int.Input(
+                    "count",
+                    default=1,
+                    min=1,
+                    max=64,
+                    tooltip="How many pictures: scenes of the seeds that follow.",
+                ),
+                io.Int.Input(
+                    "size", default=64, min=64, max=1024, step=8, tooltip="Side of the picture in pixels."
+                ),
+                io.Combo.Input(
+                    "background",
+                    options=list(LEVELS),
+                    default="textured",
+                    tooltip="What lies behind. photographic needs scikit-image and scikit-learn.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(tooltip="The pictures to ask about."),
+                InstructionType.Output(
+                    "instruction",
+                    display_name="instruction",
+                    tooltip="What to ask: that of the first picture.",
+                ),
+                io.String.Output(
+                    "subject", display_name="subject", tooltip="What is asked for, a line each."
+                ),
+                io.Image.Output(
+                    "truth", display_name="truth", tooltip="The pictures as a perfect model would draw them."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, task, seed, count, size, background) -> io.NodeOutput:
+        try:
+            level = LEVELS[background]
+            examples = [
+                make_example(task, seed + i, split="test", size=size, level=level) for i in range(count)
+            ]
+        except ModuleNotFoundError as error:
+            raise ValueError(f"`background`: {error}") from None
+        first = examples[0].instruction
+        sources, truths = (
+            to_image([np.asarray(getattr(e, k)) for e in examples]) for k in ("source", "target")
+        )
+        return io.NodeOutput(
+            sources,
+            first,
+            "\n".join(first.subjects),
+            truths,
+            ui=shown(ui.PreviewImage(sources, cls=cls), first.text),
+        )

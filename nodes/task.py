@@ -1,0 +1,117 @@
+"""InstructTask: what is asked for, as the words a model was trained on and the colours its answer is read by."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..instructdiffusion.color import MARK_COLORS, MASK_COLORS
+from ..instructdiffusion.tasks import TASKS, Instruction, get_task
+from .convert import to_pictures
+from .types import CATEGORY, InstructionType
+
+AUTOMATIC = "automatic"
+
+
+class InstructTask(io.ComfyNode):
+    """A task, a subject and a colour to an INSTRUCTION."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        colors = dict.fromkeys(c.name for c in (*MASK_COLORS, *MARK_COLORS))
+        return io.Schema(
+            node_id="InstructTask",
+            display_name="Instruct Task",
+            category=CATEGORY,
+            description=(
+                "Words an instruction: what to look for or to change, and the colour "
+                "in which the answer is drawn."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "task", options=list(TASKS), default="segment", tooltip="What the model shall do."
+                ),
+                io.String.Input(
+                    "subject",
+                    multiline=True,
+                    default="the red star",
+                    tooltip=(
+                        "segment, refer, detect: what to look for. keypoints, align: one point a line. classify: one "
+                        "category a line. edit: what to change. denoise, deblur, dewatermark: not used."
+                    ),
+                ),
+                io.Combo.Input(
+                    "color",
+                    options=[AUTOMATIC, *colors],
+                    default=AUTOMATIC,
+                    tooltip=(
+                        "The colour to draw in, for a single subject. automatic: far from what "
+                        "is in `image`, where connected."
+                    ),
+                ),
+                io.String.Input(
+                    "words",
+                    multiline=True,
+                    default="",
+                    tooltip=(
+                        "Your own wording in place of the task's, with {subject} and {color} where they belong: "
+                        '"mark {subject} in {color}". Leave it empty for the wording the model knows best.'
+                    ),
+                ),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="The picture, for choosing a colour that is not in it (the first of a batch).",
+                ),
+            ],
+            outputs=[
+                InstructionType.Output(
+                    "instruction",
+                    display_name="instruction",
+                    tooltip="For the sampler and the extract nodes.",
+                ),
+                io.String.Output("text", display_name="text", tooltip="The words alone."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, task, subject, color, words, image=None) -> io.NodeOutput:
+        made = word(task, subject, color, words, None if image is None else to_pictures(image[:1])[0])
+        return io.NodeOutput(made, made.text)
+
+
+def word(task: str, subject: str, color: str, words: str = "", picture=None) -> Instruction:
+    """The Instruction that the node's inputs stand for; ValueError names the input and the remedy."""
+    try:
+        asked = get_task(task)
+    except ValueError as error:
+        raise ValueError(f"`task`: {error}") from None
+    lines = [line.strip() for line in subject.splitlines() if line.strip()]
+    if asked.max_subjects == 0:
+        subjects = None
+    elif asked.max_subjects == 1:
+        subjects = " ".join(lines)
+        if not subjects:
+            raise ValueError(f"`subject`: the task {task} needs one, as in 'the red star'")
+    else:
+        subjects = lines
+    colors = None
+    if asked.palette and color != AUTOMATIC:
+        if asked.max_subjects > 1 and len(lines) != 1:
+            raise ValueError(
+                f"`color`: {len(lines)} subjects need {len(lines)} colours: choose {AUTOMATIC!r}"
+            )
+        colors = [color]
+    try:
+        made = asked.instruct(subjects, colors, picture=picture)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`subject` or `color`: {error}") from None
+    if not words.strip():
+        return made
+    shade = " and ".join(c.name for c in made.colors)
+    try:
+        text = words.format(subject=" and ".join(made.subjects), color=shade)
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"`words`: only {{subject}} and {{color}} can stand in braces ({error})") from None
+    if shade and shade not in text:
+        raise ValueError("`words`: say the colour, as {color}: without it the answer cannot be read back")
+    return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors)

@@ -1,0 +1,40 @@
+"""The socket types of this pack and of those it speaks to; INSTRUCTION carries an `Instruction`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..instructdiffusion.tasks import Instruction
+
+CATEGORY = "InstructDiffusion"
+
+InstructionType = io.Custom("INSTRUCTION")
+BoundingBox = io.Custom("BOUNDING_BOX")
+Bbox = io.Custom("BBOX")
+Segs = io.Custom("SEGS")
+PoseKeypoint = io.Custom("POSE_KEYPOINT")
+
+
+def as_instruction(value: Any, tasks: tuple[str, ...] = (), name: str = "instruction") -> Instruction:
+    """The Instruction that came through a socket, of one of `tasks` where they are given.
+
+    ValueError names the input, what came, and which node to connect instead.
+    """
+    # A pack that is installed as a package too has a second class of that name: fields decide, not the class.
+    if not all(hasattr(value, field) for field in ("text", "task", "subjects", "colors")):
+        raise ValueError(
+            f"`{name}`: expected an INSTRUCTION from InstructTask, got {type(value).__name__}; plain words do not "
+            "say in which colour the answer was drawn"
+        )
+    if tasks and value.task not in tasks:
+        reader = {
+            "keypoints": "KeypointExtract", "align": "KeypointExtract", "classify": "ClassExtract",
+            "segment": "MaskExtract", "refer": "MaskExtract", "detect": "MaskExtract",
+        }.get(value.task)  # fmt: skip
+        instead = f"use {reader}" if reader else "its answer is the picture itself"
+        raise ValueError(
+            f"`{name}`: expected an instruction of the task {' or '.join(tasks)}, got one of {value.task!r}: {instead}"
+        )
+    return value

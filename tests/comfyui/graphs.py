@@ -1,0 +1,291 @@
+"""The graphs in workflows/, as code: `python -m tests.comfyui.graphs` writes them, and a test holds the files to it.
+
+python -m tests.comfyui.graphs OBJECT_INFO.json    # what a ComfyUI with this pack answers at /object_info
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+_WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+_SEEDS = {"seed", "noise_seed"}
+_COLUMN, _GAP, _TOP = 400, 50, 200
+_PREVIEWS = {
+    "InstructScene", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask", "PreviewImage", "SaveImage",
+}  # fmt: skip
+
+
+@dataclass
+class Node:
+    """A node of a graph; inputs: widget values, or (node, output's number) for links."""
+
+    kind: str
+    column: int
+    inputs: dict[str, Any]
+    title: str = ""
+    number: int = 0
+
+
+@dataclass
+class Graph:
+    """Nodes in the order they were added, with the words shown beside them."""
+
+    note: str
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, kind: str, column: int, title: str = "", **inputs: Any) -> Node:
+        """A new node; its number is its place."""
+        node = Node(kind, column, inputs, title, len(self.nodes) + 1)
+        self.nodes.append(node)
+        return node
+
+    def api(self, info: dict[str, Any]) -> dict[str, Any]:
+        """The API form: what a server is asked to run."""
+        out = {}
+        for node in self.nodes:
+            inputs = {}
+            for name, (_, options) in _inputs(info[node.kind]).items():
+                if name in node.inputs:
+                    value = node.inputs[name]
+                    inputs[name] = [str(value[0].number), value[1]] if isinstance(value, tuple) else value
+                elif "default" in options:
+                    inputs[name] = options["default"]
+            title = node.title or info[node.kind].get("display_name") or node.kind
+            out[str(node.number)] = {"class_type": node.kind, "inputs": inputs, "_meta": {"title": title}}
+        return out
+
+    def ui(self, info: dict[str, Any]) -> dict[str, Any]:
+        """The form that is dropped onto the canvas."""
+        links: list[list[Any]] = []
+        nodes: list[dict[str, Any]] = []
+        heights: dict[int, int] = {}
+        for order, node in enumerate(self.nodes):
+            kind = info[node.kind]
+            slots, values = [], []
+            for name, (type_, options) in _inputs(kind).items():
+                widget = _is_widget(type_, options)
+                value = node.inputs.get(name, options.get("default", _first(type_, options)))
+                if isinstance(value, tuple):
+                    source, output = value
+                    links.append(
+                        [len(links) + 1, source.number, output, node.number, len(slots), _name(type_)]
+                    )
+                    slot = {"name": name, "type": _name(type_), "link": len(links)}
+                    slots.append(slot | ({"widget": {"name": name}} if widget else {}))
+                    if widget:
+                        values.append(options.get("default", _first(type_, options)))
+                elif widget:
+                    values.append(value)
+                else:
+                    slots.append({"name": name, "type": _name(type_), "link": None})
+                if widget and (name in _SEEDS or options.get("control_after_generate")):
+                    values.append("fixed")
+            outputs = [
+                {"name": name, "type": type_ if isinstance(type_, str) else "COMBO", "links": []}
+                for name, type_ in zip(kind["output_name"], kind["output"])
+            ]
+            height = _height(node.kind, kind, len(slots), len(outputs))
+            y = heights.get(node.column, _TOP)
+            heights[node.column] = y + height + _GAP + 30
+            entry = {
+                "id": node.number,
+                "type": node.kind,
+                "pos": [40 + node.column * _COLUMN, y],
+                "size": [_COLUMN - 80, height],
+                "flags": {},
+                "order": order,
+                "mode": 0,
+                "inputs": slots,
+                "outputs": outputs,
+                "properties": {"Node name for S&R": node.kind},
+                "widgets_values": values,
+            }
+            nodes.append(entry | ({"title": node.title} if node.title else {}))
+        for number, source, output, *_ in links:
+            nodes[source - 1]["outputs"][output]["links"].append(number)
+        nodes.append(
+            {
+                "id": len(nodes) + 1, "type": "MarkdownNote", "pos": [40, 0], "size": [2 * _COLUMN - 80, _TOP - 60],
+                "flags": {}, "order": len(nodes), "mode": 0, "inputs": [], "outputs": [], "properties": {},
+                "widgets_values": [self.note], "title": "What this graph does",
+            }
+        )  # fmt: skip
+        return {
+            "id": "", "revision": 0, "last_node_id": len(nodes), "last_link_id": len(links), "nodes": nodes,
+            "links": links, "groups": [], "config": {}, "extra": {}, "version": 0.4,
+        }  # fmt: skip
+
+
+def _inputs(kind: dict[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    found = {}
+    for group in ("required", "optional"):
+        for name, spec in (kind["input"].get(group) or {}).items():
+            found[name] = spec[0], (spec[1] if len(spec) > 1 else {})
+    return found
+
+
+def _is_widget(type_: Any, options: dict[str, Any]) -> bool:
+    return (isinstance(type_, list) or type_ in _WIDGETS) and not options.get("forceInput")
+
+
+def _name(type_: Any) -> str:
+    return "COMBO" if isinstance(type_, list) else type_
+
+
+def _first(type_: Any, options: dict[str, Any]) -> Any:
+    choices = type_ if isinstance(type_, list) else options.get("options")
+    return choices[0] if choices else ""
+
+
+def _height(name: str, kind: dict[str, Any], slots: int, outputs: int) -> int:
+    rows = max(slots, outputs) * 22
+    for type_, options in _inputs(kind).values():
+        if _is_widget(type_, options):
+            rows += 90 if options.get("multiline") else 26
+            rows += 26 if options.get("control_after_generate") else 0
+    return rows + 40 + (300 if name in _PREVIEWS else 0) + (120 if name == "PreviewAny" else 0)
+
+
+def _start(task: str, note: str, seed: int, count: int = 1) -> tuple[Graph, Node, Node]:
+    graph = Graph(note)
+    loader = graph.add("InstructLoader", 0)
+    return graph, loader, graph.add("InstructScene", 0, task=task, seed=seed, count=count)
+
+
+_OWN = " To ask about your own picture, put a Load Image node in place of Instruct Demo Scene."
+
+
+def _ask(graph: Graph, loader: Node, scene: Node, task: str, subject: str) -> tuple[Node, Node]:
+    words = graph.add("InstructTask", 1, task=task, subject=subject, image=(scene, 0))
+    sampler = graph.add(
+        "InstructSampler", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0), instruction=(words, 0)
+    )  # fmt: skip
+    return words, sampler
+
+
+def _read(graph: Graph, kind: str, scene: Node, edited: tuple[Node, int], words: Node, **more: Any) -> Node:
+    return graph.add(kind, 2, source=(scene, 0), edited=edited, instruction=(words, 0), **more)
+
+
+def masks(task: str, seed: int, subject: str, note: str, count: int = 1) -> Graph:
+    """Ask for a mask, read it, save it."""
+    graph, loader, scene = _start(task, note + _OWN, seed, count)
+    words, sampler = _ask(graph, loader, scene, task, subject)
+    found = _read(graph, "MaskExtract", scene, (sampler, 0), words)
+    picture = graph.add("MaskToImage", 3, mask=(found, 0))
+    graph.add("SaveImage", 3, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
+    graph.add("SaveImage", 4, "Overlay", images=(found, 1), filename_prefix=f"{task}_overlay")
+    graph.add("PreviewAny", 4, "Message", source=(found, 3))
+    return graph
+
+
+def points(task: str, seed: int, subject: str, note: str) -> Graph:
+    """Ask for points, read them, show them."""
+    graph, loader, scene = _start(task, note + _OWN, seed)
+    words, sampler = _ask(graph, loader, scene, task, subject)
+    found = _read(graph, "KeypointExtract", scene, (sampler, 0), words)
+    graph.add("SaveImage", 3, "Overlay", images=(found, 2), filename_prefix=f"{task}_overlay")
+    graph.add("PreviewAny", 4, "Points", source=(found, 1))
+    graph.add("PreviewAny", 4, "Message", source=(found, 3))
+    return graph
+
+
+def boxes(seed: int, subject: str, note: str) -> Graph:
+    """Ask for boxes, read them, cut them out."""
+    graph, loader, scene = _start("detect", note + _OWN, seed)
+    words, sampler = _ask(graph, loader, scene, "detect", subject)
+    found = _read(graph, "MaskExtract", scene, (sampler, 0), words, per_object=True)
+    box = graph.add(
+        "BoxFromMask", 3, mask=(found, 0), masks_are="objects of one picture", label=(words, 1), image=(scene, 0)
+    )  # fmt: skip
+    box.inputs["label"] = subject
+    graph.add("SaveImage", 4, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
+    graph.add("PreviewImage", 4, "Cut out", images=(box, 3))
+    graph.add("PreviewAny", 4, "Boxes", source=(box, 0))
+    return graph
+
+
+def label(seed: int, subject: str, note: str) -> Graph:
+    """Ask which category it is."""
+    graph, loader, scene = _start("classify", note + _OWN, seed)
+    words, sampler = _ask(graph, loader, scene, "classify", subject)
+    found = _read(graph, "ClassExtract", scene, (sampler, 0), words)
+    graph.add("SaveImage", 3, "Category", images=(found, 2), filename_prefix="classify_overlay")
+    graph.add("PreviewAny", 4, "Category", source=(found, 0))
+    graph.add("PreviewAny", 4, "Scores", source=(found, 1))
+    return graph
+
+
+def picture(task: str, seed: int, subject: str, note: str) -> Graph:
+    """Ask for a changed picture."""
+    graph, loader, scene = _start(task, note + _OWN, seed)
+    _, sampler = _ask(graph, loader, scene, task, subject)
+    graph.add("SaveImage", 2, "Answer", images=(sampler, 0), filename_prefix=task)
+    graph.add("PreviewImage", 3, "Truth", images=(scene, 3))
+    return graph
+
+
+def native(seed: int, subject: str, note: str) -> Graph:
+    """The guider among ComfyUI's own sampling nodes."""
+    graph, loader, scene = _start("segment", note, seed)
+    words = graph.add("InstructTask", 1, task="segment", subject=subject, image=(scene, 0))
+    guider = graph.add(
+        "InstructGuider", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0), instruction=(words, 0)
+    )  # fmt: skip
+    noise = graph.add("RandomNoise", 2, noise_seed=0)
+    solver = graph.add("KSamplerSelect", 2, sampler_name="euler")
+    sigmas = graph.add("BasicScheduler", 2, model=(loader, 0), scheduler="sgm_uniform", steps=1)
+    sampler = graph.add(
+        "SamplerCustomAdvanced", 2, noise=(noise, 0), guider=(guider, 0), sampler=(solver, 0), sigmas=(sigmas, 0),
+        latent_image=(guider, 1),
+    )  # fmt: skip
+    decoded = graph.add("VAEDecode", 2, samples=(sampler, 0), vae=(loader, 2))
+    found = graph.add("MaskExtract", 3, source=(scene, 0), edited=(decoded, 0), instruction=(words, 0))
+    mask = graph.add("MaskToImage", 3, mask=(found, 0))
+    graph.add("SaveImage", 4, "Mask", images=(mask, 0), filename_prefix="guider_mask")
+    graph.add("PreviewImage", 4, "Drawn", images=(decoded, 0))
+    return graph
+
+
+GRAPHS: dict[str, Graph] = {
+    "segment": masks("segment", 7, "the red star", "Every pixel of what you name, as a mask."),
+    "refer": masks("refer", 7, "the red star", "The one thing that a phrase describes, as a mask."),
+    "keypoints": points("keypoints", 7, "the nose", "Joints of people and animals, one a line, up to five at once."),
+    "detect": boxes(7, "the red star", "A box around every thing that you name, for other packs as BOUNDING_BOX, BBOX, SEGS."),
+    "classify": label(7, "a dog\na cat", "Which of the categories fits, one a line; each is answered in a colour."),
+    "align": points("align", 7, "the left eye", "Landmarks of a face or parts of a thing, one a line."),
+    "denoise": picture("denoise", 7, "", "Takes the noise out of a picture, at its own size."),
+    "deblur": picture("deblur", 7, "", "Takes the blur out of a picture, at its own size."),
+    "dewatermark": picture("dewatermark", 7, "", "Takes a watermark off a picture; what it did not cover is kept."),
+    "edit": picture("edit", 7, "add a red star", "Changes what you say and keeps the rest."),
+    "batch": masks("segment", 7, "the star", "Four pictures at once; where there is none, the mask is empty.", 4),
+    "guider": native(7, "the red star", "The guidance alone, inside ComfyUI's own sampling nodes."),
+}  # fmt: skip
+
+
+def written(info: dict[str, Any]) -> dict[Path, str]:
+    """Every file of workflows/ as text, for a server's /object_info."""
+    files = {}
+    for name, graph in GRAPHS.items():
+        ui = graph.ui(info) | {"id": f"instructdiffusion-{name}"}
+        files[FOLDER / f"{name}.json"] = json.dumps(ui, indent=1) + "\n"
+        files[FOLDER / "api" / f"{name}.json"] = json.dumps(graph.api(info), indent=1) + "\n"
+    return files
+
+
+def main(path: str) -> None:
+    """Write the files."""
+    info = json.loads(Path(path).read_text(encoding="utf-8"))
+    for file, text in written(info).items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        print(file.relative_to(FOLDER.parent))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
