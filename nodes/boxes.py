@@ -19,7 +19,7 @@ from .convert import (
     whole_box,
 )
 from .preview import shown
-from .types import CATEGORY, Bbox, BoundingBox, Segs
+from .types import CATEGORY, Bbox, BoundingBox, Segs, valid_choices
 
 REGIONS, ONE_PICTURE = "a picture each", "objects of one picture"
 
@@ -102,6 +102,11 @@ class BoxFromMask(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, masks_are) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(masks_are=(masks_are, [REGIONS, ONE_PICTURE]))
 
     @classmethod
     def execute(cls, mask, masks_are, threshold, min_area, padding, label, image=None) -> io.NodeOutput:

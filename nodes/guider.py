@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..instructdiffusion.sampling import BRANCHES, Guidance, instructdiffusion, none
 from ..instructdiffusion.tasks import get_task
-from .types import CATEGORY, InstructionType
+from .types import CATEGORY, InstructionType, valid_choices
 
 # branch -> (reads the instruction, sees the picture)
 _SEES = {
@@ -22,6 +22,8 @@ _SEES = {
     "text_only": (True, False),
     "unconditional": (False, False),
 }
+
+GUIDANCES = ("none", "scales", "task")
 
 
 class BranchGuider(comfy.samplers.CFGGuider):
@@ -157,7 +159,7 @@ class InstructGuider(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "guidance",
-                    options=["none", "scales", "task"],
+                    options=list(GUIDANCES),
                     default="none",
                     tooltip=(
                         "none: one branch, as perception with the built-in model wants it. "
@@ -190,6 +192,11 @@ class InstructGuider(io.ComfyNode):
                 io.Latent.Output(tooltip="An empty latent of the picture's size, to start from."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, guidance) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(guidance=(guidance, GUIDANCES))
 
     @classmethod
     def execute(

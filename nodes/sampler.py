@@ -15,9 +15,10 @@ from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.tasks import Instruction, get_task
 from .convert import to_image, to_pictures
 from .engine import ComfyEditor, model_settings
-from .types import CATEGORY, InstructionType, as_instruction
+from .types import CATEGORY, InstructionType, as_instruction, valid_choices
 
 OWN = "task's own"
+GUIDANCES = (OWN, "none", "scales")
 
 
 class InstructSampler(io.ComfyNode):
@@ -74,7 +75,7 @@ class InstructSampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "guidance",
-                    options=[OWN, "none", "scales"],
+                    options=list(GUIDANCES),
                     default=OWN,
                     tooltip="task's own: what the model wants for the task. scales: the two numbers below.",
                 ),
@@ -117,6 +118,15 @@ class InstructSampler(io.ComfyNode):
                     tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the tiles)."
                 ),
             ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, solver, scheduler, guidance) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(
+            solver=(solver, [OWN, *SOLVERS]),
+            scheduler=(scheduler, [OWN, *SPACINGS]),
+            guidance=(guidance, GUIDANCES),
         )
 
     @classmethod

@@ -9,7 +9,7 @@ from ..instructdiffusion.datasets.examples import make_example
 from ..instructdiffusion.tasks import TASKS
 from .convert import to_image
 from .preview import shown
-from .types import CATEGORY, InstructionType
+from .types import CATEGORY, InstructionType, valid_choices
 
 LEVELS = {"plain": 0, "textured": 1, "photographic": 3}
 
@@ -70,6 +70,11 @@ class InstructScene(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, task, background) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(task=(task, TASKS), background=(background, LEVELS))
 
     @classmethod
     def execute(cls, task, seed, count, size, background) -> io.NodeOutput:

@@ -7,9 +7,10 @@ from comfy_api.latest import io
 from ..instructdiffusion.color import MARK_COLORS, MASK_COLORS
 from ..instructdiffusion.tasks import TASKS, Instruction, get_task
 from .convert import to_pictures
-from .types import CATEGORY, InstructionType
+from .types import CATEGORY, InstructionType, valid_choices
 
 AUTOMATIC = "automatic"
+_COLORS = tuple(dict.fromkeys(c.name for c in (*MASK_COLORS, *MARK_COLORS)))
 
 
 class InstructTask(io.ComfyNode):
@@ -17,7 +18,6 @@ class InstructTask(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        colors = dict.fromkeys(c.name for c in (*MASK_COLORS, *MARK_COLORS))
         return io.Schema(
             node_id="InstructTask",
             display_name="Instruct Task",
@@ -41,7 +41,7 @@ class InstructTask(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "color",
-                    options=[AUTOMATIC, *colors],
+                    options=[AUTOMATIC, *_COLORS],
                     default=AUTOMATIC,
                     tooltip=(
                         "The colour to draw in, for a single subject. automatic: far from what "
@@ -72,6 +72,11 @@ class InstructTask(io.ComfyNode):
                 io.String.Output("text", display_name="text", tooltip="The words alone."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, task, color) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(task=(task, TASKS), color=(color, [AUTOMATIC, *_COLORS]))
 
     @classmethod
     def execute(cls, task, subject, color, words, image=None) -> io.NodeOutput:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from comfy_api.latest import io
@@ -15,6 +16,18 @@ BoundingBox = io.Custom("BOUNDING_BOX")
 Bbox = io.Custom("BBOX")
 Segs = io.Custom("SEGS")
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
+
+
+def valid_choices(**inputs: tuple[Any, Iterable[str]]) -> bool | str:
+    """True, or what is wrong with the first input whose value is not among its choices.
+
+    ComfyUI checks lists of choices itself, but in some versions not those of V3 nodes. None is a linked input,
+    which is not known yet.
+    """
+    for name, (value, options) in inputs.items():
+        if value is not None and value not in (choices := tuple(options)):
+            return f"`{name}`: there is no {value!r}; choose one of {', '.join(choices)}"
+    return True
 
 
 def as_instruction(value: Any, tasks: tuple[str, ...] = (), name: str = "instruction") -> Instruction:

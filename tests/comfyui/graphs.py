@@ -163,7 +163,8 @@ _OWN = " To ask about your own picture, put a Load Image node in place of Instru
 def _ask(graph: Graph, loader: Node, scene: Node, task: str, subject: str) -> tuple[Node, Node]:
     words = graph.add("InstructTask", 1, task=task, subject=subject, image=(scene, 0))
     sampler = graph.add(
-        "InstructSampler", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0), instruction=(words, 0)
+        "InstructSampler", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
+        instruction=(words, 0),
     )  # fmt: skip
     return words, sampler
 
@@ -235,7 +236,8 @@ def native(seed: int, subject: str, note: str) -> Graph:
     graph, loader, scene = _start("segment", note, seed)
     words = graph.add("InstructTask", 1, task="segment", subject=subject, image=(scene, 0))
     guider = graph.add(
-        "InstructGuider", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0), instruction=(words, 0)
+        "InstructGuider", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
+        instruction=(words, 0),
     )  # fmt: skip
     noise = graph.add("RandomNoise", 2, noise_seed=0)
     solver = graph.add("KSamplerSelect", 2, sampler_name="euler")
@@ -256,7 +258,7 @@ GRAPHS: dict[str, Graph] = {
     "segment": masks("segment", 7, "the red star", "Every pixel of what you name, as a mask."),
     "refer": masks("refer", 7, "the red star", "The one thing that a phrase describes, as a mask."),
     "keypoints": points("keypoints", 7, "the nose", "Joints of people and animals, one a line, up to five at once."),
-    "detect": boxes(7, "the red star", "A box around every thing that you name, for other packs as BOUNDING_BOX, BBOX, SEGS."),
+    "detect": boxes(7, "the red star", "A box around every thing that you name, for other packs."),
     "classify": label(7, "a dog\na cat", "Which of the categories fits, one a line; each is answered in a colour."),
     "align": points("align", 7, "the left eye", "Landmarks of a face or parts of a thing, one a line."),
     "denoise": picture("denoise", 7, "", "Takes the noise out of a picture, at its own size."),

@@ -1,0 +1,260 @@
+"""What the nodes give, against the package by itself and against ComfyUI's own nodes; bad input; queue and memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from instructdiffusion import InstructDiffusion
+from instructdiffusion.datasets.examples import make_example
+
+from .client import Comfy
+
+
+def node(kind: str, inputs: dict) -> dict:
+    """A node in API form."""
+    return {"class_type": kind, "inputs": inputs}
+
+
+SEED = 7
+LOADER = node("InstructLoader", {"model": "tiny (built in)"})
+SAMPLER = {
+    "model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2], "image": ["2", 0], "text": "", "seed": 3, "steps": 0,
+    "solver": "task's own", "scheduler": "task's own", "guidance": "task's own", "text_guidance": 5.0,
+    "image_guidance": 1.25, "resolution": 0,
+}  # fmt: skip
+
+
+def scene(task: str, **more) -> dict:
+    inputs = {"task": task, "seed": SEED, "count": 1, "size": 64, "background": "textured", **more}
+    return {"class_type": "InstructScene", "inputs": inputs}
+
+
+def save(source: str, output: int = 0) -> dict:
+    return node("SaveImage", {"images": [source, output], "filename_prefix": "test"})
+
+
+def asked(task: str, source: dict | None = None, **options) -> dict:
+    """Loader 1, picture 2, sampler 3 with the scene's own instruction, result 4."""
+    sampler = node("InstructSampler", {**SAMPLER, "instruction": ["2", 1], **options})
+    return {"1": LOADER, "2": source or scene(task), "3": sampler, "4": save("3")}
+
+
+def upload(comfy: Comfy, name: str, picture: Image.Image) -> dict:
+    """A LoadImage node of a picture put into the server's input folder."""
+    picture.save(comfy.base / "input" / name)
+    return node("LoadImage", {"image": name})
+
+
+@pytest.fixture(scope="module")
+def tiny() -> InstructDiffusion:
+    return InstructDiffusion.from_pretrained("tiny")
+
+
+@pytest.mark.parametrize(
+    "task", ["segment", "keypoints", "detect", "classify", "denoise", "dewatermark", "edit"]
+)
+def test_the_sampler_draws_what_the_package_draws(comfy: Comfy, tiny: InstructDiffusion, task: str) -> None:
+    drawn = comfy.pictures(comfy.run(asked(task)), 4)[0]
+    example = make_example(task, SEED, split="test", size=64, level=1)
+    expected = tiny.run(example.instruction, example.source, seed=3).picture
+    assert np.abs(drawn.astype(int) - expected).max() <= 2
+
+
+def test_many_steps_with_guidance_are_the_package_s_too(comfy: Comfy, tiny: InstructDiffusion) -> None:
+    drawn = comfy.pictures(comfy.run(asked("edit", steps=6, guidance="scales")), 4)[0]
+    example = make_example("edit", SEED, split="test", size=64, level=1)
+    expected = tiny.run(example.instruction, example.source, seed=3, steps=6, guidance=(5.0, 1.25)).picture
+    assert np.abs(drawn.astype(int) - expected).max() <= 2
+
+
+def test_masks_are_the_package_s(comfy: Comfy, tiny: InstructDiffusion) -> None:
+    graph = asked("segment")
+    extract = {
+        "source": ["2", 0],
+        "edited": ["3", 0],
+        "instruction": ["2", 1],
+        "threshold": 0.5,
+        "min_area": 0,
+    }
+    graph["5"] = node("MaskExtract", {**extract, "per_object": False})
+    graph["6"] = node("MaskToImage", {"mask": ["5", 0]})
+    graph["7"] = save("6")
+    mask = comfy.pictures(comfy.run(graph), 7)[0][..., 0] > 127
+    example = make_example("segment", SEED, split="test", size=64, level=1)
+    expected = tiny.run(example.instruction, example.source, seed=3).result.union()
+    both = (mask & expected).sum() / max(1, (mask | expected).sum())
+    assert both > 0.9 or not (mask | expected).any()
+
+
+def test_sampler_guider_and_the_stock_guider_agree(comfy: Comfy) -> None:
+    """At an image scale of .5 the authors' guidance is two-branch guidance of scale text + .5, which
+    DualCFGGuider can do too."""
+    graph = asked(
+        "edit", steps=4, solver="euler", scheduler="trailing", guidance="scales", image_guidance=0.5
+    )
+    graph["3"]["inputs"]["text_guidance"] = 2.0
+    common = {"noise": ["10", 0], "sampler": ["11", 0], "sigmas": ["12", 0]}
+    guider = {
+        "model": ["1", 0],
+        "clip": ["1", 1],
+        "vae": ["1", 2],
+        "image": ["2", 0],
+        "text": "",
+        "guidance": "scales",
+    }
+    text = make_example("edit", SEED, split="test", size=64, level=1).instruction.text
+    pixels = {"positive": ["20", 0], "negative": ["21", 0], "vae": ["1", 2], "pixels": ["2", 0]}
+    stock = {"model": ["1", 0], "cond1": ["22", 0], "cond2": ["22", 1], "negative": ["21", 0]}
+    stock |= {"cfg_conds": 2.5, "cfg_cond2_negative": 1.0, "style": "regular"}
+    graph |= {
+        "10": node("RandomNoise", {"noise_seed": 3}),
+        "11": node("KSamplerSelect", {"sampler_name": "euler"}),
+        "12": node("BasicScheduler", {"model": ["1", 0], "scheduler": "sgm_uniform", "steps": 4, "denoise": 1.0}),
+        "13": node("InstructGuider", {**guider, "text_guidance": 2.0, "image_guidance": 0.5, "instruction": ["2", 1]}),
+        "14": node("SamplerCustomAdvanced", {**common, "guider": ["13", 0], "latent_image": ["13", 1]}),
+        "15": node("VAEDecode", {"samples": ["14", 0], "vae": ["1", 2]}),
+        "16": save("15"),
+        "20": node("CLIPTextEncode", {"clip": ["1", 1], "text": text}),
+        "21": node("CLIPTextEncode", {"clip": ["1", 1], "text": ""}),
+        "22": node("InstructPixToPixConditioning", pixels),
+        "23": node("DualCFGGuider", stock),
+        "24": node("SamplerCustomAdvanced", {**common, "guider": ["23", 0], "latent_image": ["22", 2]}),
+        "25": node("VAEDecode", {"samples": ["24", 0], "vae": ["1", 2]}),
+        "26": save("25"),
+        "30": node("VAEDecode", {"samples": ["3", 1], "vae": ["1", 2]}),
+        "31": save("30"),
+    }  # fmt: skip
+    outputs = comfy.run(graph)
+    ours, guided, native = (comfy.pictures(outputs, node)[0].astype(float) for node in (31, 16, 26))
+    assert np.abs(guided - native).max() <= 1
+    # ComfyUI scales its first noise by sqrt(1 + sigma^2), the authors by sigma: .2 % apart.
+    assert np.abs(ours - guided).mean() < 2
+
+
+def test_a_batch_gives_each_picture_what_it_gets_alone(comfy: Comfy) -> None:
+    task = node("InstructTask", {"task": "denoise", "subject": "", "color": "automatic", "words": ""})
+    one, many = scene("denoise", seed=SEED + 2), scene("denoise", count=4)
+    graphs = [asked("denoise", source, instruction=["5", 0]) | {"5": task} for source in (one, many)]
+    alone, four = comfy.pictures(comfy.run(graphs[0]), 4)[0], comfy.pictures(comfy.run(graphs[1]), 4)
+    assert len(four) == 4
+    assert np.abs(four[2].astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(97, 61), (200, 133), (8, 300)])
+def test_pictures_of_odd_sizes_keep_their_size(comfy: Comfy, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    graph = asked("denoise", upload(comfy, f"odd{size[0]}.png", Image.fromarray(noise)))
+    task = {"task": "denoise", "subject": "", "color": "automatic", "words": ""}
+    graph["5"] = {"class_type": "InstructTask", "inputs": task}
+    graph["3"]["inputs"]["instruction"] = ["5", 0]
+    assert comfy.pictures(comfy.run(graph), 4)[0].shape[:2] == size
+
+
+def test_a_picture_with_alpha_is_taken(comfy: Comfy) -> None:
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 4), np.uint8), "RGBA")
+    graph = asked("edit", upload(comfy, "alpha.png", picture))
+    graph["3"]["inputs"] |= {"text": "paint the star yellow"}
+    del graph["3"]["inputs"]["instruction"]
+    assert comfy.pictures(comfy.run(graph), 4)[0].shape == (64, 64, 3)
+
+
+def test_two_prompts_in_the_queue_both_end(comfy: Comfy) -> None:
+    prompts = [comfy.submit(asked("segment", seed=seed)) for seed in (11, 12)]
+    assert [comfy.wait(p)["status"]["status_str"] for p in prompts] == ["success", "success"]
+
+
+def test_interrupt_stops_a_long_run_and_the_next_one_works(comfy: Comfy) -> None:
+    prompt = comfy.submit(
+        asked("edit", scene("edit", count=8, size=64), steps=900, guidance="scales", seed=99)
+    )
+    end = time.monotonic() + 30
+    while not comfy.call("/queue")["queue_running"] and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    comfy.call("/interrupt", {})
+    began = time.monotonic()
+    assert comfy.error(comfy.wait(prompt)) == "interrupted"
+    assert time.monotonic() - began < 10
+    comfy.run(asked("segment", seed=100))
+
+
+def test_unloaded_models_come_back(comfy: Comfy) -> None:
+    before = comfy.pictures(comfy.run(asked("segment", seed=21)), 4)[0]
+    comfy.call("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(1.0)
+    after = comfy.pictures(comfy.run(asked("segment", seed=21)), 4)[0]
+    assert np.array_equal(before, after)
+
+
+def test_a_lora_changes_the_answer(comfy: Comfy) -> None:
+    """ComfyUI's own LoRA loader finds the model's layers by diffusers' names."""
+    generator = torch.Generator().manual_seed(0)
+    name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_q"
+    weights = {
+        f"{name}.lora_down.weight": torch.randn(4, 160, generator=generator),
+        f"{name}.lora_up.weight": torch.randn(160, 4, generator=generator),
+        f"{name}.alpha": torch.tensor(4.0),
+    }
+    save_file(weights, comfy.base / "models" / "loras" / "test.safetensors")
+    plain = comfy.pictures(comfy.run(asked("segment")), 4)[0]
+    graph = asked("segment")
+    lora = {"model": ["1", 0], "lora_name": "test.safetensors", "strength_model": 1.0}
+    graph["9"] = {"class_type": "LoraLoaderModelOnly", "inputs": lora}
+    graph["3"]["inputs"]["model"] = ["9", 0]
+    assert np.abs(comfy.pictures(comfy.run(graph), 4)[0].astype(int) - plain).max() > 2
+    assert "lora key not loaded" not in comfy.log.read_text()
+
+
+def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
+    no_words = asked("edit")
+    del no_words["3"]["inputs"]["instruction"]
+    assert "`text`" in comfy.fails(no_words)
+
+    no_color = asked("edit")
+    extract = {
+        "source": ["2", 0],
+        "edited": ["3", 0],
+        "instruction": ["2", 1],
+        "threshold": 0.5,
+        "min_area": 0,
+    }
+    no_color["5"] = node("MaskExtract", {**extract, "per_object": False})
+    no_color["6"] = node("MaskToImage", {"mask": ["5", 0]})
+    no_color["7"] = save("6")
+    assert "`instruction`" in comfy.fails(no_color)
+
+    other_size = asked("segment")
+    other_size["8"] = scene("segment", size=96)
+    other_size["5"] = {
+        "class_type": "MaskExtract",
+        "inputs": {**extract, "source": ["8", 0], "per_object": False},
+    }
+    other_size["6"] = node("MaskToImage", {"mask": ["5", 0]})
+    other_size["7"] = save("6")
+    assert "64 x 64" in comfy.fails(other_size)
+
+    missing = comfy.call(
+        "/prompt", {"prompt": {**asked("segment"), "1": {**LOADER, "inputs": {"model": "gone.ckpt"}}}}
+    )
+    assert "prompt_id" not in missing and "gone.ckpt" in json.dumps(missing)
+    enum = comfy.call("/prompt", {"prompt": asked("segment", solver="magic")})
+    assert "prompt_id" not in enum and "solver" in json.dumps(enum)
+    comfy.run(asked("segment", seed=31))
+
+
+def test_a_model_of_another_kind_is_refused_with_what_it_is(comfy: Comfy) -> None:
+    path = Path(comfy.base / "models" / "checkpoints" / "plain.safetensors")
+    save_file({"model.diffusion_model.input_blocks.0.0.weight": torch.zeros(320, 4, 3, 3)}, path)
+    graph = asked("segment")
+    graph["1"] = node("InstructLoader", {"model": "plain.safetensors"})
+    message = comfy.fails(graph)
+    assert "`model`" in message and "text-to-image" in message and "8 channels" in message
+    path.unlink()
