@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -274,7 +275,7 @@ def written(info: dict[str, Any]) -> dict[Path, str]:
     """Every file of workflows/ as text, for a server's /object_info."""
     files = {}
     for name, graph in GRAPHS.items():
-        ui = graph.ui(info) | {"id": f"instructdiffusion-{name}"}
+        ui = graph.ui(info) | {"id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"instructdiffusion {name}"))}
         files[FOLDER / f"{name}.json"] = json.dumps(ui, indent=1) + "\n"
         files[FOLDER / "api" / f"{name}.json"] = json.dumps(graph.api(info), indent=1) + "\n"
     return files
