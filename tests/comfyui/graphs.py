@@ -180,9 +180,9 @@ def masks(task: str, seed: int, subject: str, note: str, count: int = 1) -> Grap
     words, sampler = _ask(graph, loader, scene, task, subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words)
     picture = graph.add("MaskToImage", 3, mask=(found, 0))
-    graph.add("SaveImage", 3, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
+    graph.add("PreviewAny", 3, "Message", source=(found, 3))
+    graph.add("SaveImage", 4, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
     graph.add("SaveImage", 4, "Overlay", images=(found, 1), filename_prefix=f"{task}_overlay")
-    graph.add("PreviewAny", 4, "Message", source=(found, 3))
     return graph
 
 
