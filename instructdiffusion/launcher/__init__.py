@@ -1,0 +1,28 @@
+"""The command `comfy`: runs a ComfyUI graph without a browser, and hands everything else to comfy-cli.
+
+`comfy --workflow FILE ...`, with no command word before it, is this package's; any other command line
+reaches comfy-cli as it was typed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run what sys.argv asks for; returns the exit status.
+
+    0 the graph completed (or what comfy-cli gave back), 1 it did not, 2 bad options, 127 comfy-cli is not
+    installed, 130 interrupted from the keyboard, 143 told to terminate.
+    """
+    from .options import is_graph_run
+
+    arguments = sys.argv[1:]
+    if not is_graph_run(arguments):
+        from .handover import hand_over
+
+        return hand_over()
+    from .options import parse
+    from .run import run
+
+    return run(parse(arguments))

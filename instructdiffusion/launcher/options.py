@@ -1,0 +1,143 @@
+"""The one command line that is ours, `comfy --workflow FILE ...`: how it is told from comfy-cli's, and read."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8188
+_TAKE_A_VALUE = {"--workflow", "--set", "--output", "-o", "--workspace", "--host", "--port", "--timeout"}
+
+_DESCRIPTION = """\
+Run a ComfyUI graph (saved from the canvas, or in API form) without a browser: on the server at --host and
+--port where one answers, else on a ComfyUI that is started for it and stopped afterwards. The files that the
+graph saves or previews are copied to --output, and their paths are printed."""
+
+_EPILOG = """\
+A node is named by its id, its title or its type; a value is read as JSON where it parses, else as text. A path
+to a picture, for an input that takes one, is uploaded first:
+  comfy --workflow workflows/segment.json --set 3.subject="the red star" --set LoadImage.image=photo.png
+
+ComfyUI is looked for in --workspace, $COMFYUI_PATH, comfy-cli's default, the installation this package lies in,
+comfy-cli's most recent one, and ~/comfy/ComfyUI. It runs with $COMFYUI_PYTHON, else with the workspace's own
+environment (.venv or venv), else with this Python. Options for the server follow a lone --:
+  comfy --workflow workflows/segment.json -- --cpu
+
+The exit status is 0 only if the server says that the whole graph was executed. Any other command line goes to
+comfy-cli unchanged (comfy --help shows its help)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; times in seconds, `port` None where none was given."""
+
+    workflow: Path
+    overrides: tuple[str, ...] = ()
+    output: Path = Path("out")
+    workspace: Path | None = None
+    host: str = DEFAULT_HOST
+    port: int | None = None
+    timeout: float = 600.0
+    server_arguments: tuple[str, ...] = ()
+
+
+def is_graph_run(arguments: Sequence[str]) -> bool:
+    """Whether this is `comfy --workflow FILE ...`: the option is there and no command word stands before it."""
+    skip = False
+    for argument in arguments:
+        if skip:
+            skip = False
+        elif argument == "--workflow" or argument.startswith("--workflow="):
+            return True
+        elif argument == "--" or not argument.startswith("-"):
+            return False
+        else:
+            skip = argument in _TAKE_A_VALUE
+    return False
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Read the command line; prints the help or what is wrong and raises SystemExit, as argparse does."""
+    arguments = list(arguments)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    own, extra = arguments[:split], arguments[split + 1 :]
+    parser = _parser()
+    if "-h" in own or "--help" in own:  # also right after --workflow, where argparse would want a file
+        parser.print_help()
+        raise SystemExit(0)
+    found = parser.parse_args(own)
+    return Options(
+        workflow=Path(found.workflow),
+        overrides=tuple(found.overrides),
+        output=Path(found.output),
+        workspace=Path(found.workspace) if found.workspace is not None else None,
+        host=found.host,
+        port=found.port,
+        timeout=found.timeout,
+        server_arguments=tuple(extra),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="comfy",
+        usage="comfy --workflow FILE [--set NODE.INPUT=VALUE ...] [--output DIR] [--workspace DIR]\n"
+        "             [--host HOST] [--port PORT] [--timeout SECONDS] [-- SERVER OPTIONS]",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--workflow", required=True, metavar="FILE", help="the graph, a .json file")
+    add(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="NODE.INPUT=VALUE",
+        help="give a widget of a node another value; may be repeated",
+    )
+    add(
+        "--output",
+        "-o",
+        default="out",
+        metavar="DIR",
+        help="where files go (default: out); none is overwritten",
+    )
+    add("--workspace", metavar="DIR", help="the ComfyUI to start where no server answers")
+    add("--host", default=DEFAULT_HOST, help=f"of a running server (default: {DEFAULT_HOST})")
+    add(
+        "--port",
+        type=_port,
+        help=f"of a running server (default: {DEFAULT_PORT}); one is started there if none",
+    )
+    add(
+        "--timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="give up after this long without a sign of life (default: 600)",
+    )
+    add(
+        "--wait", action="store_true", help=argparse.SUPPRESS
+    )  # comfy run's word for what is always done here
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return value

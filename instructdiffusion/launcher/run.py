@@ -1,0 +1,118 @@
+"""One headless run, from the command line's options to the exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .client import Client
+from .convert import GraphError, to_api
+from .follow import execute, title_of
+from .options import DEFAULT_PORT, Options
+from .outputs import fetch, output_files, output_texts
+from .overrides import apply_override, read_override
+from .progress import Progress
+from .server import StartError, started
+from .signals import stoppable
+from .workspace import find_python, find_workspace
+
+_LOOPBACK = {"127.0.0.1", "localhost"}
+
+
+def run(options: Options) -> int:
+    """Run the graph; returns the exit status, 0 only if all of it was executed and its files were fetched.
+
+    Paths and texts go to stdout, everything else to stderr.
+    """
+    progress = Progress()
+    try:
+        with stoppable():
+            _run(options, progress)
+    except KeyboardInterrupt as stop:
+        progress.close()
+        print("comfy: stopped", file=sys.stderr)
+        return 128 + getattr(stop, "number", 2)
+    except (ValueError, OSError, RuntimeError) as error:
+        progress.close()
+        print(f"comfy: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def read_graph(path: Path) -> Any:
+    """The JSON of a graph file; OSError or ValueError, naming the file, where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise GraphError(f"{path} is not a graph: not a text file ({error.reason})") from error
+    except OSError as error:
+        raise OSError(f"could not read the graph {path}: {error.strerror or error}") from error
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GraphError(f"{path} is not a graph: not JSON ({error})") from error
+
+
+def _run(options: Options, progress: Progress) -> None:
+    from ..files import check_writable
+
+    graph = read_graph(options.workflow)
+    overrides = [read_override(text) for text in options.overrides]
+    folder = check_writable(options.output)
+    with _server(options, progress) as (client, check):
+        object_info = client.object_info()
+        prompt = to_api(graph, object_info)
+        for override in overrides:
+            apply_override(override, prompt, object_info, client.upload)
+        entry = execute(client, prompt, options.timeout, progress, check)
+        for node, text in output_texts(entry):
+            print(f"{title_of(prompt, node)}: {text}")
+        paths = [fetch(client, file, folder) for file in output_files(entry)]
+        for path in paths:
+            print(path)
+    progress.status(f"done: {len(paths)} {'file' if len(paths) == 1 else 'files'} in {folder}")
+
+
+@contextlib.contextmanager
+def _server(options: Options, progress: Progress) -> Iterator[tuple[Client, Callable[[], None]]]:
+    """A server that answers, and what to call now and then while waiting for it."""
+    port = DEFAULT_PORT if options.port is None else options.port
+    patience = min(60.0, max(options.timeout, 1.0))
+    client = Client(options.host, port, patience)
+    if client.is_comfyui(min(5.0, options.timeout)):
+        progress.status(f"using the ComfyUI that runs at {client.address}")
+        if options.workspace is not None or options.server_arguments:
+            progress.status("  (--workspace and options for the server have no effect on it)")
+        yield client, lambda: None
+        return
+    if options.host not in _LOOPBACK:
+        raise OSError(
+            f"no ComfyUI answers at {client.address}; one is started only on this machine's loopback"
+        )
+    if options.port is not None and _is_taken(options.host, port):
+        raise OSError(f"something that is not a ComfyUI listens at {client.address}: give another --port")
+    workspace = find_workspace(options.workspace)
+    python = find_python(workspace)
+    with started(
+        workspace, python, options.port, options.server_arguments, options.timeout, progress
+    ) as server:
+        try:
+            server.client.timeout = patience
+            yield server.client, server.check
+        except StartError:
+            raise
+        except (OSError, RuntimeError):
+            server.check()  # a server that died explains more than a broken connection
+            progress.status(f"the server's log is {server.log}")
+            raise
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 2.0):
+        return True
+    return False
