@@ -65,7 +65,7 @@ class InstructDiffusion:
     def from_pretrained(
         cls, name_or_path: str | os.PathLike[str] = "tiny", *, device: str | None = None, dtype: Any = None
     ) -> InstructDiffusion:
-        """Load a model: "tiny" (the one that ships), a folder in diffusers' layout, or a hub id owner/name.
+        """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
         device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. Raises

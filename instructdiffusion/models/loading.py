@@ -1,4 +1,4 @@
-"""Loading a model folder: every part checked before any of it is used, nothing unpickled."""
+"""Loading a model: every part checked before any of it is used, nothing unpickled freely."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
+from .unpickle import PICKLED, SAFE, first_line, is_checkpoint
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 BUILT_IN = ("tiny",)
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
+SD_VOCABULARY = 49408
+SD_TOKENIZER = "openai/clip-vit-large-patch14"
 T = TypeVar("T")
 
 
@@ -29,7 +32,8 @@ class Components:
     """A model, ready to be asked.
 
     alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
-    pixels of the pictures it was trained on. path: the folder it came from.
+    pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one with
+    its settings (`companion`).
     """
 
     unet: UNet2DConditionModel
@@ -56,28 +60,33 @@ def find_folder(name_or_path: str | Path) -> Path:
         return path
     if path.is_file():
         raise ValueError(
-            f"expected a model folder in diffusers' layout, got the file {path.name}: convert a single-file checkpoint "
-            "with diffusers' convert_original_stable_diffusion_to_diffusers.py first"
+            f"expected a model folder in diffusers' layout, got the file {path.name}: load_components and "
+            "InstructDiffusion.from_pretrained read single files"
         )
-    if text.count("/") == 1 and not text.startswith((".", "/", "~")):
+    if text.count("/") == 1 and not text.startswith((".", "/", "~")) and not is_checkpoint(path):
         from huggingface_hub import snapshot_download
 
-        patterns = ["*.json", "*.txt", "*.safetensors"]  # never a pickle
+        patterns = ["*.json", "*.txt", "*/*.safetensors"]  # never a pickle, nor a whole model in one file
         return Path(snapshot_download(text, allow_patterns=patterns))
     raise FileNotFoundError(
         f"there is no model {text!r}: expected {', '.join(BUILT_IN)}, a folder with model_index.json, "
-        "or a hub id owner/name"
+        f"a file ({', '.join((*SAFE, *PICKLED))}), or a hub id owner/name"
     )
 
 
 def load_components(
     name_or_path: str | Path, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu"
 ) -> Components:
-    """Load the model called or kept at `name_or_path`.
+    """Load the model called or kept at `name_or_path`: what `find_folder` takes, or a single-file checkpoint.
 
-    Raises FileNotFoundError for a missing part and ValueError for truncated weights, missing, unknown or
-    non-finite tensors, a UNet without 8 input channels, or parts that do not fit each other.
+    A file is read as `checkpoint.load_checkpoint_components` says, which has further options. Raises
+    FileNotFoundError for a missing part and ValueError for truncated weights, missing, unknown or non-finite
+    tensors, a UNet without 8 input channels, or parts that do not fit each other.
     """
+    if name_or_path not in BUILT_IN and Path(name_or_path).is_file():
+        from .checkpoint import load_checkpoint_components
+
+        return load_checkpoint_components(name_or_path, dtype, device)
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPTokenizer
 
@@ -119,6 +128,74 @@ def load_components(
         prediction_type=prediction,
         resolution=int(size if isinstance(size, int) else max(size)) * factor,
         path=folder,
+    )
+
+
+def companion(path: str | Path) -> Path:
+    """The folder of a file's tokenizer and settings: the file's name without its ending."""
+    return Path(path).with_suffix("")
+
+
+def tokenizer_folder(path: str | Path) -> Path | None:
+    """Where the tokenizer of a checkpoint lies: NAME/tokenizer, tokenizer beside the file, or beside it loose."""
+    path = Path(path)
+    for folder in (companion(path) / "tokenizer", path.parent / "tokenizer", path.parent):
+        whole = (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+        if whole or (folder / "tokenizer.json").is_file():
+            return folder
+    return None
+
+
+def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
+    """The tokenizer of a checkpoint whose text encoder knows `vocabulary` entries.
+
+    Taken from beside the file; for SD's vocabulary also from the hub (or its cache). FileNotFoundError says
+    what to put where, ValueError that a tokenizer is of another model.
+    """
+    from transformers import CLIPTokenizer
+
+    path = Path(path)
+    wanted = companion(path) / "tokenizer"
+    folder = tokenizer_folder(path)
+    if folder is None and vocabulary != SD_VOCABULARY:
+        raise FileNotFoundError(
+            f"the text encoder of {path.name} has a vocabulary of its own ({vocabulary} entries): put its "
+            f"tokenizer (vocab.json, merges.txt, tokenizer_config.json) into {wanted}"
+        )
+    folder = folder or _fetched_tokenizer(path.name, wanted)
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # the libraries raise many kinds
+        raise ValueError(
+            f"the tokenizer {folder} cannot be read ({first_line(error)}): copy it again"
+        ) from error
+    fits = len(tokenizer) == vocabulary if vocabulary == SD_VOCABULARY else len(tokenizer) <= vocabulary
+    if not fits:
+        raise ValueError(
+            f"the tokenizer {folder} has {len(tokenizer)} entries, the text encoder of {path.name} knows "
+            f"{vocabulary}: it is another model's, put the right one into {wanted}"
+        )
+    return tokenizer
+
+
+def _fetched_tokenizer(file: str, wanted: Path) -> Path:
+    """The folder of SD's tokenizer in the hub's cache; it is fetched where it is not there yet."""
+    from huggingface_hub import snapshot_download
+
+    needed = ("vocab.json", "merges.txt")
+    patterns = [*needed, "tokenizer_config.json", "special_tokens_map.json"]
+    reason = "files are missing there"
+    for cached in (True, False):
+        try:
+            folder = Path(snapshot_download(SD_TOKENIZER, allow_patterns=patterns, local_files_only=cached))
+        except Exception as error:  # offline, refused, disk full: the advice is the same
+            reason = first_line(error)
+            continue
+        if all((folder / name).is_file() for name in needed):
+            return folder
+    raise FileNotFoundError(
+        f"{file} needs Stable Diffusion's tokenizer, {SD_TOKENIZER}, which cannot be fetched ({reason}): allow the "
+        f"download once, or put vocab.json and merges.txt into {wanted}"
     )
 
 
