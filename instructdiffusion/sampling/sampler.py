@@ -9,14 +9,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .kernels import step
+from .kernels import check_backend, step
 from .noise import GivenNoise, StepNoise
 from .plan import Plan, Row
 from .schedule import PREDICTIONS, input_scale
 
 
 class Model(Protocol):
-    """What the sampler needs of a network: conditions inside, one batch of branches a call."""
+    """What the sampler needs of a network: conditions inside, one batch of branches a call.
+
+    A model may also have `input_batch(branches) -> Tensor`: where its next input is to be written, once a
+    branch, [len(branches), b, c, h, w] of any float dtype (a slice of the UNet's own input, say). Then that
+    very tensor is what predict gets as x_scaled.
+    """
 
     kind: str  # one of PREDICTIONS
 
@@ -35,6 +40,8 @@ def sample(
     plan: Plan,
     noise: StepNoise | Sequence[Tensor] | Tensor | None = None,
     on_step: OnStep | None = None,
+    *,
+    backend: str = "auto",
 ) -> Tensor:
     """Run the plan from the noisy latents x and return the latents it ends in (clean where it ends at 0).
 
@@ -42,26 +49,25 @@ def sample(
     noise: SeededNoise(seeds), or tensors one a noisy row; may be None where plan.draws is 0.
     on_step(i, x, denoised): called after row i with the new state and the row's denoised latents; what it
     raises stops the run (that is how a caller interrupts). Heun has two rows a step.
+    backend: what computes the step outside the model, one of kernels.BACKENDS; "auto" takes the fastest that can.
     Returns float32 (float64 for a float64 x; the state is never narrower than float32).
     Raises ValueError for latents that are not finite, a wrong kind, shape or missing noise, and
     FloatingPointError naming row and picture where a prediction is not finite. On an accelerator that check
     is read once, after the last row, so that no step waits for the device.
     """
-    if getattr(model, "kind", None) not in PREDICTIONS:
-        raise ValueError(
-            f"model.kind must be one of {', '.join(PREDICTIONS)}; got {getattr(model, 'kind', None)!r}"
-        )
-    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
-        raise ValueError(f"latents must be float [b, c, h, w]; got {x.dtype} {tuple(x.shape)}")
-    if not bool(torch.isfinite(x).all()):
-        raise ValueError("the starting latents have NaN or infinite values; check the noise and its scale")
-    source = _noise_source(noise, plan)
+    check_start(x, getattr(model, "kind", None))
+    check_backend(backend)
+    source = noise_source(noise, plan)
 
     x = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
     scaled = x * input_scale(plan.sigma_start)
+    batch = _input_batch(model, plan, 0)
+    if batch is not None:
+        scaled = batch.copy_(scaled)
     history: deque[Tensor] = deque(maxlen=max(plan.history - 1, 1))
     saved: Tensor | None = None
-    finite: list[Tensor] = []  # a row's [b] flags, kept on the device
+    finite = torch.ones(len(plan), len(x), dtype=torch.bool, device=x.device)  # read once, at the end
+    keep = on_step is not None or plan.history > 1
     draws = 0
     for i, (row, coefs) in enumerate(zip(plan, plan.coefs(model.kind), strict=True)):
         predictions = model.predict(scaled, row, row.branches)
@@ -71,20 +77,43 @@ def sample(
             fresh = source.step(draws, x)
             draws += 1
         before = x
-        x, denoised, scaled = step(before, predictions, coefs, tuple(history), saved, fresh)
+        x, denoised, scaled = step(
+            *(before, predictions, coefs, tuple(history), saved, fresh),
+            batch=_input_batch(model, plan, i + 1),
+            finite=finite[i],
+            keep=keep,
+            backend=backend,
+        )
         if row.save:
             saved = before
-        history.appendleft(denoised)
-        finite.append(torch.isfinite(denoised).flatten(1).all(1))
+        if denoised is not None:
+            history.appendleft(denoised)
         if x.device.type == "cpu":
-            _check_finite(finite[-1:], plan, i)
-        if on_step is not None:
+            check_finite(finite[i : i + 1], plan, i)
+        if on_step is not None and denoised is not None:
             on_step(i, x, denoised)
-    _check_finite(finite, plan, 0)
+    check_finite(finite, plan, 0)
     return x
 
 
-def _noise_source(noise: StepNoise | Sequence[Tensor] | Tensor | None, plan: Plan) -> StepNoise | None:
+def check_start(x: Tensor, kind: object) -> None:
+    """ValueError for a prediction kind or starting latents that no run can take; waits for the device."""
+    if kind not in PREDICTIONS:
+        raise ValueError(f"model.kind must be one of {', '.join(PREDICTIONS)}; got {kind!r}")
+    if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
+        raise ValueError(f"latents must be float [b, c, h, w]; got {x.dtype} {tuple(x.shape)}")
+    if not bool(torch.isfinite(x).all()):
+        raise ValueError("the starting latents have NaN or infinite values; check the noise and its scale")
+
+
+def _input_batch(model: Model, plan: Plan, i: int) -> Tensor | None:
+    """Where the model wants row i's input, if it says so and there is such a row."""
+    ask = getattr(model, "input_batch", None)
+    return None if ask is None or i >= len(plan) else ask(plan[i].branches)
+
+
+def noise_source(noise: StepNoise | Sequence[Tensor] | Tensor | None, plan: Plan) -> StepNoise | None:
+    """The noise as a StepNoise; ValueError where the plan draws more often than it can give."""
     source: StepNoise | None
     if isinstance(noise, (Tensor, Sequence)):
         source = GivenNoise(tuple(noise))
@@ -109,8 +138,9 @@ def _check_shape(predictions: object, expected: tuple[int, ...], i: int) -> None
         )
 
 
-def _check_finite(flags: Sequence[Tensor], plan: Plan, first: int) -> None:
-    table = torch.stack(list(flags)).cpu()
+def check_finite(flags: Tensor, plan: Plan, first: int) -> None:
+    """FloatingPointError naming row and pictures where the flags, bool [rows, b] from row `first` on, are False."""
+    table = flags.cpu()
     if bool(table.all()):
         return
     i = int((~table.all(1)).nonzero()[0, 0])

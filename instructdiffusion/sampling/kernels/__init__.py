@@ -1,7 +1,8 @@
-"""The sampler's step outside the UNet, as one operation; `reference` is the readable truth."""
+"""The sampler's step outside the UNet as one operation, on several backends; `reference` is the readable truth."""
 
 from __future__ import annotations
 
-from .reference import Stepped, step
+from .backends import BACKENDS, check_backend, step, why_not, why_not_here
+from .reference import Stepped
 
-__all__ = ["Stepped", "step"]
+__all__ = ["BACKENDS", "Stepped", "check_backend", "step", "why_not", "why_not_here"]

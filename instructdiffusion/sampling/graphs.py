@@ -1,0 +1,245 @@
+"""Graphs: UNet and fused step captured once as a CUDA graph and replayed for every row of every plan.
+
+    graphs = StepGraphs()                       # keep it as long as the model
+    latents = graphs.sample(denoiser, x, plan, noise)
+
+What a row differs in (coefficients, timestep, noise, whether it saves its x) is read from buffers on the device,
+so that one graph a set of branches serves every row, solver, guidance scale and picture of one size. A row then
+costs the host one small copy, one replay and, where the row adds noise, one more copy; nothing waits.
+
+Capture and replay are written by PyTorch's documentation and have NOT been run on a GPU; everything around them
+is tested on the CPU, with the captured function called directly instead of replayed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .denoiser import UNetDenoiser
+from .kernels import why_not, why_not_here
+from .noise import StepNoise
+from .plan import Plan, StepCoefs
+from .sampler import OnStep, check_finite, check_start, noise_source
+from .schedule import input_scale
+
+WARM_UP = 3  # runs before a capture, as PyTorch's documentation does: kernels compile, libraries allocate
+
+
+def why_no_graph(denoiser: UNetDenoiser) -> str | None:
+    """Why UNet and step cannot become a CUDA graph here, in one line; None where they can."""
+    device = denoiser.image.device
+    if device.type != "cuda":
+        return f"CUDA graphs need a CUDA device, the UNet is on {device.type}"
+    return why_not_here(device)
+
+
+@dataclass(frozen=True)
+class _State:
+    """Everything that lives across rows, at fixed addresses; history[0] is the last denoised latent."""
+
+    x: Tensor  # [b, c, h, w] float32, as history, saved and noise
+    history: tuple[Tensor, ...]
+    saved: Tensor | None
+    noise: Tensor | None
+    row: Tensor  # float32 [SCALARS, save, t]
+    finite: Tensor  # bool [b], False from the first bad row on
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One set of branches: the UNet's inputs at fixed addresses and the replay of UNet + step on them."""
+
+    input: Tensor  # [n * b, 2c, h, w]; the step writes the first c channels, the rest is the condition
+    text: Tensor  # [n * b, length, width]
+    batch: Tensor  # [n, b, c, h, w], the view of `input` that the step writes
+    replay: Callable[[], None]
+
+
+class StepGraphs:
+    """Captured steps by size and branches; give all calls the same UNet. Not for use from several threads."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all graphs and give their memory back."""
+        self._unet: Any = None
+        self._states: dict[tuple[Any, ...], _State] = {}
+        self._steps: dict[tuple[Any, ...], _Step] = {}
+        self._pool: Any = None
+
+    def __len__(self) -> int:
+        """How many graphs have been captured; each keeps its memory until `clear`."""
+        return len(self._steps)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        denoiser: UNetDenoiser,
+        x: Tensor,
+        plan: Plan,
+        noise: StepNoise | Sequence[Tensor] | Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """`sampler.sample` by replaying graphs: the same arguments, the same answer (float32) and errors.
+
+        The first call for a size or a set of branches captures, which takes some evaluations of the UNet.
+        Raises RuntimeError with the reason of `why_no_graph`, ValueError for a float64 x or another UNet.
+        """
+        reason = why_no_graph(denoiser)
+        if reason is not None:
+            raise RuntimeError(f"UNet and step cannot be captured: {reason}. Use sampling.sample")
+        if self._unet is not None and self._unet is not denoiser.unet:
+            raise ValueError("these graphs were captured with another UNet; make a StepGraphs for each")
+        check_start(x, denoiser.kind)
+        if x.shape != denoiser.image.shape or x.dtype == torch.float64:
+            raise ValueError(
+                f"latents must be {tuple(denoiser.image.shape)} in at most float32; got {tuple(x.shape)} {x.dtype}"
+            )
+        self._unet = denoiser.unet
+        source = noise_source(noise, plan)
+        coefs = plan.coefs(denoiser.kind)
+        state = self._state(denoiser, plan)
+        steps = {
+            row.branches: self._step(denoiser, row.branches, state) for row in plan
+        }  # captures spoil state
+
+        table = _table(plan, coefs, state.x.device)
+        finite = torch.ones(len(plan), len(x), dtype=torch.bool, device=state.x.device)
+        state.x.copy_(x)
+        state.finite.fill_(True)
+        last = steps[plan[0].branches]
+        last.batch.copy_(state.x * input_scale(plan.sigma_start))
+        draws = 0
+        for i, row in enumerate(plan):
+            step = steps[row.branches]
+            if step is not last:
+                step.batch.copy_(last.batch[:1])
+                last = step
+            state.row.copy_(table[i])
+            if state.noise is not None and source is not None and coefs[i].noise != 0.0:
+                state.noise.copy_(source.step(draws, state.x))
+                draws += 1
+            step.replay()
+            finite[i].copy_(state.finite)
+            if on_step is not None:
+                on_step(i, state.x.clone(), state.history[0].clone())
+        check_finite(finite, plan, 0)
+        return state.x.clone()
+
+    def _state(self, denoiser: UNetDenoiser, plan: Plan) -> _State:
+        from .kernels.fused import MAX_HISTORY, SCALARS
+
+        past = max(plan.history - 1, 1)
+        if past > MAX_HISTORY:
+            raise ValueError(f"a graph looks back at most {MAX_HISTORY} rows; the plan looks back {past}")
+        saved, noise = any(row.save for row in plan), plan.draws > 0
+        key = (tuple(denoiser.image.shape), past, saved, noise)
+        if key not in self._states:
+            with torch.inference_mode(False):  # so that both kinds of caller may write them
+
+                def latents() -> Tensor:
+                    return torch.zeros_like(denoiser.image, dtype=torch.float32)
+
+                device = denoiser.image.device
+                self._states[key] = _State(
+                    x=latents(),
+                    history=tuple(latents() for _ in range(past)),
+                    saved=latents() if saved else None,
+                    noise=latents() if noise else None,
+                    row=torch.zeros(len(SCALARS) + 2, device=device),
+                    finite=torch.ones(len(denoiser), dtype=torch.bool, device=device),
+                )
+        return self._states[key]
+
+    def _step(self, denoiser: UNetDenoiser, branches: tuple[str, ...], state: _State) -> _Step:
+        """The step of these branches with the denoiser's conditions in place; captured if it is new."""
+        images, text = denoiser.conditions(branches)
+        key = (id(state), branches, tuple(text.shape))
+        if key not in self._steps:
+            self._steps[key] = self._capture(denoiser.unet, len(branches), images, text, state)
+        step = self._steps[key]
+        step.input[:, images.shape[1] :].copy_(images)
+        step.text.copy_(text)
+        return step
+
+    def _capture(self, unet: Any, n: int, images: Tensor, text: Tensor, state: _State) -> _Step:
+        from .kernels.fused import launch_in_place
+
+        b, c = state.x.shape[:2]
+        with torch.inference_mode(False):
+            whole = torch.cat([torch.zeros_like(images), images], dim=1).clone(memory_format=_format(unet))
+            static_text = text.clone()
+        batch = whole[:, :c].unflatten(0, (n, b))
+        t = state.row[-1:].expand(n * b)
+
+        def predict() -> Tensor:
+            out = unet(whole, t, encoder_hidden_states=static_text, return_dict=False)[0]
+            return out.unflatten(0, (n, b))
+
+        def run() -> None:
+            launch_in_place(
+                *(state.x, predict(), state.row, state.history, state.saved, state.noise),
+                batch=batch,
+                finite=state.finite,
+            )
+
+        coefs = StepCoefs((0.0,) * n, 0.0, 0.0, 0.0, (0.0,), 0.0, 0.0, 1.0)
+        reason = why_not(
+            *(state.x, predict(), coefs, state.history, state.saved, state.noise),
+            batch=batch,
+            finite=state.finite,
+        )
+        if reason is not None:
+            raise RuntimeError(f"UNet and step cannot be captured: {reason}. Use sampling.sample")
+        if self._pool is None and whole.is_cuda:
+            self._pool = torch.cuda.graph_pool_handle()
+        return _Step(whole, static_text, batch, capture(run, whole.device, self._pool))
+
+
+def capture(run: Callable[[], None], device: torch.device, pool: Any) -> Callable[[], None]:
+    """Warm `run` up on a side stream, capture it as a CUDA graph, and return the graph's replay.
+
+    All graphs share the memory pool: between replays nothing in it is alive, for what outlives a step was
+    allocated outside, so the order of the replays does not matter. They must not run at the same time.
+    """
+    with torch.cuda.device(device):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                run()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # What other threads do meanwhile (a preview, a loader) must not break the capture.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            run()
+
+    def replay() -> None:
+        with torch.cuda.device(device):
+            graph.replay()
+
+    return replay
+
+
+def _table(plan: Plan, coefs: Sequence[StepCoefs], device: torch.device) -> Tensor:
+    """float32 [rows, ...] on the device: each row's scalars, whether it saves its x, and its timestep."""
+    from .kernels.fused import scalars
+
+    rows = [[*scalars(c), float(row.save), row.t] for row, c in zip(plan, coefs, strict=True)]
+    table = torch.tensor(rows, dtype=torch.float32)
+    if device.type == "cuda":
+        table = table.pin_memory()  # only then does the copy not wait
+    return table.to(device, non_blocking=True)
+
+
+def _format(unet: Any) -> torch.memory_format:
+    """channels_last where the UNet's first convolution is, else contiguous."""
+    weights = [p for p in unet.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    last = bool(weights) and weights[0].is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
