@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .boxes import BoxFromMask
@@ -14,12 +17,15 @@ from .sampler import InstructSampler
 from .scene import InstructScene
 from .task import InstructTask
 
+_LORAS = Path(__file__).resolve().parent.parent / "instructdiffusion" / "assets" / "loras"
+
 
 class InstructExtension(ComfyExtension):
     """Nine nodes: load, word, ask (two ways), read back (four ways), and a scene to try them on."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The node classes."""
+        """The node classes. The LoRAs of the built-in model join ComfyUI's list, as a folder of extra models does."""
+        folder_paths.add_model_folder_path("loras", str(_LORAS))
         return [
             InstructLoader,
             InstructTask,
