@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import answer, demo, evaluate, scenes, train
+from . import answer, data, demo, evaluate, scenes, train
 
-COMMANDS = (answer, demo, scenes, evaluate, train)
+COMMANDS = (answer, demo, scenes, data, evaluate, train)
 
 
 def build_parser() -> argparse.ArgumentParser:

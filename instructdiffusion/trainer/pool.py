@@ -120,7 +120,8 @@ def code_digest() -> str:
     """A digest of the sources that samples are drawn and worded by."""
     package = Path(__file__).resolve().parent.parent
     files = [package / "color.py", package / "paint.py"]
-    files += [*(package / "datasets").rglob("*.py"), *(package / "tasks").rglob("*.py")]
+    for folder in ("datasets", "datasets/scenes", "tasks"):  # not the readers of others' data sets
+        files += (package / folder).glob("*.py")
     digest = hashlib.sha256()
     for path in sorted(files):
         text = path.read_bytes()

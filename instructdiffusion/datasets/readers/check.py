@@ -1,0 +1,165 @@
+"""Check: every record of a dataset looked at, what is broken listed, and a sheet of samples drawn."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...draw import contact_sheet, enlarged, overlay
+from ...resize import resize_picture
+from ...tasks import get_task
+from ..record import Example, Record, join
+from .base import Reader
+from .problems import BrokenRecord, Problem
+
+TITLES = ("given", "to be answered", "truth")
+_CELL = 192
+_SIDE = 512  # pictures larger than this are shrunk before they are drawn on
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What was found in one split for one task.
+
+    records: in the index. checked: of them, read and drawn. broken: all that is, in index and files. left_out:
+    what is no record by the dataset's own rules. tags: how many of the checked carry each.
+    """
+
+    split: str
+    task: str
+    records: int
+    checked: int
+    broken: tuple[Problem, ...]
+    left_out: dict[str, int]
+    tags: dict[str, int]
+    seconds: float
+    rows: tuple[tuple[str, list[np.ndarray]], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, without the pictures."""
+        return {
+            "split": self.split,
+            "task": self.task,
+            "records": self.records,
+            "checked": self.checked,
+            "left_out": self.left_out,
+            "tags": self.tags,
+            "seconds": self.seconds,
+            "broken": [{"file": p.file, "record": p.record, "reason": p.reason} for p in self.broken],
+        }
+
+
+def check_part(
+    reader: Reader, *, limit: int | None = None, samples: int = 6, tick: Callable[[], None] = lambda: None
+) -> PartReport:
+    """Read every record of a reader (or `limit` of them, evenly spread), join it with its task, draw a few.
+
+    tick is called once a record. Nothing is raised for what is broken, whatever the reader's policy: it is
+    in the report.
+    """
+    started = time.monotonic()
+    task = get_task(reader.task)
+    count = len(reader)
+    chosen = range(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).astype(int)
+    shown = (
+        set(np.linspace(0, len(chosen) - 1, min(samples, len(chosen))).astype(int).tolist())
+        if count
+        else set()
+    )
+    checked, tags, rows = 0, Counter[str](), []
+    broken = list(reader.problems)
+    for place, index in enumerate(chosen):
+        tick()
+        try:
+            record = reader.record(int(index))
+            row = reader.rows[int(index)]
+            try:  # words that the task does not take are a fault of the record too
+                task.instruct(record.subjects or None, rng=random.Random(int(index)))
+            except (ValueError, TypeError) as error:
+                raise BrokenRecord(Problem(reader.picture_of(row), str(row["id"]), str(error))) from None
+        except BrokenRecord as error:
+            broken.append(error.problem)
+            shown.add(place + 1)  # the next one is shown in its stead
+            continue
+        checked += 1
+        tags.update(record.tags)
+        if place in shown:
+            name = f"{reader.split}: {row['id']}"
+            rows.append(_drawn(join(small(record), task, random.Random(f"{name} check")), name))
+    unique = tuple(dict.fromkeys(broken))
+    seconds = round(time.monotonic() - started, 2)
+    left_out = dict(reader.left_out)
+    return PartReport(
+        reader.split,
+        reader.task,
+        count,
+        checked,
+        unique,
+        left_out,
+        dict(tags),
+        seconds,
+        tuple(rows[: samples + 2]),
+    )
+
+
+def sheet(reports: list[PartReport]) -> np.ndarray:
+    """The samples of all parts below one another, uint8 [h, w, 3]: given, to be answered, truth, instruction."""
+    rows = [row for report in reports for row in report.rows]
+    if not rows:
+        return np.full((64, 256, 3), 250, np.uint8)
+    titles = TITLES[: max(len(cells) for _, cells in rows)]  # a true picture is what is to be answered
+    picture = contact_sheet([cells for _, cells in rows], titles, [text for text, _ in rows], _CELL)
+    return np.asarray(picture.convert("RGB"))
+
+
+def small(record: Record) -> Record:
+    """The record with its longer side at most `_SIDE` pixels, target and all."""
+    h, w = record.image.shape[:2]
+    scale = _SIDE / max(h, w)
+    if scale >= 1:
+        return record
+    size = max(8, round(h * scale)), max(8, round(w * scale))
+    target = record.target
+    if isinstance(target, np.ndarray):
+        target = resize_picture(target, size)
+    elif not isinstance(target, tuple):
+        target = target.resize(*size)
+    return replace(record, image=resize_picture(record.image, size), target=target)
+
+
+def _drawn(example: Example, name: str) -> tuple[str, list[np.ndarray]]:
+    truth = example.record.target
+    cells = [example.source, example.target]
+    if not isinstance(truth, np.ndarray):
+        cells.append(overlay(enlarged(example.source), truth, list(example.instruction.colors) or None))
+    return f"{name}\n{example.instruction.text}", [_shrunk(cell) for cell in cells]
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(picture)
+    image.thumbnail((2 * _CELL, 2 * _CELL))  # sheets of many large pictures would not fit in memory
+    return np.asarray(image)
+
+
+def report_table(name: str, folder: Path, reports: list[PartReport], shown: int = 20) -> str:
+    """The reports as text for people."""
+    lines = [f"{name} in {folder}"]
+    for report in reports:
+        text = f"  {report.split:<9} {report.task:<10} {report.records:>8} records, {report.checked} read"
+        text += f", {len(report.broken)} broken" if report.broken else ", none broken"
+        if report.left_out:
+            text += "; left out: " + ", ".join(f"{count} {why}" for why, count in report.left_out.items())
+        lines.append(text + f" ({report.seconds:.1f} s)")
+    broken = [problem for report in reports for problem in report.broken]
+    lines += [f"  broken: {problem}" for problem in broken[:shown]]
+    if len(broken) > shown:
+        lines.append(f"  ... and {len(broken) - shown} more: all are in the report")
+    return "\n".join(lines)

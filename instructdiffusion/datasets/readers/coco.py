@@ -1,0 +1,110 @@
+"""COCO: people's joints (person_keypoints), and masks and boxes of its 80 categories (instances)."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...results import Boxes, Masks
+from ..record import Record
+from .base import first_file, first_folder
+from .cache import Builder
+from .cocoformat import CocoFile
+from .joints import COCO
+from .masks import check_segmentation, segmentation_mask
+from .problems import Flaw, xywh_box
+from .topdown import CocoPoseReader
+
+
+class Coco(CocoPoseReader):
+    """annotations/{person_keypoints,instances}_{train,val}{2017,2014}.json with [images/]{split}{year}/.
+
+    segment and detect ask for all things of one category of a picture; crowds belong to the masks (as COCO
+    draws them) and not to the boxes.
+    """
+
+    name = "coco"
+    title = "COCO"
+    source = "https://cocodataset.org/#download (2017 Train/Val images and annotations)"
+    tasks: ClassVar[tuple[str, ...]] = ("keypoints", "segment", "detect")
+    names = COCO
+
+    def annotation_file(self) -> Path:
+        """person_keypoints for keypoints, else instances."""
+        kind = "person_keypoints" if self.task == "keypoints" else "instances"
+        wanted = [
+            f"{folder}{kind}_{self.split}{year}.json"
+            for year in (2017, 2014)
+            for folder in ("annotations/", "")
+        ]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, f"{self.task}, {self.split}")
+        return found
+
+    def picture_folder(self) -> Path:
+        """[images/]{train,val}{2017,2014}, of the year of the annotations."""
+        year = "2014" if "2014" in self.annotation_file().name else "2017"
+        wanted = [f"{self.split}{year}", f"images/{self.split}{year}", f"images/{self.split}"]
+        found = first_folder(self.images, [*wanted, ""]) if self.images else first_folder(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, "pictures")
+        return found
+
+    def build(self, builder: Builder) -> None:
+        """Keypoints: a row a person; segment and detect: a row a category in a picture."""
+        if self.task == "keypoints":
+            super().build(builder)
+            return
+        path, folder = self.annotation_file(), self.picture_folder()
+        with CocoFile(path, builder, ("segmentation", "bbox", "area")) as coco:
+            for rows in coco.groups():
+                annotations = [coco[row] for row in rows]
+                first = annotations[0]
+                record = f"image {first['image_id']}, category {first.get('category_id')}"
+                with builder.guard(path, record):
+                    name, height, width = coco.image_of(first)
+                    objects = []
+                    for annotation in annotations:
+                        crowd = bool(annotation.get("iscrowd"))
+                        if crowd and self.task == "detect":
+                            continue
+                        objects.append({**_checked(annotation, (height, width)), "crowd": crowd})
+                    if not objects:
+                        builder.leave_out("crowds only")
+                        continue
+                    image = builder.picture(folder, name)
+                    key = "boxes" if self.task == "detect" else "masks"
+                    value = [o["box"] if key == "boxes" else o["segmentation"] for o in objects]
+                    row = {"category": coco.category_of(first), "image_id": first["image_id"], key: value}
+                    builder.add(id=record, image=image, size=[height, width], **row)
+
+    def read(self, row: dict[str, Any], rng: random.Random) -> Record:
+        """A person with joints, or all things of a category."""
+        if self.task == "keypoints":
+            return super().read(row, rng)
+        size = (row["size"][0], row["size"][1])
+        image = self.load(row["image"], size)
+        subject = f"the {row['category']}"
+        meta = {"category": row["category"], "image_id": row["image_id"]}
+        if self.task == "detect":
+            boxes = np.float32(row["boxes"])
+            target: Any = Boxes(boxes, np.ones(len(boxes)), (subject,) * len(boxes), size)
+        else:
+            data = np.stack([segmentation_mask(part, size) for part in row["masks"]])
+            target = Masks(data, np.ones(len(data)), (subject,) * len(data))
+        return Record(image, (subject,), target, meta=meta)
+
+
+def _checked(annotation: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Box and segmentation of an annotation; Flaw that names it where one is broken."""
+    try:
+        box = xywh_box(annotation.get("bbox"), size)
+        segmentation = annotation.get("segmentation")
+        check_segmentation(segmentation, size)
+    except Flaw as error:
+        raise Flaw(f"annotation {annotation['id']}: {error}") from None
+    return {"box": box, "segmentation": segmentation}

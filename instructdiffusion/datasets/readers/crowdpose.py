@@ -1,0 +1,36 @@
+"""CrowdPose: people in crowds, 14 joints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from .base import first_file, first_folder
+from .joints import CROWDPOSE
+from .topdown import CocoPoseReader
+
+
+class CrowdPose(CocoPoseReader):
+    """json/crowdpose_{split}.json or annotations/mmpose_crowdpose_{split}.json, images/<id>.jpg; no areas."""
+
+    name = "crowdpose"
+    title = "CrowdPose"
+    source = "https://github.com/Jeff-sjtu/CrowdPose"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val", "trainval", "test")
+    names = CROWDPOSE
+
+    def annotation_file(self) -> Path:
+        """The JSON of the split."""
+        stem = f"crowdpose_{self.split}.json"
+        wanted = [f"json/{stem}", f"annotations/mmpose_{stem}", f"annotations/{stem}", stem]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, self.split)
+        return found
+
+    def picture_folder(self) -> Path:
+        """images/."""
+        found = self.images or first_folder(self.root, ["images"])
+        if found is None:
+            raise self.missing(["images/"], "pictures")
+        return found

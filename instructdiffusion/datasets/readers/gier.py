@@ -1,0 +1,63 @@
+"""GIER: photographs edited on request by people, with what experts and amateurs say was done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .base import first_file
+from .cache import Builder
+from .editing import EditReader, instructions_of
+from .problems import Flaw, inside, member, relative
+from .streaming import load_json
+
+
+class Gier(EditReader):
+    """GIER.json, a list of {input, output, operator, expert_summary[], amateur_summary[]}, with images/.
+
+    GIER_new.json of the paper's authors ({input, output, prompts[]}, aligned pictures in warped/) is read too.
+    Split 90, 5 and 5 % in order, as they do.
+    """
+
+    name = "gier"
+    title = "GIER"
+    source = "https://sites.google.com/view/gierdataset"
+
+    def files(self) -> list[Path]:
+        """The list."""
+        names = ("GIER.json", "GIER_new.json")
+        wanted = [f"{folder}{name}" for folder in ("", "GIER_editing_data/", "GIER/") for name in names]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, self.split)
+        return [found]
+
+    def build(self, builder: Builder) -> None:
+        """A row a request."""
+        path = self.files()[0]
+        entries = load_json(path)
+        if isinstance(entries, dict):
+            entries = list(entries.values())
+        if not isinstance(entries, list):
+            raise Flaw("expected a list of requests")
+        numbered = self.share(list(enumerate(entries)))
+        for number, entry in numbered:
+            with builder.guard(path, f"request {number}"):
+                places = [
+                    self._picture(builder, path.parent, member(entry, key)) for key in ("input", "output")
+                ]
+                said = [entry.get(k) for k in ("expert_summary", "amateur_summary", "prompts", "request")]
+                meta: dict[str, Any] = {}
+                if isinstance(entry.get("operator"), (list, dict)):
+                    meta["operators"] = list(entry["operator"])
+                words = instructions_of(*said[:3]) if any(said[:3]) else instructions_of(said[3])
+                builder.add(
+                    id=f"request {number}", image=places[0], target=places[1], instructions=words, meta=meta
+                )
+
+    def _picture(self, builder: Builder, base: Path, name: Any) -> str:
+        file = inside(name)
+        for folder in ("warped", "images", ""):
+            if builder.exists(base / folder / file):
+                return relative(base / folder / file, builder.root)
+        raise Flaw(f"the picture images/{file} is missing")

@@ -1,0 +1,42 @@
+"""HumanArt: people in paintings, cartoons, sculptures and photographs; COCO's 17 joints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from .base import first_file, first_folder
+from .joints import COCO
+from .topdown import CocoPoseReader
+
+
+class HumanArt(CocoPoseReader):
+    """HumanArt/annotations/{training,validation}_humanart.json; file names begin with HumanArt/images/."""
+
+    name = "humanart"
+    title = "HumanArt"
+    source = "https://idea-research.github.io/HumanArt/"
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    names = COCO
+
+    def annotation_file(self) -> Path:
+        """The JSON of all kinds of pictures together."""
+        stem = {"train": "training", "val": "validation"}[self.split]
+        wanted = [f"HumanArt/annotations/{stem}_humanart.json", f"annotations/{stem}_humanart.json"]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, self.split)
+        return found
+
+    def picture_folder(self) -> Path:
+        """The folder that holds images/ (HumanArt itself)."""
+        if self.images is not None:
+            return self.images
+        found = first_folder(self.root, ["HumanArt/images", "images"])
+        if found is None:
+            raise self.missing(["HumanArt/images/"], "pictures")
+        return found.parent
+
+    def picture_name(self, name: str) -> str:
+        """Without the HumanArt/ that file names begin with."""
+        return name.removeprefix("HumanArt/")

@@ -1,0 +1,147 @@
+"""InstructPix2Pix's generated pairs: folders, zip shards of them, or parquet files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .archives import parquet_file, zip_members
+from .base import first_file, naming
+from .cache import Builder
+from .editing import EditReader, instructions_of, place_name
+from .problems import Flaw, inside, relative
+from .streaming import load_json
+
+
+class InstructPix2Pix(EditReader):
+    """seeds.json with <name>/prompt.json, <name>/<seed>_{0,1}.jpg, in the folder or in shard-*.zip; or *.parquet.
+
+    Split as its authors do: 90, 5 and 5 % of seeds.json (or of the rows) in order. An optional
+    filtered_ids_ip2p.json, a list of "name/seed", keeps only these.
+    """
+
+    name = "instructpix2pix"
+    title = "InstructPix2Pix"
+    source = (
+        "http://instruct-pix2pix.eecs.berkeley.edu/clip-filtered-dataset/ or "
+        "https://huggingface.co/datasets/timbrooks/instructpix2pix-clip-filtered (parquet)"
+    )
+    columns = ("original_image", "edited_image", "edit_prompt", "original_prompt", "edited_prompt")
+
+    @property
+    def archived(self) -> bool:  # type: ignore[override]
+        """Zip shards or parquet."""
+        return bool(self._archives())
+
+    def _archives(self) -> list[Path]:
+        found = sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
+        return found or self._parquet()
+
+    def _parquet(self) -> list[Path]:
+        return sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+
+    def files(self) -> list[Path]:
+        """seeds.json and the shards, or the parquet files."""
+        seeds = first_file(self.root, ["seeds.json", "*/seeds.json"])
+        if seeds is not None:
+            kept = first_file(self.root, ["filtered_ids_ip2p.json"])
+            shards = [p for p in self._archives() if p.suffix == ".zip"]
+            return [seeds, *([] if kept is None else [kept]), *shards]
+        found = self._parquet()
+        if not found:
+            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip", "data/*.parquet"]
+            raise self.missing(wanted, self.split)
+        return found
+
+    def build(self, builder: Builder) -> None:
+        """A row a pair; words and pictures stay where they are."""
+        files = self.files()
+        if files[0].suffix == ".parquet":
+            parquet_rows(self, builder, files)
+            return
+        seeds = load_json(files[0])
+        if not isinstance(seeds, list):
+            raise Flaw("expected a list of [name, [seed, ...]]")
+        kept = None
+        members: dict[str, list[Any]] = {}
+        for path in files[1:]:
+            with builder.guard(path, "the whole file"):
+                if path.suffix == ".zip":
+                    for name, place in zip_members(path):
+                        members[name] = ["zip", relative(path, builder.root), *place]
+                else:
+                    kept = frozenset(load_json(path))
+        base = files[0].parent
+        for entry in self.share(seeds):
+            with builder.guard(files[0], f"{entry[0] if isinstance(entry, list) and entry else entry}"):
+                name, numbers = entry
+                name = inside(name)
+                for seed in numbers:
+                    if kept is not None and f"{name}/{seed}" not in kept:
+                        builder.leave_out("not in filtered_ids_ip2p.json")
+                        continue
+                    with builder.guard(files[0], f"{name}/{seed}"):
+                        places = [
+                            f"{name}/{part}" for part in (f"{seed}_0.jpg", f"{seed}_1.jpg", "prompt.json")
+                        ]
+                        found = [self._place(builder, base, members, p) for p in places]
+                        builder.add(id=f"{name}/{seed}", image=found[0], target=found[1], prompt=found[2])
+
+    def _place(self, builder: Builder, base: Path, members: dict[str, list[Any]], name: str) -> Any:
+        if name in members:
+            return members[name]
+        if not builder.exists(base / name):
+            raise Flaw(f"{name} is missing" + (" in the shards" if members else ""))
+        return relative(base / name, builder.root)
+
+    def unfolded(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The words of prompt.json or of the parquet row."""
+        if "prompt" not in row:
+            cells = {c: self.cell(row["image"], c) for c in self.columns[2:]}
+            words = {"edit": cells["edit_prompt"]}
+            words |= {"input": cells["original_prompt"], "output": cells["edited_prompt"]}
+        else:
+            place = row["prompt"]
+            with naming(place_name(place)):
+                words = load_json(self.path(place)) if isinstance(place, str) else self._unpacked(place)
+        if not isinstance(words, dict):
+            raise Flaw("prompt.json is not an object with input, edit and output")
+        meta = {"caption": str(words.get("input", "")), "target_caption": str(words.get("output", ""))}
+        return {
+            **row,
+            "instructions": instructions_of(words.get("edit")),
+            "caption": meta["caption"],
+            "meta": meta,
+        }
+
+    def _unpacked(self, place: Any) -> Any:
+        try:
+            return json.loads(self.bytes_at(place, "prompt"))
+        except (UnicodeDecodeError, json.JSONDecodeError):
+            raise Flaw("prompt.json is not JSON") from None
+
+    def files_of(self, row: dict[str, Any]) -> list[str]:
+        """Source, target and, in folders, the words."""
+        more = [row["prompt"]] if isinstance(row.get("prompt"), str) else []
+        return [*super().files_of(row), *more]
+
+
+def parquet_rows(reader: EditReader, builder: Builder, files: list[Path], shared: bool = True) -> None:
+    """A row for each row of the parquet files (for its part of them, where the files are not split)."""
+    groups: list[tuple[str, int, int]] = []
+    for path in files:
+        with builder.guard(path, "the whole file"):
+            with parquet_file(path, list(reader.columns)) as found:
+                for group in range(found.metadata.num_row_groups):
+                    groups.append(
+                        (relative(path, builder.root), group, found.metadata.row_group(group).num_rows)
+                    )
+    chosen = reader.share_range(sum(rows for _, _, rows in groups)) if shared else None
+    number = 0
+    for name, group, rows in groups:
+        for row in range(rows):
+            if chosen is None or number in chosen:
+                place = ["parquet", name, group, row]
+                builder.add(id=f"{Path(name).name}, row group {group}, row {row}", image=place, target=place)
+            number += 1

@@ -1,0 +1,169 @@
+"""IEIW and editing benchmarks: lists of pairs with words, as JSON or a line a record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..record import Record
+from .base import first_file
+from .cache import Builder
+from .editing import EditReader, instructions_of
+from .problems import Flaw, inside, member, text
+from .referring import phrase
+from .streaming import stream_json, stream_lines
+
+
+def list_entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """(name of the place, entry or its Flaw) of a .json list or a .jsonl file."""
+    if path.suffix == ".jsonl":
+        for number, entry in stream_lines(path):
+            yield f"line {number}", entry
+        return
+    count = 0
+    try:
+        for count, (_, entry) in enumerate(stream_json(path), 1):
+            yield f"record {count - 1}", entry
+    except Flaw as error:
+        yield f"after record {count}", error
+
+
+class Ieiw(EditReader):
+    """Image editing in the wild: records.jsonl, or the authors' list meta_infov1.json.
+
+    Ours: a line a pair, {"source", "target", "instruction" (or "instructions"), and optionally "id",
+    "source_caption", "target_caption", "kind"}; with kept.txt, an id a line, only these. The authors': a list of
+    {"input", "edited", "instruction"}, whose absolute paths are taken from below the folder that they share.
+    Split 90, 5 and 5 % in order.
+    """
+
+    name = "ieiw"
+    title = "IEIW"
+    source = "not public (the paper's authors keep it); its form is records.jsonl, made by this package's construction"
+    turned = True
+
+    def files(self) -> list[Path]:
+        """The list and, where it is there, the ids to keep."""
+        wanted = ["records.jsonl", "meta_infov1.json", "meta_info.json"]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted, self.split)
+        kept = self.root / "kept.txt"
+        return [found, kept] if kept.is_file() else [found]
+
+    def build(self, builder: Builder) -> None:
+        """A row a pair."""
+        path, *more = self.files()
+        kept = frozenset(more[0].read_text(encoding="utf-8").split()) if more else None
+        entries = [place for place, _ in list_entries(path)]
+        chosen = frozenset(self.share(entries))
+        for place, entry in list_entries(path):
+            if isinstance(entry, Flaw):
+                builder.problem(path, place, entry)
+                continue
+            if place not in chosen:
+                continue
+            with builder.guard(path, place):
+                name = str(entry.get("id", place))
+                if kept is not None and name not in kept:
+                    builder.leave_out("not in kept.txt")
+                    continue
+                source = self._below(entry.get("source") or member(entry, "input"))
+                target = self._below(entry.get("target") or member(entry, "edited"))
+                meta = {k: entry[k] for k in ("source_caption", "target_caption", "kind") if k in entry}
+                builder.add(
+                    id=name,
+                    image=builder.picture(path.parent, source),
+                    target=builder.picture(path.parent, target),
+                    instructions=instructions_of(entry.get("instruction"), entry.get("instructions")),
+                    caption=str(entry.get("source_caption", "")),
+                    meta=meta,
+                )
+
+    def _below(self, name: Any) -> Any:
+        """The part of the authors' absolute paths that lies below their folder: the longest that is there."""
+        if not isinstance(name, str) or not name.startswith("/"):
+            return name
+        parts = [p for p in name.split("/") if p not in ("", ".", "..")]
+        for start in range(len(parts)):
+            if (self.root / "/".join(parts[start:])).is_file():
+                return "/".join(parts[start:])
+        return name
+
+
+class EditingBenchmark(EditReader):
+    """benchmark.json (a list) or benchmark.jsonl: {source, caption, instruction, target_caption, kind}.
+
+    There is no true answer: the record's target is the source itself and its tags say "no-target", so it is
+    for evaluation only. A `target` that an entry names is taken. meta: caption, target_caption, kind ("add",
+    "remove", "replace", ...): what CLIP similarity and tables by kind need.
+    """
+
+    name = "editing"
+    title = "editing benchmark"
+    source = "your own: the paper's 1,000 samples were never released"
+    splits: ClassVar[tuple[str, ...]] = ("test",)
+    turned = True
+
+    def files(self) -> list[Path]:
+        """The list."""
+        wanted = ["benchmark.json", "benchmark.jsonl"]
+        found = first_file(self.root, wanted)
+        if found is None:
+            raise self.missing(wanted)
+        return [found]
+
+    def build(self, builder: Builder) -> None:
+        """A row a question."""
+        path = self.files()[0]
+        for place, entry in list_entries(path):
+            if isinstance(entry, Flaw):
+                builder.problem(path, place, entry)
+                continue
+            with builder.guard(path, place):
+                known = {
+                    "source",
+                    "caption",
+                    "instruction",
+                    "target_caption",
+                    "target caption",
+                    "kind",
+                    "target",
+                    "id",
+                }
+                if not isinstance(entry, dict) or set(entry) - known:
+                    found = sorted(set(entry) - known) if isinstance(entry, dict) else type(entry).__name__
+                    raise Flaw(f"expected source, caption, instruction, target_caption, kind; got {found}")
+                after = (
+                    entry["target_caption"] if "target_caption" in entry else member(entry, "target caption")
+                )
+                target = entry.get("target")
+                builder.add(
+                    id=str(entry.get("id", place)),
+                    image=builder.picture(path.parent, inside(member(entry, "source"))),
+                    target=None if target is None else builder.picture(path.parent, inside(target)),
+                    instructions=instructions_of(member(entry, "instruction")),
+                    meta={
+                        "caption": text(member(entry, "caption"), "the caption"),
+                        "target_caption": text(after, "the target caption"),
+                        "kind": text(member(entry, "kind"), "the kind"),
+                    },
+                )
+
+    def read(self, row: dict[str, Any], rng: random.Random) -> Record:
+        """The picture and what is asked of it."""
+        if row["target"] is not None:
+            return super().read({**row, "caption": row["meta"]["caption"]}, rng)
+        image = self.load(row["image"], turned=True)
+        meta = {"name": row["id"], **row["meta"]}
+        words = phrase(row["instructions"][0])
+        tags = frozenset({"no-target"})
+        return Record(image, (words,), np.array(image), row["meta"]["caption"], tags, meta)
+
+    def files_of(self, row: dict[str, Any]) -> list[str]:
+        """The source and, where there is one, the target."""
+        return [row["image"]] if row["target"] is None else [row["image"], row["target"]]

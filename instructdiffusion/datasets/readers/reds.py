@@ -1,0 +1,52 @@
+"""REDS: motion blur in clips of 100 frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from .base import first_folder
+from .cache import Builder
+from .pairs import PICTURES, PairReader, subfolders
+
+
+class Reds(PairReader):
+    """{train,val}/{train,val}_blur/<clip>/*.png with {train,val}_sharp, or {train,val}/{blur,sharp}/[<clip>/].
+
+    train_blur and train_sharp may also lie in the folder itself; validation clips may be 300 single pictures.
+    """
+
+    name = "reds"
+    title = "REDS"
+    source = "https://seungjunnah.github.io/Datasets/reds (train_blur, train_sharp, val_blur, val_sharp)"
+    tasks: ClassVar[tuple[str, ...]] = ("deblur",)
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+
+    def _bases(self) -> tuple[Path, Path]:
+        split = self.split
+        wanted = [
+            f"{split}/{split}_blur",
+            f"{split}_blur/{split}/{split}_blur",
+            f"{split}_blur",
+            f"{split}/blur",
+        ]
+        blur = first_folder(self.root, wanted)
+        if blur is not None:
+            sharp = Path(str(blur.relative_to(self.root)).replace("blur", "sharp"))
+            if (self.root / sharp).is_dir():
+                return blur, self.root / sharp
+        raise self.missing([f"{name}/ and its sharp partner" for name in wanted], self.split)
+
+    def folders(self) -> list[tuple[Path, Path]]:
+        """(blur, sharp) of every clip; the clips of either side, so that none is lost."""
+        blur, sharp = self._bases()
+        clips = sorted({p.name for p in subfolders(blur)} | {p.name for p in subfolders(sharp)})
+        found = [(blur / clip, sharp / clip) for clip in clips]
+        single = any(p.suffix.lower() in PICTURES for p in blur.iterdir())
+        return [(blur, sharp), *found] if single or not found else found
+
+    def build(self, builder: Builder) -> None:
+        """The folders of the clips are watched too."""
+        for base in self._bases():
+            builder.listing(base)
+        super().build(builder)

@@ -1,0 +1,159 @@
+"""Referring expressions in the refer API's layout: a phrase, and the one thing (or things) that it means."""
+
+from __future__ import annotations
+
+import random
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...results import Masks
+from ..record import Record
+from .base import Reader, first_folder
+from .cache import Builder
+from .cocoformat import CocoFile, entry_id
+from .masks import check_segmentation, segmentation_mask
+from .problems import Flaw, inside, member, text, whole
+
+# Where COCO's 2014 training pictures lie, below the folder itself and the one around it.
+COCO_FOLDERS = (
+    "images/mscoco/images/train2014",
+    "images/train2014",
+    "train2014",
+    "images/mscoco/train2014",
+    "coco/train2014",
+    "images/train2017",
+    "train2017",
+)
+
+
+class ReferReader(Reader):
+    """One record a sentence; the target is one mask, the union of what is meant, or none."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("refer",)
+    picture_folders: ClassVar[tuple[str, ...]] = COCO_FOLDERS
+
+    @property
+    @abstractmethod
+    def folder(self) -> Path:
+        """The folder that holds the expressions and instances.json."""
+
+    @abstractmethod
+    def refs(self) -> Iterator[dict[str, Any]]:
+        """The entries of the expression file; Flaw."""
+
+    @abstractmethod
+    def refs_file(self) -> Path:
+        """The expression file; LayoutMissing."""
+
+    def instances_file(self) -> Path:
+        """instances.json; LayoutMissing."""
+        path = self.folder / "instances.json"
+        if not path.is_file():
+            raise self.missing([f"{path.relative_to(self.root)}"])
+        return path
+
+    def files(self) -> list[Path]:
+        """Expressions and instances."""
+        found = [self.refs_file(), self.instances_file()]
+        self.picture_folder()
+        return found
+
+    def picture_folder(self) -> Path:
+        """Where the pictures lie; LayoutMissing."""
+        if self.images is not None:
+            found = first_folder(self.images, [*self.picture_folders, ""])
+        else:
+            found = first_folder(self.root, self.picture_folders)
+            if found is None and self.folder == self.root:
+                beside = first_folder(self.root.parent, self.picture_folders)
+                found = beside
+        if found is None:
+            raise self.missing(self.picture_folders, "pictures; images= names a folder that lies elsewhere")
+        return found
+
+    def in_split(self, ref: dict[str, Any]) -> bool:
+        """As the refer API has it: "testA" is also what is marked "testAB"."""
+        split = ref.get("split")
+        if self.split.startswith("test") and len(self.split) == 5:
+            return isinstance(split, str) and split.startswith("test") and self.split[-1] in split[4:]
+        return split == self.split
+
+    def build(self, builder: Builder) -> None:
+        """A row a sentence."""
+        refs, folder = self.refs_file(), self.picture_folder()
+        with CocoFile(self.instances_file(), builder, ("segmentation",)) as coco:
+            rows = coco.by_id()
+            for ref in self.refs():
+                with builder.guard(refs, f"ref {entry_id(ref, 'ref_id')}"):
+                    split = member(ref, "split")
+                    if not isinstance(split, str) or not split.startswith(("train", "val", "test")):
+                        raise Flaw(f"the split is {split!r}: expected train, val or a test")
+                    if self.in_split(ref):
+                        self._add(ref, coco, rows, builder, folder)
+
+    def _add(
+        self, ref: dict[str, Any], coco: CocoFile, rows: dict[int, int], builder: Builder, folder: Path
+    ) -> None:
+        image_id = whole(member(ref, "image_id"), "the image_id")
+        name, height, width = coco.image_of({"image_id": image_id})
+        short = name.rpartition("_")[2]  # COCO_train2014_000000000009.jpg is 000000000009.jpg in 2017
+        renamed = short != name and builder.exists(folder / inside(short))
+        image = builder.picture(
+            folder, short if renamed and not builder.exists(folder / inside(name)) else name
+        )
+        masks, boxes = [], member(ref, "ann_id")
+        numbers = [whole(v, "an ann_id") for v in (boxes if isinstance(boxes, list) else [boxes])]
+        for number in numbers:
+            if number == -1:
+                continue
+            if number not in rows:
+                raise Flaw(f"annotation {number} is not in instances.json")
+            annotation = coco[rows[number]]
+            if annotation.get("iscrowd") and len(numbers) > 1:
+                continue
+            try:
+                check_segmentation(annotation.get("segmentation"), (height, width))
+            except Flaw as error:
+                raise Flaw(f"annotation {number}: {error}") from None
+            masks.append(annotation["segmentation"])
+        sentences = member(ref, "sentences")
+        if not isinstance(sentences, list) or not sentences:
+            raise Flaw("there is no sentence")
+        for place, sentence in enumerate(sentences):
+            record = f"ref {ref.get('ref_id')}, sentence {sentence.get('sent_id', place)}"
+            with builder.guard(self.refs_file(), record):
+                builder.add(
+                    id=record,
+                    image=image,
+                    size=[height, width],
+                    phrase=phrase(sentence.get("sent")),
+                    masks=masks,
+                    image_id=image_id,
+                    ref_id=ref.get("ref_id"),
+                )
+
+    def read(self, row: dict[str, Any], rng: random.Random) -> Record:
+        """The picture, the phrase, and the mask of what it means."""
+        size = (row["size"][0], row["size"][1])
+        image = self.load(row["image"], size)
+        subject = row["phrase"]
+        if row["masks"]:
+            union = np.any([segmentation_mask(part, size) for part in row["masks"]], axis=0)
+            target = Masks(union[None], np.ones(1), (subject,))
+        else:
+            target = Masks.empty(*size)
+        tags = frozenset() if row["masks"] else frozenset({"absent"})
+        meta = {"image_id": row["image_id"], "ref_id": row["ref_id"], "targets": len(row["masks"])}
+        return Record(image, (subject,), target, tags=tags, meta=meta)
+
+
+def phrase(value: Any) -> str:
+    """The words of an expression without what ends a sentence; Flaw where none are left."""
+    words = text(value, "the sentence").strip(" .!")
+    if not words:
+        raise Flaw(f"the sentence is {value!r}: expected words")
+    return words

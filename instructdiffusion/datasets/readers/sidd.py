@@ -1,0 +1,123 @@
+"""SIDD: noise of smartphone cameras."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..record import Record
+from .base import first_file, first_folder
+from .cache import Builder
+from .pairs import PairReader, add_pairs, subfolders
+from .pascal_context import load_mat
+from .problems import Flaw, relative
+
+_BLOCKS = ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb")
+
+
+class Sidd(PairReader):
+    """SIDD_Medium_Srgb/Data/<scene>/<id>_{NOISY,GT}_SRGB_{010,011}.PNG, or pre-cut {train,val}/{input,gt}/.
+
+    val: Validation{Noisy,Gt}BlocksSrgb.mat, [40, 32, 256, 256, 3], a record a block; they are unpacked once
+    beside the index. val may also be pre-cut.
+    """
+
+    name = "sidd"
+    title = "SIDD"
+    source = "https://www.eecs.yorku.ca/~kamel/sidd/ (SIDD-Medium sRGB; validation blocks)"
+    tasks: ClassVar[tuple[str, ...]] = ("denoise",)
+    splits: ClassVar[tuple[str, ...]] = ("train", "val")
+
+    @property
+    def archived(self) -> bool:  # type: ignore[override]
+        """Validation blocks lie in one file."""
+        return bool(self._mats())
+
+    def _mats(self) -> list[Path]:
+        if self.split != "val":
+            return []
+        found = [first_file(self.root, [f"{n}.mat", f"val/{n}.mat", f"*/{n}.mat"]) for n in _BLOCKS]
+        return [path for path in found if path is not None] if all(found) else []
+
+    def files(self) -> list[Path]:
+        """The .mat files of the validation blocks, if these are what is there."""
+        mats = self._mats()
+        if not mats:
+            self.folders()
+        return mats
+
+    def folders(self) -> list[tuple[Path, Path]]:
+        """(noisy, clean): pre-cut folders, or every scene with itself."""
+        base = first_folder(self.root, [self.split])
+        if base is not None:
+            for damaged, clean in (("input", "gt"), ("noisy", "gt")):
+                if (base / damaged).is_dir() and (base / clean).is_dir():
+                    return [(base / damaged, base / clean)]
+        data = first_folder(self.root, ["SIDD_Medium_Srgb/Data", "Data"]) if self.split == "train" else None
+        if data is not None:
+            return [(scene, scene) for scene in subfolders(data)]
+        wanted = (
+            ["SIDD_Medium_Srgb/Data/", "train/input/ and train/gt/"]
+            if self.split == "train"
+            else [" and ".join(f"{name}.mat" for name in _BLOCKS), "val/input/ and val/gt/"]
+        )
+        raise self.missing(wanted, self.split)
+
+    def build(self, builder: Builder) -> None:
+        """A row a pair or a block."""
+        mats = self._mats()
+        if mats:
+            self._unpack(builder, mats)
+            return
+        for damaged, clean in self.folders():
+            if damaged == clean:
+                builder.listing(damaged.parent)
+                self._scene(builder, damaged)
+            else:
+                add_pairs(builder, damaged, clean)
+
+    def _scene(self, builder: Builder, scene: Path) -> None:
+        names = builder.names(scene, ".png")
+        for name in names:
+            noisy = "_NOISY_" in name
+            partner = name.replace("_NOISY_", "_GT_") if noisy else name.replace("_GT_", "_NOISY_")
+            with builder.guard(scene / name, name):
+                if partner == name:
+                    builder.leave_out("neither _NOISY_ nor _GT_")
+                elif partner not in names:
+                    raise Flaw(f"its partner {partner} is missing")
+                elif noisy:
+                    image = relative(scene / name, builder.root)
+                    builder.add(id=image, image=image, target=relative(scene / partner, builder.root))
+
+    def _unpack(self, builder: Builder, mats: list[Path]) -> None:
+        arrays = []
+        for path, name in zip(mats, _BLOCKS, strict=True):
+            with builder.guard(path, name):
+                blocks = load_mat(path, name)
+                if blocks.ndim != 5 or blocks.shape[4] != 3 or blocks.dtype != np.uint8:
+                    raise Flaw(
+                        f"the blocks are {blocks.dtype} {blocks.shape}: expected uint8 [n, m, h, w, 3]"
+                    )
+                arrays.append(blocks.reshape(-1, *blocks.shape[2:]))
+        if len(arrays) < 2:
+            return
+        if arrays[0].shape != arrays[1].shape:
+            raise Flaw(f"noisy blocks are {arrays[0].shape} and clean ones {arrays[1].shape}")
+        for name, blocks in zip(("noisy", "clean"), arrays, strict=True):
+            np.save(builder.folder / f"{name}.npy", blocks)
+        for number in range(len(arrays[0])):
+            names = [relative(path, builder.root) for path in mats]
+            builder.add(id=f"block {number}", image=names[0], target=names[1], block=number)
+
+    def read(self, row: dict[str, Any], rng: random.Random) -> Record:
+        """The noisy picture (or block) with the clean one as target."""
+        if "block" not in row:
+            return super().read(row, rng)
+        folder = self._index.rows.folder
+        image, target = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("noisy", "clean"))
+        number = row["block"]
+        return Record(np.array(image[number]), (), np.array(target[number]), meta={"name": row["id"]})

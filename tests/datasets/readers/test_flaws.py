@@ -1,0 +1,328 @@
+"""Faults in annotations, one at a time: each is named with its file and record, and the others still count."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from instructdiffusion.datasets.readers import BrokenRecord, open_reader
+
+
+def change(path, edit):
+    data = json.loads(path.read_text())
+    edit(data)
+    path.write_text(json.dumps(data))
+
+
+def entry(**values):
+    """Changes the first annotation (of the second figure or thing)."""
+
+    def edit(data):
+        data["annotations"][0].update(values)
+
+    return edit
+
+
+def image(**values):
+    def edit(data):
+        data["images"][0].update(values)
+
+    return edit
+
+
+def drop(table, key):
+    def edit(data):
+        del data[table][0][key]
+
+    return edit
+
+
+NAN = float("nan")
+POSE = {  # edit of person_keypoints_train2017.json -> (reason, records lost)
+    "zero box": (entry(bbox=[10, 10, 0, 5]), "no area", 1),
+    "box beside the picture": (entry(bbox=[1000, 10, 20, 20]), "beside the picture", 1),
+    "box of three numbers": (entry(bbox=[1, 2, 3]), "expected", 1),
+    "NaN in the box": (entry(bbox=[1, 2, NAN, 3]), "finite", 1),
+    "NaN joint": (entry(keypoints=[NAN, 1, 2] + [5] * 48), "finite", 1),
+    "sixteen joints": (entry(keypoints=[5] * 48), "17 joints", 1),
+    "infinite area": (entry(area=float("inf")), "finite", 1),
+    "unknown image": (entry(image_id=4711), "4711", 1),
+    "unknown category": (entry(category_id=77), "category 77", 1),
+    "no id": (drop("annotations", "id"), "'id' is missing", 1),
+    "no picture": (image(file_name="000000099999.jpg"), "000000099999.jpg is missing", 2),
+    "leaves the root": (image(file_name="../../../etc/passwd"), "leaves the dataset", 2),
+    "absolute path": (image(file_name="/etc/passwd"), "leaves the dataset", 2),
+    "no height": (drop("images", "height"), "height", 2),
+    "image of no size": (image(height=0), "pixels", 2),
+    "another order": (lambda d: d["categories"][0]["keypoints"].reverse(), "lists the joints", 4),
+}
+
+
+@pytest.mark.parametrize("fault", POSE)
+def test_faults_of_people(fault, copied):
+    edit, reason, lost = POSE[fault]
+    folder, counts, cache = copied("coco")
+    path = folder / "annotations" / "person_keypoints_train2017.json"
+    change(path, edit)
+    reader = open_reader("coco", folder, cache=cache)
+    assert len(reader) == 4 - lost
+    assert [i for i, _ in reader.records()] == list(range(4 - lost))
+    found = [p for p in reader.problems if reason in p.reason]
+    assert found and found[0].file == "annotations/person_keypoints_train2017.json" and found[0].record
+    with pytest.raises(BrokenRecord):
+        open_reader("coco", folder, cache=cache, on_broken="raise")
+    # The verdict of the cache is that of the first time.
+    again = open_reader("coco", folder, cache=cache)
+    assert not again.fresh and again.problems == reader.problems
+
+
+THINGS = {
+    "two points": (entry(segmentation=[[1, 1, 9, 9]]), "2 points"),
+    "NaN point": (entry(segmentation=[[1, 1, 9, 9, NAN, 4]]), "finite"),
+    "mask of another size": (entry(segmentation={"size": [60, 80], "counts": [4800]}), "the picture of"),
+    "run lengths too short": (entry(segmentation={"size": [120, 160], "counts": [5, 5]}), "add up"),
+    "no segmentation": (entry(segmentation=None), "neither"),
+    "zero box": (entry(bbox=[10, 10, 5, 0]), "no area"),
+}
+
+
+@pytest.mark.parametrize("fault", THINGS)
+@pytest.mark.parametrize("task", ["segment", "detect"])
+def test_faults_of_things(fault, task, copied):
+    edit, reason = THINGS[fault]
+    folder, _, cache = copied("coco")
+    change(folder / "annotations" / "instances_train2017.json", edit)
+    reader = open_reader("coco", folder, task=task, cache=cache)
+    assert len(reader) == 3 and len(reader.problems) == 1
+    assert reason in reader.problems[0].reason and "annotation" in reader.problems[0].reason
+
+
+def test_a_picture_of_another_size_than_the_annotation_says(copied):
+    folder, _, cache = copied("coco")
+    change(folder / "annotations" / "instances_train2017.json", image(width=200))
+    reader = open_reader("coco", folder, task="detect", cache=cache)
+    kept = dict(reader.records())
+    assert len(kept) == 2 and len(reader.problems) == 2 and "(120, 200)" in reader.problems[0].reason
+
+
+def edit_refs(edit):
+    def change_pickle(folder):
+        path = folder / "refcoco" / "refs(unc).p"
+        refs = pickle.loads(path.read_bytes())
+        edit(refs[0])
+        path.write_bytes(pickle.dumps(refs))
+
+    return change_pickle
+
+
+REFS = {
+    "unknown annotation": (edit_refs(lambda r: r.update(ann_id=4711)), "4711", 2),
+    "unknown image": (edit_refs(lambda r: r.update(image_id=4711)), "4711", 2),
+    "no sentence": (edit_refs(lambda r: r.update(sentences=[])), "no sentence", 2),
+    "empty sentence": (edit_refs(lambda r: r["sentences"][0].update(sent=" . ")), "expected words", 1),
+    "sentence that is none": (edit_refs(lambda r: r["sentences"][0].update(sent=7)), "expected words", 1),
+    "unknown split": (edit_refs(lambda r: r.update(split="tset")), "'tset'", 2),
+    "no annotation": (edit_refs(lambda r: r.pop("ann_id")), "ann_id", 2),
+}
+
+
+@pytest.mark.parametrize("fault", REFS)
+def test_faults_of_expressions(fault, copied):
+    edit, reason, lost = REFS[fault]
+    folder, _, cache = copied("refcoco")
+    edit(folder)
+    reader = open_reader("refcoco", folder, cache=cache)
+    assert len(reader) == 4 - lost and len(list(reader.records())) == 4 - lost
+    assert any(reason in p.reason and "ref 0" in p.record for p in reader.problems)
+
+
+def test_instances_of_a_referred_thing_that_is_broken(copied):
+    folder, _, cache = copied("refcoco")
+    change(folder / "refcoco" / "instances.json", entry(segmentation=[[1, 1, 2, 2]]))
+    reader = open_reader("refcoco", folder, cache=cache)
+    assert len(reader) == 2 and "annotation 10: a polygon has 2 points" in reader.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0: unlabeled\n1: person\n", "names 1 classes"),
+        ("person\nbicycle\n", "line 1 is 'person'"),
+        ("0: unlabeled\n1: person\n1: cat\n", "a second time"),
+        ("", "names 0 classes"),
+    ],
+)
+def test_a_wrong_label_file(text, reason, copied):
+    folder, _, cache = copied("coco-stuff")
+    (folder / "labels.txt").write_text(text)
+    reader = open_reader("coco-stuff", folder, cache=cache)
+    assert (
+        len(reader) == 0 and reader.problems[0].file == "labels.txt" and reason in reader.problems[0].reason
+    )
+
+
+def test_a_label_map_of_another_size_or_with_unknown_numbers(copied):
+    folder, _, cache = copied("ade20k-150")
+    place = folder / "ADEChallengeData2016" / "annotations" / "training"
+    first, second = sorted(place.iterdir())
+    Image.fromarray(np.ones((60, 80), np.uint8)).save(first)
+    values = np.asarray(Image.open(second)).copy()
+    values[0, 0] = 151
+    Image.fromarray(values).save(second)
+    reader = open_reader("ade20k-150", folder, cache=cache)
+    assert len(reader) == 2 and list(reader.records()) == []
+    reasons = [p.reason for p in reader.problems]
+    assert "(60, 80)" in reasons[0] and "151" in reasons[1]
+    assert reader.problems[0].file.endswith(f"annotations/training/{first.name}")
+
+
+def test_a_label_map_in_colours(copied):
+    folder, _, cache = copied("ade20k-150")
+    first = min((folder / "ADEChallengeData2016" / "annotations" / "training").iterdir())
+    Image.fromarray(np.ones((120, 160, 3), np.uint8)).save(first)
+    reader = open_reader("ade20k-150", folder, cache=cache)
+    with pytest.raises(BrokenRecord, match="colours"):
+        reader.record(0)
+
+
+def test_polygons_of_phrases(copied):
+    folder, _, cache = copied("phrasecut")
+    path = folder / "refer_train.json"
+    tasks = json.loads(path.read_text())
+    tasks[0]["Polygons"][0][0] = tasks[0]["Polygons"][0][0][:2]
+    tasks[1]["instance_boxes"][0] = [5, 5, 0, 0]
+    path.write_text(json.dumps(tasks))
+    reader = open_reader("phrasecut", folder, cache=cache)
+    assert len(reader) == 0
+    assert ["2 points" in reader.problems[0].reason, "no area" in reader.problems[1].reason] == [True, True]
+
+
+def test_pairs_of_two_sizes(copied):
+    folder, _, cache = copied("gopro")
+    path = next((folder / "train").rglob("sharp/000047.png"))
+    Image.new("RGB", (80, 60)).save(path)
+    reader = open_reader("gopro", folder, cache=cache)
+    assert len(list(reader.records())) == 3 and reader.problems[0].file.endswith("sharp/000047.png")
+
+
+def test_a_clean_picture_without_its_damaged_one(copied):
+    folder, _, cache = copied("gopro")
+    next((folder / "train").rglob("blur/000047.png")).unlink()
+    reader = open_reader("gopro", folder, cache=cache)
+    assert len(reader) == 3 and "is missing" in reader.problems[0].reason
+
+
+def test_a_scene_without_either_half(copied):
+    import shutil
+
+    folder, _, cache = copied("gopro")
+    shutil.rmtree(folder / "train" / "GOPR0372_07_00" / "blur")
+    reader = open_reader("gopro", folder, cache=cache)
+    assert len(reader) == 2 and len(reader.problems) == 2
+
+
+def test_validation_blocks_that_are_cut_off_or_differ(copied):
+    from scipy.io import savemat
+
+    folder, _, cache = copied("sidd")
+    path = folder / "ValidationGtBlocksSrgb.mat"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    reader = open_reader("sidd", folder, "val", cache=cache)
+    assert len(reader) == 0 and reader.problems[0].file == path.name
+    savemat(path, {"ValidationGtBlocksSrgb": np.zeros((1, 3, 32, 32, 3), np.uint8)})
+    reader = open_reader("sidd", folder, "val", cache=cache)
+    assert len(reader) == 0 and "noisy blocks are" in reader.problems[0].reason
+    savemat(path, {"other": np.zeros(3)})
+    assert "no numbers called" in open_reader("sidd", folder, "val", cache=cache).problems[0].reason
+
+
+def test_a_damaged_member_of_a_zip(copied):
+    folder, _, cache = copied("instructpix2pix-zip")
+    path = folder / "shard-00.zip"
+    with zipfile.ZipFile(path) as archive:
+        place = archive.getinfo("0000000/9000_0.jpg")
+    data = bytearray(path.read_bytes())
+    data[place.header_offset + 400] ^= 255
+    path.write_bytes(data)
+    reader = open_reader("instructpix2pix", folder, cache=cache)
+    assert len(list(reader.records())) == len(reader) - 1
+    assert reader.problems[0].file == "shard-00.zip" and reader.problems[0].record == "0000000/9000"
+    assert "checksum" in reader.problems[0].reason
+
+
+def test_a_shard_that_is_missing(copied):
+    folder, _, cache = copied("instructpix2pix-zip")
+    (folder / "shard-01.zip").unlink()
+    reader = open_reader("instructpix2pix", folder, cache=cache)
+    assert len(reader) == 18 and len(reader.problems) == 18
+
+
+def test_words_that_are_missing(copied):
+    folder, _, cache = copied("instructpix2pix")
+    (folder / "0000000" / "prompt.json").write_text('{"input": "a", "output": "b"}')
+    reader = open_reader("instructpix2pix", folder, cache=cache)
+    with pytest.raises(BrokenRecord, match="no instruction"):
+        reader.record(0)
+    (folder / "0000000" / "prompt.json").write_text('{"input": "a", "ed')
+    with pytest.raises(BrokenRecord, match="prompt.json.*cut off"):
+        reader.record(0)
+
+
+def test_names_that_leave_the_root_of_lists(copied):
+    folder, _, cache = copied("instructpix2pix")
+    change(folder / "seeds.json", lambda seeds: seeds.__setitem__(0, ["../outside", ["1"]]))
+    reader = open_reader("instructpix2pix", folder, cache=cache)
+    assert len(reader) == 34 and "leaves the dataset" in reader.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    "line", ["nope", "{}", '{"source": "../x.png", "target": "y.png", "instruction": "a"}', "7"]
+)
+def test_lines_of_our_list(line, copied):
+    folder, _, cache = copied("ieiw")
+    path = folder / "records.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([line, *lines[1:]]) + "\n")
+    reader = open_reader("ieiw", folder, cache=cache)
+    assert len(reader) == 17 and len(reader.problems) == 1 and reader.problems[0].record == "line 1"
+
+
+def test_a_benchmark_with_other_fields(copied):
+    folder, _, cache = copied("editing")
+    change(folder / "benchmark.json", lambda d: d[0].update(soruce="x"))
+    change(folder / "benchmark.json", lambda d: d[1].pop("kind"))
+    reader = open_reader("editing", folder, "test", cache=cache)
+    assert len(reader) == 1 and "soruce" in reader.problems[0].reason and "kind" in reader.problems[1].reason
+
+
+def test_targets_of_another_shape(copied):
+    folder, _, cache = copied("gier")
+    reader = open_reader("gier", folder, cache=cache)
+    assert reader.record(1).meta["resized"]  # a pixel wider
+    Image.new("RGB", (300, 120)).save(folder / "images" / "0_out.jpg")
+    with pytest.raises(BrokenRecord, match="0_out.jpg.*request 0"):
+        reader.record(0)
+
+
+def test_a_flag_that_ai_challenger_does_not_have(copied):
+    folder, _, cache = copied("aic")
+    path = next(folder.rglob("keypoint_train_annotations_*.json"))
+    change(path, lambda d: d[0]["keypoint_annotations"]["human1"].__setitem__(2, 0))
+    reader = open_reader("aic", folder, cache=cache)
+    assert len(reader) == 3 and "expected 1, 2 or 3" in reader.problems[0].reason
+    assert "human1" in reader.problems[0].record
+
+
+def test_sixteen_broken_records_in_a_row_stop_training(copied):
+    folder, _, cache = copied("ieiw")
+    reader = open_reader("ieiw", folder, cache=cache)
+    for path in (folder / "pictures").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(BrokenRecord, match="empty"):
+        reader.sample(0)
