@@ -1,4 +1,8 @@
-"""Keep what did not change: the edit laid on the source instead of the autoencoder's copy of it."""
+"""Keep what did not change: the edit laid on the source instead of the autoencoder's copy of it.
+
+Masks and marks are added as differences, to be read back; pictures people look at get the edit itself where it
+changed something.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,34 @@ def keep_unchanged(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     gate = rise * rise * (3 - 2 * rise)
     delta = resize_field(delta * gate[..., None], source.shape[:2])
     return to_uint8(source.astype(np.float32) / 255 + delta)
+
+
+def replace_changed(
+    source: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray, low: float, high: float
+) -> np.ndarray:
+    """The source with the edit in place of what it changed, uint8 [h, w, 3] at the source's own size.
+
+    What changed are the connected regions of more than `low` (of full scale, mean of 3x3 pixels) that somewhere
+    reach `high`: unrest of the autoencoder is weak or scattered, a meant change has a core. There the edit itself
+    is taken, since source + difference would leave what the autoencoder loses of a thing that is gone. Where more
+    than half of the picture changed it is a change of style, and the difference is added to keep the detail.
+    """
+    from scipy import ndimage
+
+    if edited.shape != reconstruction.shape:
+        raise ValueError(
+            f"edited {edited.shape} and reconstruction {reconstruction.shape} must have one size"
+        )
+    strength = _smooth(np.abs(edited - reconstruction).max(axis=2))
+    region = ndimage.binary_propagation(strength > high, mask=strength > low)
+    gate = ndimage.gaussian_filter(ndimage.binary_dilation(region).astype(np.float32), 0.6)[..., None]
+    size, plain = source.shape[:2], source.astype(np.float32) / 255
+    if region.mean() > 0.5:
+        return to_uint8(plain + resize_field((edited - reconstruction) * gate, size))
+    gate = np.clip(resize_field(gate, size), 0, 1)
+    if gate.ndim == 2:
+        gate = gate[..., None]
+    return to_uint8(plain + gate * (resize_field(edited, size) - plain))
 
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:

@@ -11,27 +11,34 @@ import torch
 from torch import Tensor
 
 from .answer import Answer
-from .compose import keep_unchanged, to_uint8
+from .compose import keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
 from .resize import model_size, resize_picture
 from .results import Boxes, Keypoints, Masks
-from .sampling import OnStep, Plan, SeededNoise, initial_noise
+from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator
 from .settings import Settings
 from .tasks import Instruction, Task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles
 
 TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
+# What counts as changed, see `compose.replace_changed`: chosen on test scenes; a watermark changes less than an edit.
+CHANGED = {"edit": (0.06, 0.2), "dewatermark": (0.04, 0.12)}
 
 
 @dataclass(frozen=True)
 class Question:
-    """An instruction on a picture uint8 [h, w, 3] with the seed of its noise; `start` is unit noise or None."""
+    """An instruction on a picture uint8 [h, w, 3] with the seed of its noise.
+
+    start: unit noise [c, h, w] at latent size to begin with, steps: the same for each row that adds noise; None
+    for what the seed gives. All questions of a run have steps, or none.
+    """
 
     instruction: Instruction
     picture: np.ndarray
     seed: int
     start: Tensor | None = None
+    steps: tuple[Tensor, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Job:
     def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
         for number, edited, copy in self._draw(editor, questions):
-            yield number, _picture(questions[number].picture, edited, copy)
+            yield number, self._picture(questions[number].picture, edited, copy)
 
     def _draw(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
         draw = self._draw_tiles if self.task.name in TILED else self._draw_whole
@@ -77,7 +84,7 @@ class Job:
                     [q.instruction.text for q in batch],
                     self.plan,
                     torch.stack([self._start(q, shape) for q in batch]),
-                    SeededNoise([q.seed for q in batch]),
+                    _step_noise(batch, shape),
                     reconstruct=self.task.local,
                     on_step=self.on_step,
                 )
@@ -111,7 +118,7 @@ class Job:
                 [questions[t.picture].instruction.text for t in batch],
                 self.plan,
                 torch.stack(start),
-                TileNoise(batch, fields, grid),
+                TileNoise(batch, fields, grid, [questions[t.picture].steps for t in batch]),
                 reconstruct=self.task.local,
                 on_step=self.on_step,
             )
@@ -137,7 +144,7 @@ class Job:
 
     def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
         source, instruction = question.picture, question.instruction
-        picture = _picture(source, edited, copy)
+        picture = self._picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if not self.task.perception:
             result = self.task.decode(source, picture, instruction, **self.decode)
@@ -151,28 +158,58 @@ class Job:
             result = result.resize(*source.shape[:2])
         return Answer(instruction, result, picture, source, settings)
 
+    def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
+        """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
+        if copy is None:
+            return resize_picture(to_uint8(edited), source.shape[:2])
+        if self.task.name in CHANGED:
+            return replace_changed(source, edited, copy, *CHANGED[self.task.name])
+        return keep_unchanged(source, edited, copy)
+
 
 class TileNoise:
-    """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap."""
+    """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap.
 
-    def __init__(self, tiles: Sequence[Tile], fields: Sequence[tuple[int, Sequence[int]]], grid: int) -> None:
+    fields: (seed, shape) of the picture of each tile; given: that picture's own noise, one [c, h, w] a draw.
+    """
+
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        fields: Sequence[tuple[int, Sequence[int]]],
+        grid: int,
+        given: Sequence[Sequence[Tensor] | None] | None = None,
+    ) -> None:
         self._tiles = tuple(tiles)
         self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
         self._grid = grid
+        self._given = tuple(given) if given is not None else (None,) * len(self._tiles)
+        for steps, (_, shape) in zip(self._given, self._fields, strict=True):
+            _check_steps(steps, shape)
 
     def step(self, draw: int, like: Tensor) -> Tensor:
         """Unit noise number `draw` for every tile, in like's shape, dtype and device."""
         drawn = {f: torch.randn(f[1], generator=generator(f[0], draw)) for f in set(self._fields)}
         height, width = like.shape[2:]
         cuts = []
-        for tile, key in zip(self._tiles, self._fields):
+        for tile, key, given in zip(self._tiles, self._fields, self._given, strict=True):
+            field_ = drawn[key] if given is None else given[draw]
             y, x = tile.y // self._grid, tile.x // self._grid
-            cuts.append(drawn[key][:, y : y + height, x : x + width])
+            cuts.append(field_[:, y : y + height, x : x + width])
         return torch.stack(cuts).to(like.device, like.dtype)
 
 
-def _picture(source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
-    """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
-    if copy is None:
-        return resize_picture(to_uint8(edited), source.shape[:2])
-    return keep_unchanged(source, edited, copy)
+def _step_noise(batch: Sequence[Question], shape: tuple[int, int, int]) -> StepNoise:
+    """The step noise of whole pictures: the given one, or their seeds'."""
+    given = [q.steps for q in batch]
+    if any(steps is None for steps in given):
+        return SeededNoise([q.seed for q in batch])
+    for steps in given:
+        _check_steps(steps, shape)
+    return GivenNoise([torch.stack(row) for row in zip(*(s for s in given if s is not None), strict=True)])
+
+
+def _check_steps(steps: Sequence[Tensor] | None, shape: Sequence[int]) -> None:
+    for k, noise in enumerate(steps or ()):
+        if tuple(noise.shape) != tuple(shape):
+            raise ValueError(f"noise of step {k} must have shape {list(shape)}, got {list(noise.shape)}")

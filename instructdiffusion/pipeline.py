@@ -33,7 +33,7 @@ class RunOptions(TypedDict, total=False):
     solver: str | None
     schedule: str | None
     guidance: tuple[float, float] | str | Guidance | None
-    noise: str | np.ndarray | None
+    noise: str | np.ndarray | Mapping[str, Any] | None
     seed: int | Sequence[int]
     resolution: int | None
     fit: str
@@ -89,7 +89,7 @@ class InstructDiffusion:
         solver: str | None = None,
         schedule: str | None = None,
         guidance: tuple[float, float] | str | Guidance | None = None,
-        noise: str | np.ndarray | None = None,
+        noise: str | np.ndarray | Mapping[str, Any] | None = None,
         seed: int | Sequence[int] = 0,
         resolution: int | None = None,
         fit: str = "stretch",
@@ -104,7 +104,9 @@ class InstructDiffusion:
         unless `task` names one of the other tasks that answer with a picture.
         steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
         function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
-        size. What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
+        size; {"initial": any of these, "steps": a list of such noise, one a row that adds noise} gives the fresh
+        noise too, so that another sampler's run can be repeated; what is left out comes from the seed.
+        What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
         evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer whatever the batch.
         resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
@@ -121,11 +123,15 @@ class InstructDiffusion:
             raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
-        named = noise if isinstance(noise, str) else None
-        starts = [None] * len(texts) if noise is None or named is not None else _as_starts(noise, len(texts))
+        initial, fresh = _split_noise(noise)
+        named = initial if isinstance(initial, str) else None
+        starts = (
+            [None] * len(texts) if initial is None or named is not None else _as_starts(initial, len(texts))
+        )
+        steps_noise = _as_steps(fresh, len(texts))
         questions = [
             Question(*fields)
-            for fields in zip(texts, pictures, _as_seeds(seed, len(texts)), starts, strict=True)
+            for fields in zip(texts, pictures, _as_seeds(seed, len(texts)), starts, steps_noise, strict=True)
         ]
 
         answers: dict[int, Answer] = {}
@@ -135,6 +141,10 @@ class InstructDiffusion:
             )
             side = self.components.resolution if resolution is None else resolution
             plan = self._plan(settings)
+            if fresh is not None and len(fresh) < plan.draws:
+                raise ValueError(
+                    f"this run adds noise in {plan.draws} rows ({plan.title}); noise has {len(fresh)} steps"
+                )
             job = Job(get_task(name), settings, plan, side, fit, batch_size, on_step, dict(decode or {}))
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -293,11 +303,34 @@ def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
     return list(seeds)
 
 
+def _split_noise(noise: Any) -> tuple[Any, Sequence[Any] | None]:
+    """(initial, steps) of what `run` takes as noise; None for what comes from the seed."""
+    if not isinstance(noise, Mapping):
+        return noise, None
+    unknown = sorted(set(map(str, noise)) - {"initial", "steps"})
+    if unknown:
+        raise ValueError(f"noise has 'initial' and 'steps', got {unknown[0]!r}")
+    steps = noise.get("steps")
+    if isinstance(steps, (str, Mapping)) or not (steps is None or hasattr(steps, "__len__")):
+        raise TypeError(f"noise 'steps' is a list of unit noise, one a row that adds noise, got {steps!r}")
+    return noise.get("initial"), steps
+
+
+def _as_steps(steps: Sequence[Any] | None, count: int) -> list[tuple[Any, ...] | None]:
+    """The fresh noise of every picture, a tensor a row that adds noise; None where the seed gives it."""
+    if steps is None:
+        return [None] * count
+    rows = [_as_starts(row, count) for row in steps]
+    return [tuple(row[i] for row in rows) for i in range(count)]
+
+
 def _as_starts(noise: Any, count: int) -> list[Any]:
     """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
     import torch
 
     tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError("noise has NaN or infinite values")
     if tensor.ndim == 3:
         return [tensor] * count
     if tensor.ndim != 4 or len(tensor) != count:

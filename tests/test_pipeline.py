@@ -122,6 +122,64 @@ def test_zero_and_given_noise(model, picture):
         model.edit(picture, "add a red star", noise="pink")
 
 
+@pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
+def test_given_initial_and_step_noise(name, model):
+    from instructdiffusion.sampling import SeededNoise, initial_noise
+
+    call, steps, seeds = CALLS[name][0], 3, [5, 6]
+    pictures = [photo(64, 64), photo(64, 64)]
+    options = {"steps": steps, "solver": "euler_ancestral"}
+    initial = initial_noise(seeds, model.editor.latent_shape((64, 64)))
+    fresh = [SeededNoise(seeds).step(k, initial) for k in range(steps - 1)]
+
+    def pixels(**noise):
+        return np.stack([a.picture for a in call(model, pictures, **options, **noise)])
+
+    expected = pixels(seed=seeds)
+    assert np.array_equal(pixels(noise={"initial": initial, "steps": fresh}), expected)
+    assert np.array_equal(pixels(noise={"steps": torch.stack(fresh)}, seed=seeds), expected)
+    assert np.array_equal(pixels(noise={"initial": initial.numpy()}, seed=seeds), expected)
+    assert not np.array_equal(pixels(noise={"initial": initial, "steps": fresh[::-1]}), expected)
+    quiet = [np.zeros(initial.shape[1:])] * (steps - 1)  # one for all pictures, as a list of arrays
+    assert not np.array_equal(pixels(noise={"initial": initial, "steps": quiet}), expected)
+
+
+@pytest.mark.parametrize("name", ["edit", "denoise"])
+def test_step_noise_that_does_not_fit_is_refused(name, model, picture):
+    shape = model.editor.latent_shape((64, 64))
+    bad = [
+        ({"steps": [np.zeros(shape)]}, ValueError, "adds noise in 2 rows .* has 1 steps"),
+        ({"steps": [np.zeros(shape), np.zeros((4, 8, 8))]}, ValueError, "noise of step 1 must have shape"),
+        ({"steps": [np.zeros(shape), np.full(shape, np.nan)]}, ValueError, "noise has NaN"),
+        ({"initial": np.full(shape, np.inf)}, ValueError, "noise has NaN or infinite"),
+        ({"start": np.zeros(shape)}, ValueError, "'initial' and 'steps', got 'start'"),
+        ({"steps": "seed"}, TypeError, "'steps' is a list"),
+    ]
+    for noise, error, message in bad:
+        with pytest.raises(error, match=message):
+            CALLS[name][0](model, picture, steps=3, solver="euler_ancestral", noise=noise)
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"steps": 0}, ValueError, "steps"),
+        ({"steps": 2.5}, ValueError, "steps"),
+        ({"guidance": (float("nan"), 1.0)}, ValueError, "guidance"),
+        ({"guidance": (5.0, float("inf"))}, ValueError, "guidance"),
+        ({"guidance": lambda sigma: (float("nan"), 0.0, 0.0, 1.0)}, ValueError, "finite weights"),
+        ({"seed": 2**63}, ValueError, r"2\^63"),
+        ({"seed": [1, -1]}, ValueError, r"2\^63"),
+        ({"seed": 0.5}, TypeError, "whole number"),
+        ({"solver": "dpm"}, ValueError, "unknown solver"),
+        ({"schedule": "linear"}, ValueError, "unknown schedule"),
+    ],
+)
+def test_sampling_options_that_make_no_sense_are_refused(options, error, message, model, picture):
+    with pytest.raises(error, match=message):
+        model.edit(picture, "add a red star", **{"steps": 2, **options})
+
+
 def test_resolution(model, picture):
     small = model.segment(picture, "the red star", resolution=32)
     assert small.picture.shape == picture.shape and small.settings["resolution"] == 32

@@ -13,17 +13,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .guidance import BRANCHES, Guidance, Weights, cfg, instructdiffusion, instructpix2pix, interval, none
+from .guidance import (
+    BRANCHES,
+    Guidance,
+    Weights,
+    cfg,
+    dropping,
+    every,
+    instructdiffusion,
+    instructpix2pix,
+    interval,
+    none,
+)
 from .plan import Plan, Row, StepCoefs, make_plan
 from .schedule import PREDICTIONS, SPACINGS, Schedule, denoised_coefs, input_scale
 from .solvers import SOLVERS, Solver, Update, get_solver
 
 if TYPE_CHECKING:
+    from .deepcache import DeepCache
     from .denoiser import UNetDenoiser
     from .noise import GivenNoise, SeededNoise, StepNoise, check_seeds, initial_noise
     from .sampler import Model, OnStep, sample
 
 _LAZY = {
+    "DeepCache": "deepcache",
     "UNetDenoiser": "denoiser",
     "GivenNoise": "noise",
     "SeededNoise": "noise",
@@ -40,6 +53,7 @@ __all__ = [
     "PREDICTIONS",
     "SOLVERS",
     "SPACINGS",
+    "DeepCache",
     "GivenNoise",
     "Guidance",
     "Model",
@@ -57,6 +71,8 @@ __all__ = [
     "cfg",
     "check_seeds",
     "denoised_coefs",
+    "dropping",
+    "every",
     "get_solver",
     "initial_noise",
     "input_scale",

@@ -63,6 +63,12 @@ class UNetDenoiser:
 
     def predict(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
         """The UNet's predictions [len(branches), b, c, h, w] at row.t, in the UNet's dtype."""
+        x, t, text = self.inputs(x_scaled, row, branches)
+        out = self.unet(x, t, encoder_hidden_states=text, return_dict=False)[0]
+        return out.unflatten(0, (len(branches), len(self)))
+
+    def inputs(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """What the UNet is called with: (latents and condition [n b, 2c, h, w], timesteps [n b], text states)."""
         if x_scaled.shape != self.image.shape:
             raise ValueError(
                 f"latents must have the condition's shape {tuple(self.image.shape)}; "
@@ -72,8 +78,7 @@ class UNetDenoiser:
         x = x_scaled.to(self.image.device, self.image.dtype)
         x = x.repeat(len(branches), *[1] * (x.ndim - 1))
         t = torch.full((len(x),), row.t, device=x.device, dtype=torch.float32)  # fractions count
-        out = self.unet(torch.cat([x, image], dim=1), t, encoder_hidden_states=text, return_dict=False)[0]
-        return out.unflatten(0, (len(branches), len(self)))
+        return torch.cat([x, image], dim=1), t, text
 
 
 def _check_conditions(image: Tensor, text: Tensor, null_text: Tensor) -> None:

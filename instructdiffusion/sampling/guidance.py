@@ -14,7 +14,7 @@ A row that sums to 1 is right for epsilon, v and x0 predictions alike. Branches 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 BRANCHES: tuple[str, ...] = ("full", "image_only", "text_only", "unconditional")
@@ -78,6 +78,35 @@ class IntervalGuidance:
         return f"interval({self.inside}, {self.lo:g}, {self.hi:g})"
 
 
+@dataclass(frozen=True)
+class SparseGuidance:
+    """`inside` without `branches` at noise levels up to `below`, but for those in `at`; see `dropping`, `every`."""
+
+    inside: Guidance
+    branches: tuple[str, ...]
+    below: float
+    at: frozenset[float] = frozenset()
+
+    def __post_init__(self) -> None:
+        unknown = [b for b in self.branches if b not in BRANCHES[1:]]
+        if unknown or not self.branches:
+            raise ValueError(
+                f"branches to leave out are some of {', '.join(BRANCHES[1:])}; got {self.branches}"
+            )
+        if not self.below >= 0.0:  # also refuses NaN
+            raise ValueError(f"branches are left out below a sigma of at least 0; got {self.below}")
+
+    def __call__(self, sigma: float) -> Weights:
+        weights = self.inside(sigma)
+        if sigma > self.below or sigma in self.at:
+            return weights
+        return _fold(check_weights(weights, f"guidance at sigma {sigma:g}"), self.branches)
+
+    def __str__(self) -> str:
+        kept = f", {len(self.at)} rows kept" if self.at else ""
+        return f"{self.inside} without {', '.join(self.branches)} up to {self.below:g}{kept}"
+
+
 def instructdiffusion(s_text: float, s_image: float) -> ConstantGuidance:
     """The authors' guidance: 0.5 (I + T) + s_text (F - I) + s_image (F - T).
 
@@ -108,6 +137,53 @@ def none() -> ConstantGuidance:
 def interval(guidance: Guidance, lo: float, hi: float) -> IntervalGuidance:
     """`guidance` where lo < sigma <= hi, the full branch alone elsewhere (2404.07724)."""
     return IntervalGuidance(guidance, float(lo), float(hi))
+
+
+def dropping(guidance: Guidance, branches: str | Sequence[str], below: float) -> SparseGuidance:
+    """`guidance`, but the named branches are not evaluated where sigma <= below.
+
+    Late in a run the branches agree (Adaptive Guidance, 2312.12487): a branch that is left out is taken to
+    predict what its nearest neighbour does, so that its weight goes there: text_only and image_only to full,
+    unconditional to image_only where that is evaluated, else to full. For `instructdiffusion` this is the same
+    as the scale 0.5 of that branch, for `instructpix2pix` and unconditional as s_image = 1.
+    """
+    return SparseGuidance(guidance, _names(branches), float(below))
+
+
+def every(
+    guidance: Guidance,
+    sigmas: Sequence[float],
+    k: int,
+    branches: str | Sequence[str] = BRANCHES[1:],
+) -> SparseGuidance:
+    """`guidance` at every k-th of the run's noise levels; the named branches are left out at the others.
+
+    sigmas: those the plan is made of. Their weight goes where `dropping` says, so that guidance over the run is
+    weaker by about k: raise the scales where that shows (Compress Guidance, 2408.11194, multiplies them).
+    """
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise ValueError(f"guidance every k-th row needs a whole k of at least 1; got {k!r}")
+    return SparseGuidance(guidance, _names(branches), math.inf, frozenset(float(s) for s in sigmas[::k]))
+
+
+def _names(branches: str | Sequence[str]) -> tuple[str, ...]:
+    return (branches,) if isinstance(branches, str) else tuple(branches)
+
+
+def _fold(weights: Weights, branches: Sequence[str]) -> Weights:
+    """The weights with those of `branches` given to their nearest neighbours that stay."""
+    full, image_only, text_only, unconditional = weights
+    if "unconditional" in branches:
+        if image_only != 0.0 and "image_only" not in branches:
+            image_only += unconditional
+        else:
+            full += unconditional
+        unconditional = 0.0
+    if "image_only" in branches:
+        full, image_only = full + image_only, 0.0
+    if "text_only" in branches:
+        full, text_only = full + text_only, 0.0
+    return check_weights((full, image_only, text_only, unconditional))
 
 
 def _scale(name: str, value: float) -> float:

@@ -117,7 +117,8 @@ class Schedule:
 
         kind: a name in SPACINGS: "native" (evenly spaced t from T - 1 to 0, k-diffusion's and the authors'),
         "trailing" (t = T - 1, T - 1 - T/steps, ...: the right one for few steps; one step evaluates T - 1
-        and returns its denoised latent), "karras" (rho = 7) or "exponential" (even in log sigma).
+        and returns its denoised latent), "karras" (rho = 7), "exponential" (even in log sigma) or "ays"
+        (Align Your Steps, for Stable Diffusion 1.5's noise levels only: ValueError for a checkpoint of others).
         """
         if kind not in SPACINGS:
             raise ValueError(f"unknown schedule {kind!r}; expected one of {', '.join(SPACINGS)}")
@@ -161,10 +162,32 @@ def exponential(schedule: Schedule, steps: int) -> np.ndarray:
     return np.exp(np.linspace(math.log(schedule.sigma_max), math.log(schedule.sigma_min), steps))
 
 
+#: Align Your Steps (2404.14507) for Stable Diffusion 1.5, ten steps, as its authors publish them: the levels
+#: that are evaluated, and the lowest one of the checkpoint, which a run replaces by 0.
+AYS_SD15 = (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029)
+
+
+def ays(schedule: Schedule, steps: int) -> np.ndarray:
+    """AYS_SD15 between the checkpoint's own first and last sigma, interpolated in log sigma for other counts.
+
+    Raises ValueError for a checkpoint that was not trained on Stable Diffusion 1.5's noise levels.
+    """
+    own = (schedule.sigma_max, schedule.sigma_min)
+    if not np.allclose(own, (AYS_SD15[0], AYS_SD15[-1]), rtol=0.01):
+        raise ValueError(
+            f"the AYS schedule is for noise levels from {AYS_SD15[0]} to {AYS_SD15[-1]} (Stable Diffusion 1.5); "
+            f'this checkpoint has {own[0]:.4g} to {own[1]:.4g}. Take "trailing" or "karras"'
+        )
+    levels = np.log([own[0], *AYS_SD15[1:-1], own[1]])  # the published ends are rounded
+    at = np.linspace(0, len(levels) - 1, steps + 1)[:-1]
+    return np.exp(np.interp(at, np.arange(len(levels)), levels))
+
+
 #: Schedules by name: (schedule, steps) -> [steps] falling sigmas without the final 0.
 SPACINGS: dict[str, Callable[[Schedule, int], np.ndarray]] = {
     "native": native,
     "trailing": trailing,
     "karras": karras,
     "exponential": exponential,
+    "ays": ays,
 }

@@ -2,8 +2,19 @@ import math
 import random
 
 import pytest
+import torch
 
-from instructdiffusion.sampling import cfg, instructdiffusion, instructpix2pix, interval, make_plan, none
+from instructdiffusion.sampling import (
+    cfg,
+    dropping,
+    every,
+    instructdiffusion,
+    instructpix2pix,
+    interval,
+    make_plan,
+    none,
+    sample,
+)
 from instructdiffusion.sampling.guidance import check_weights
 
 F, IMAGE, TEXT, U = 1.3, -0.4, 0.9, 2.1  # what the four branches might predict
@@ -38,6 +49,77 @@ def test_interval_guides_above_lo_up_to_hi():
     for sigma, expected in [(14.6, none()), (5.0, inside), (1.0, inside), (0.3, none()), (0.1, none())]:
         assert guided(sigma) == expected(sigma)
     assert str(guided) == "interval(instructdiffusion(7.5, 1.5), 0.3, 5)"
+
+
+def test_a_dropped_branch_is_as_its_neutral_scale():
+    inside = instructdiffusion(7.5, 1.5)
+    for branches, same in [
+        ("text_only", instructdiffusion(7.5, 0.5)),
+        ("image_only", instructdiffusion(0.5, 1.5)),
+        (("text_only", "image_only"), none()),
+    ]:
+        guidance = dropping(inside, branches, below=2.0)
+        assert guidance(2.1) == inside(2.1)
+        assert guidance(2.0) == pytest.approx(same(2.0)) and guidance(0.1) == pytest.approx(same(0.1))
+    pix2pix = instructpix2pix(7.5, 1.5)
+    assert dropping(pix2pix, "unconditional", 2.0)(1.0) == pytest.approx(instructpix2pix(7.5, 1.0)(1.0))
+    assert dropping(pix2pix, ("image_only", "unconditional"), 2.0)(1.0) == none()(1.0)
+    assert dropping(cfg(3), "unconditional", 2.0)(1.0) == none()(1.0)
+
+
+def test_dropped_branches_are_right_where_they_agree():
+    """Where the branch that is left out predicts what its neighbour does, nothing changes."""
+    for guidance, branch, values in [
+        (instructdiffusion(5, 1.25), "text_only", (F, IMAGE, F, U)),
+        (instructdiffusion(5, 1.25), "image_only", (F, F, TEXT, U)),
+        (instructpix2pix(5, 1.25), "unconditional", (F, IMAGE, TEXT, IMAGE)),
+    ]:
+        both = [guidance(1.0), dropping(guidance, branch, 2.0)(1.0)]
+        first, second = (math.fsum(w * v for w, v in zip(ws, values, strict=True)) for ws in both)
+        assert first == pytest.approx(second)
+
+
+def test_evaluations_without_the_branches(schedule, gaussian):
+    sigmas, inside = schedule.sigmas("trailing", 20), instructdiffusion(5, 1.25)
+    middle = float(sigmas[10])
+    for guidance, evaluations in [
+        (inside, 60),
+        (dropping(inside, "text_only", middle), 50),
+        (dropping(inside, ("image_only", "text_only"), middle), 40),
+        (every(inside, sigmas, 2), 40),
+        (every(inside, sigmas, 2, "text_only"), 50),
+        (every(inside, sigmas, 4), 30),
+        (every(inside, sigmas, 1), 60),
+    ]:
+        plan = make_plan(sigmas, "dpmpp_2m", guidance, schedule)
+        model = gaussian()
+        sample(model, torch.ones(1, 4, 2, 2), plan)
+        assert plan.evaluations == sum(len(branches) for _, branches in model.calls) == evaluations
+    assert every(inside, sigmas, 2)(float(sigmas[2])) == inside(1.0)
+    assert every(inside, sigmas, 2)(float(sigmas[3])) == none()(1.0)
+
+
+def test_sparse_guidance_prints_what_it_leaves_out():
+    text = str(dropping(cfg(3), "unconditional", 2.0))
+    assert text == "cfg(3) without unconditional up to 2"
+    assert str(every(cfg(3), [4.0, 2.0, 1.0, 0.0], 2)).endswith("up to inf, 2 rows kept")
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: dropping(cfg(3), "full", 1.0), "branches to leave out"),
+        (lambda: dropping(cfg(3), (), 1.0), "branches to leave out"),
+        (lambda: dropping(cfg(3), "text", 1.0), "branches to leave out"),
+        (lambda: dropping(cfg(3), "text_only", math.nan), "at least 0"),
+        (lambda: dropping(cfg(3), "text_only", -1.0), "at least 0"),
+        (lambda: every(cfg(3), [2.0, 1.0], 0), "at least 1"),
+        (lambda: every(cfg(3), [2.0, 1.0], 1.5), "at least 1"),
+    ],
+)
+def test_bad_sparse_guidance(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,26 @@ def test_karras_and_exponential_closed_forms(schedule):
     assert karras[2] == pytest.approx(lo) and exponential[2] == pytest.approx(lo)
 
 
+def test_ays_at_ten_steps_is_what_its_authors_publish(schedule):
+    published = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.0]
+    sigmas = schedule.sigmas("ays", 10)
+    assert sigmas == pytest.approx(published, abs=5e-4)
+    timesteps = [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]  # published beside them
+    assert schedule.t_of(sigmas[:-1]) == pytest.approx(timesteps, abs=0.6)
+
+
+def test_ays_at_other_counts_lies_between_in_log_sigma(schedule):
+    ten, five, twenty = (schedule.sigmas("ays", n) for n in (10, 5, 20))
+    assert five[:5] == pytest.approx(ten[:10:2]) and twenty[:20:2] == pytest.approx(ten[:10])
+    assert twenty[3] == pytest.approx(math.sqrt(ten[1] * ten[2]))
+
+
+def test_ays_is_for_the_noise_levels_it_was_made_for():
+    linear = Schedule(np.cumprod(1 - np.linspace(1e-4, 0.02, 1000)))  # up to sigma 157
+    with pytest.raises(ValueError, match="Stable Diffusion 1.5"):
+        linear.sigmas("ays", 10)
+
+
 def test_sigma_and_t_invert_each_other(schedule):
     t = np.concatenate([np.arange(1000.0), [0.25, 17.5, 998.75]])
     assert schedule.t_of(schedule.sigma_of(t)) == pytest.approx(t, abs=1e-8)
