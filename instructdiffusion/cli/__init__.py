@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import answer, data, demo, evaluate, scenes, train
+from . import answer, curve, data, demo, evaluate, scenes, train
 
-COMMANDS = (answer, demo, scenes, data, evaluate, train)
+COMMANDS = (answer, demo, scenes, data, evaluate, curve, train)
 
 
 def build_parser() -> argparse.ArgumentParser:

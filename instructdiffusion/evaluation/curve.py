@@ -1,0 +1,321 @@
+"""Curve: a task's quality against the UNet evaluations of an answer, cell by cell, and the defaults that follow.
+
+A cell is one way of asking (steps, solver, branches, guidance scales). Ways whose plans have the same rows are
+measured once: with one step all solvers are the same, and DDIM is Euler. Every cell is a file of its own,
+written whole, so that a stopped run goes on where it was; the cheapest cells come first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ..datasets.record import Example
+from ..files import check_writable, write_json
+from ..sampling import SOLVERS, Plan, make_plan
+from ..tasks import TASKS, get_task
+from .measures import Figure, Row, figures, measure
+from .report import code_hash, versions, weights_hash
+from .runner import asker
+from .scenes import MAIN, scene_cases
+
+STEPS = (1, 2, 4, 8, 10, 15, 20, 50, 100)
+BRANCHES = (1, 2, 3)
+WANTED = ("euler", "dpmpp_2m", "ddim", "unipc", "euler_ancestral")
+AUTHORS = "authors"  # in place of a pair of scales: those the authors recommend for the task
+SCALES: tuple[Any, ...] = ((1.5, 1.0),)
+NEAR_SHARE, NEAR_DB = 0.01, 0.2  # how far below the best counts as the same answer
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One way of asking a task. guidance: (text, image) scales or None; same: the name of the cell to measure
+    in its place, its own unless a cheaper-named one has the same plan.
+    """
+
+    task: str
+    steps: int
+    solver: str
+    branches: int
+    guidance: tuple[float, float] | None
+    evaluations: int
+    same: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        scales = "" if self.guidance is None else "-{:g}-{:g}".format(*self.guidance)
+        return f"{self.solver}-{self.steps:04d}-{self.branches}{scales}"
+
+    @property
+    def way(self) -> str:
+        """Solver, branches and scales in words: the line of the chart it lies on."""
+        if self.guidance is None:
+            return f"{self.solver}, 1 branch"
+        text, image = self.guidance
+        shown = f"{text:g}" if self.branches == 2 else f"{text:g}, {image:g}"
+        return f"{self.solver}, {self.branches} branches ({shown})"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured cell: the figure its task is compared by, seconds it took, or why it has none."""
+
+    cell: Cell
+    figure: Figure | None
+    seconds: float
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A task's best cell, and the one with the fewest evaluations that is as good (`NEAR_SHARE`, `NEAR_DB`)."""
+
+    best: Point
+    chosen: Point
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Every measured point; missing: how many cells of a task are not measured yet."""
+
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    points: tuple[Point, ...]
+    missing: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, task: str) -> list[Point]:
+        """The task's points that have a figure."""
+        return [p for p in self.points if p.cell.task == task and p.figure is not None]
+
+    @cached_property
+    def choices(self) -> dict[str, Choice]:
+        """The choice of every task that has a point."""
+        tasks = dict.fromkeys(p.cell.task for p in self.points)
+        return {t: choose(self.of(t), not self.missing.get(t)) for t in tasks if self.of(t)}
+
+    def defaults(self) -> dict[str, Any]:
+        """The content of an instructdiffusion.json with every chosen cell as its task's default."""
+        cells = {task: choice.chosen.cell for task, choice in self.choices.items()}
+        return {
+            "defaults": {
+                task: {
+                    "steps": cell.steps,
+                    "solver": cell.solver,
+                    "schedule": self.settings["schedule"],
+                    "guidance": None if cell.guidance is None else list(cell.guidance),
+                    **({"noise": "zero"} if self.settings["noise"].get(task) == "zero" else {}),
+                }
+                for task, cell in cells.items()
+            }
+        }
+
+
+def choose(points: Sequence[Point], complete: bool = True) -> Choice:
+    """The best of a task's points, and the cheapest as good: larger values, then fewer steps break ties."""
+    best = max(points, key=lambda p: (_value(p), -p.cell.evaluations))
+    unit = best.figure.unit if best.figure is not None else "share"
+    low = _value(best) - (NEAR_DB if unit == "dB" else NEAR_SHARE * abs(_value(best)))
+    good = [p for p in points if _value(p) >= low]
+    chosen = min(good, key=lambda p: (p.cell.evaluations, -_value(p), p.cell.steps))
+    return Choice(best, chosen, complete)
+
+
+def _value(point: Point) -> float:
+    assert point.figure is not None
+    return -point.figure.value if point.figure.falling else point.figure.value
+
+
+def curve_cells(
+    model: Any,
+    task: str,
+    steps: Sequence[int] = STEPS,
+    branches: Sequence[int] = BRANCHES,
+    solvers: Sequence[str] | None = None,
+    scales: Sequence[Any] = SCALES,
+    schedule: str = "trailing",
+) -> list[Cell]:
+    """The cells of a task, cheapest first.
+
+    One branch is the plain conditional prediction. Two: (text, .5), which gives the text-only branch no weight.
+    Three: (text, image). A pair of scales that leaves a branch without weight gives no cell of that many.
+    ValueError for an unknown solver, schedule, number of branches or bad scales.
+    """
+    if unknown := [b for b in branches if b not in BRANCHES]:
+        raise ValueError(f"branches are 1, 2 or 3; got {unknown[0]!r}")
+    pairs = [TASKS[task].guidance if s == AUTHORS else (float(s[0]), float(s[1])) for s in scales]
+    ways: list[tuple[float, float] | None] = [None] if 1 in branches else []
+    ways += [(text, 0.5) for text, _ in pairs if 2 in branches]
+    ways += [pair for pair in pairs if 3 in branches]
+    wanted = [1 if w is None else 2 if w[1] == 0.5 else 3 for w in ways]
+    cells: list[Cell] = []
+    seen: dict[str, str] = {}
+    for count in sorted(set(steps)):
+        for solver in known_solvers() if solvers is None else solvers:
+            for way, many in dict.fromkeys(zip(ways, wanted, strict=True)):
+                plan = _plan(model, task, count, solver, schedule, way)
+                if many not in branches or any(len(row.branches) != many for row in plan):
+                    continue
+                cell = Cell(task, count, solver, many, way, plan.evaluations)
+                same = seen.setdefault(_digest(plan), cell.name)
+                cells.append(Cell(task, count, solver, many, way, plan.evaluations, same))
+    return sorted(cells, key=lambda c: c.evaluations)
+
+
+def known_solvers() -> tuple[str, ...]:
+    """The solvers of the curve that the sampler has."""
+    return tuple(name for name in WANTED if name in SOLVERS)
+
+
+def _plan(model: Any, task: str, steps: int, solver: str, schedule: str, guidance: Any) -> Plan:
+    settings = model.settings[task].changed(**_asked(steps, solver, schedule, guidance))
+    sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
+    return make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
+
+
+def _asked(steps: int, solver: str, schedule: str, guidance: Any) -> dict[str, Any]:
+    """The options of `InstructDiffusion.run`; all are named, so that no default of the model has a say."""
+    guide = "none" if guidance is None else guidance
+    return {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guide}
+
+
+def _digest(plan: Plan) -> str:
+    """Equal for plans whose rows are the same but for rounding."""
+    rows = [
+        (r.sigma, r.t, *r.weights, r.x_coef, *r.d_coefs, r.noise_coef, r.saved_coef, float(r.save))
+        for r in plan
+    ]
+    text = ";".join(",".join(f"{number:.10g}" for number in row) for row in rows)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def measure_curve(
+    model: Any,
+    output: str | Path,
+    tasks: Sequence[str] | None = None,
+    *,
+    steps: Sequence[int] = STEPS,
+    branches: Sequence[int] = BRANCHES,
+    solvers: Sequence[str] | None = None,
+    scales: Sequence[Any] = SCALES,
+    schedule: str = "trailing",
+    count: int = 100,
+    batch_size: int = 64,
+    split: str = "val",
+    seed: int = 0,
+    level: int = 3,
+    minutes: float | None = None,
+    keep: bool = False,
+    quiet: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+) -> Curve:
+    """Ask `model` about the same `count` scenes of every task (None: all) in every cell; returns what is measured.
+
+    The scenes are of `split`, "val" by default, so that defaults are not chosen on the scenes they are tested
+    on. output: a folder; cells/<task>/<cell>.json hold finished cells. One made with the same settings, weights
+    and code is not asked again; keep: nor one made by other code.
+    minutes: no cell is begun that would end after them, judged by the pace of those before.
+    ValueError for bad options before anything is asked; OSError where output cannot be written.
+    """
+    from tqdm import tqdm
+
+    names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
+    if count < 1 or batch_size < 1 or seed < 0 or (minutes is not None and not minutes > 0):
+        raise ValueError("expected a count, batch size and minutes above 0, and a seed of at least 0")
+    if split not in ("train", "val", "test"):
+        raise ValueError(f"expected a split, one of train, val, test; got {split!r}")
+    cells = [c for n in names for c in curve_cells(model, n, steps, branches, solvers, scales, schedule)]
+    cells.sort(key=lambda c: c.evaluations)
+    folder, began, code = check_writable(output), clock(), code_hash()
+    components = getattr(model, "components", None)
+    side = int(getattr(components, "resolution", 64))
+    common: dict[str, Any] = {
+        "benchmark": "curve",
+        "split": split,
+        "seeds": [seed, seed + count - 1],
+        "count": count,
+        "level": level,
+        "size": side,
+        "schedule": schedule,
+        "weights": weights_hash(components),
+    }
+    examples: dict[str, list[Example]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    spent = asked = 0.0
+    over = False
+    for cell in tqdm(cells, unit="cell", disable=quiet):
+        key = cell.task, cell.same
+        settings = {**common, **_asked(cell.steps, cell.solver, schedule, cell.guidance), "task": cell.task}
+        settings["noise"] = model.settings[cell.task].noise
+        if key in found or cell.same != cell.name:
+            continue  # what has the same plan comes first, in the same order
+        path = folder / "cells" / cell.task / f"{cell.name}.json"
+        done = _read_cell(path, settings)
+        if done is not None and (keep or done.get("code") == code):
+            found[key] = done
+            continue
+        price = cell.evaluations * count
+        limit = math.inf if minutes is None else minutes * 60
+        pace = spent / asked if asked else 0.0
+        over = over or clock() - began + price * pace > limit
+        if over:
+            continue
+        if cell.task not in examples:
+            cases = scene_cases(cell.task, count=count, split=split, seed=seed, level=level, size=side)
+            examples[cell.task] = [case.make() for case in cases if case.subset == MAIN]
+        started = clock()
+        rows, failed = _rows(model, cell, schedule, examples[cell.task], seed, batch_size)
+        seconds = round(clock() - started, 3)
+        spent, asked = spent + seconds, asked + price
+        found[key] = {"settings": settings, "code": code, "seconds": seconds, "failed": failed, "rows": rows}
+        write_json(path, found[key])
+    points, missing = [], dict.fromkeys(names, 0)
+    for cell in cells:
+        data = found.get((cell.task, cell.same))
+        if data is None:
+            missing[cell.task] += 1
+        else:
+            points.append(_point(cell, data))
+    noise = {name: model.settings[name].noise for name in names}
+    shared = {**common, "cells": len(cells), "steps": list(steps), "noise": noise}
+    return Curve(shared, versions(), tuple(points), missing)
+
+
+def _read_cell(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A finished cell; None if there is none, it cannot be read, or it was made with other settings or weights."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        same = data["settings"] == json.loads(json.dumps(dict(settings))) and isinstance(data["rows"], list)
+        return data if same and float(data["seconds"]) >= 0 else None
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _rows(
+    model: Any, cell: Cell, schedule: str, examples: Sequence[Example], seed: int, batch_size: int
+) -> tuple[list[Row], str | None]:
+    """A row an answer; none, and the reason, where the sampler breaks down (strong guidance, coarse steps)."""
+    ask = asker(model, _asked(cell.steps, cell.solver, schedule, cell.guidance), batch_size)
+    rows: list[Row] = []
+    try:
+        for first in range(0, len(examples), batch_size):
+            batch = examples[first : first + batch_size]
+            answers = ask(batch, range(seed + first, seed + first + len(batch)))
+            rows += [measure(e, a.result) for e, a in zip(batch, answers, strict=True)]
+    except FloatingPointError as error:
+        return [], str(error)
+    return rows, None
+
+
+def _point(cell: Cell, data: Mapping[str, Any]) -> Point:
+    made = figures(cell.task, data["rows"]) if data["rows"] else []
+    reason = data.get("failed") or (None if made else "no scene has what the figure counts")
+    return Point(cell, made[0] if made else None, float(data["seconds"]), reason)

@@ -1,0 +1,301 @@
+"""Contenders: the authors' loop, diffusers' pipeline, and ours as a ladder with one change a rung.
+
+All draw the same picture from the same weights, noise and guidance function. The scales are the authors', with
+s_image = .5 by default: the third branch then has no weight, and InstructPix2Pix's formula with scales
+(s_text + .5, 1) is the same function, so that one setting is right for every contender.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from instructdiffusion.editor import Editor
+from instructdiffusion.sampling import (
+    Guidance,
+    Plan,
+    Schedule,
+    instructdiffusion,
+    make_plan,
+    none,
+    sample,
+)
+from instructdiffusion.tasks import Instruction
+
+from .authors import GuidedDenoiser, authors_loop, package_sampler
+
+ALL = ("full", "image_only", "text_only")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is drawn: picture uint8 [h, w, 3], unit noise [1, c, h, w], seed of the steps' noise."""
+
+    picture: np.ndarray
+    instruction: Instruction
+    noise: Tensor
+    seed: int = 7
+
+    @property
+    def text(self) -> str:
+        """The words."""
+        return self.instruction.text
+
+    def fresh(self) -> GeneratorNoise:
+        """The steps' noise from its beginning."""
+        return GeneratorNoise(self.seed, self.noise)
+
+
+class GeneratorNoise:
+    """Step noise drawn one after another from one generator, as diffusers' schedulers do."""
+
+    def __init__(self, seed: int, like: Tensor) -> None:
+        self.generator = torch.Generator("cpu").manual_seed(seed)
+        self.like = like
+
+    def __call__(self) -> Tensor:
+        return torch.randn(self.like.shape, generator=self.generator).to(self.like)
+
+    def step(self, draw: int, like: Tensor) -> Tensor:
+        """As the sampler asks for it; the draws must come in order."""
+        return self()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """draw(question, steps) -> (latents, picture uint8).
+
+    lossy: its answer differs from the rung before; like: whose answer it must give to count as the same.
+    options: how `InstructDiffusion.run` gives its answers, to measure their quality.
+    """
+
+    name: str
+    group: str
+    steps: int
+    draw: Callable[[Question, int], tuple[Tensor, np.ndarray]]
+    lossy: bool = False
+    like: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class EveryBranch:
+    """The UNet with all three branches in every step, whether they have weight or not."""
+
+    def __init__(self, unet: Any, kind: str, image: Tensor, text: Tensor, null: Tensor, once: bool) -> None:
+        self.unet, self.kind, self.once = unet, kind, once
+        self.parts = image, text, null
+        self.ready = self._conditions() if once else None
+
+    def _conditions(self) -> tuple[Tensor, Tensor]:
+        image, text, null = self.parts
+        images = torch.cat([image, image, torch.zeros_like(image)])
+        return images, torch.cat([text, null.expand_as(text), text])
+
+    def predict(self, x_scaled: Tensor, row: Any, branches: tuple[str, ...]) -> Tensor:
+        """Predictions of the branches asked for, out of all."""
+        image, text = self.ready or self._conditions()
+        x = torch.cat([x_scaled.repeat(3, 1, 1, 1), image], dim=1)
+        t = torch.full((len(x),), row.t, device=x.device)
+        out = self.unet(x, t, encoder_hidden_states=text, return_dict=False)[0].unflatten(0, (3, -1))
+        return out if len(branches) == 3 else torch.stack([out[ALL.index(b)] for b in branches])
+
+
+class Ours:
+    """This package's sampler on an editor, in the steps of the ladder."""
+
+    def __init__(self, editor: Editor, scales: tuple[float, float]) -> None:
+        self.editor, self.parts = editor, editor.components
+        self.schedule = Schedule(self.parts.alphas_cumprod)
+        self.guided = instructdiffusion(*scales)
+
+    def plan(self, steps: int, solver: str, spacing: str, guidance: Guidance | None = None) -> Plan:
+        """The plan of a rung."""
+        sigmas = self.schedule.sigmas(spacing, steps)
+        return make_plan(sigmas, solver, guidance or self.guided, self.schedule)
+
+    @torch.inference_mode()
+    def every_branch(self, question: Question, plan: Plan, once: bool) -> tuple[Tensor, np.ndarray]:
+        """All branches always; once: the conditions are laid out once a run, and the empty text read once."""
+        editor, parts = self.editor, self.parts
+        if once:
+            if not hasattr(self, "null"):
+                self.null = editor.read([""])
+            text, null = editor.read([question.text]), self.null
+        else:
+            text, null = editor.read([question.text, ""]).chunk(2)
+        model = EveryBranch(
+            parts.unet, parts.prediction_type, editor.encode(question.picture[None]), text, null, once
+        )
+        x = sample(model, question.noise * plan.sigma_start, plan, question.fresh())
+        return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
+
+    def edit(self, question: Question, plan: Plan, scale: float = 1.0) -> tuple[Tensor, np.ndarray]:
+        """As the package does it; scale: on the starting noise, for what starts otherwise."""
+        last: list[Tensor] = []
+        edited, _ = self.editor.draw(
+            *(question.picture[None], [question.text], plan, question.noise * scale, question.fresh()),
+            reconstruct=False,
+            on_step=lambda i, x, denoised: last.append(x) if i == len(plan) - 1 else None,
+        )
+        return last[0], as_picture(edited[0])
+
+
+def as_picture(values: np.ndarray) -> np.ndarray:
+    """float 0..1 -> uint8."""
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def make_authors(ours: Ours, scales: tuple[float, float]) -> Callable[[Question, int], Any]:
+    """The authors' loop with this package's encoding and decoding around it."""
+    editor, parts = ours.editor, ours.parts
+    alphas = torch.from_numpy(parts.alphas_cumprod).float().to(parts.unet.device)
+
+    @torch.no_grad()
+    def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        image = editor.encode(question.picture[None])
+        text, null = editor.read([question.text]), editor.read([""])
+        model = GuidedDenoiser(parts.unet, alphas, parts.prediction_type, (image, text, null), scales)
+        x = authors_loop(model, question.noise, steps, question.fresh())
+        return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
+
+    return draw
+
+
+def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callable[[Question, int], Any]:
+    """diffusers' InstructPix2Pix pipeline: Euler ancestral as published with it, or DPM-Solver++ (fast)."""
+    import diffusers
+    from PIL import Image
+
+    parts = ours.parts
+    if not math.isclose(scales[1], 0.5):
+        raise ValueError(f"the pipeline gives the authors' answer at s_image = .5 only, got {scales[1]:g}")
+    alphas = parts.alphas_cumprod
+    config: dict[str, Any] = {
+        "trained_betas": 1 - alphas / np.concatenate([[1.0], alphas[:-1]]),
+        "prediction_type": parts.prediction_type,
+    }
+    if fast:
+        more = {"algorithm_type": "dpmsolver++", "final_sigmas_type": "zero", "timestep_spacing": "trailing"}
+        scheduler = diffusers.DPMSolverMultistepScheduler(**config, **more)
+    else:
+        scheduler = diffusers.EulerAncestralDiscreteScheduler(**config)
+    pipeline = diffusers.StableDiffusionInstructPix2PixPipeline(
+        *(parts.vae, parts.text_encoder, parts.tokenizer, parts.unet, scheduler),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+
+    def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        kept: list[Tensor] = []
+
+        def keep(pipe: Any, i: int, t: Any, values: dict[str, Any]) -> dict[str, Any]:
+            if i == steps - 1:
+                kept.append(values["latents"])
+            return {}
+
+        out = pipeline(
+            question.text,
+            Image.fromarray(question.picture),
+            num_inference_steps=steps,
+            guidance_scale=scales[0] + 0.5,
+            image_guidance_scale=1.0,
+            generator=torch.Generator("cpu").manual_seed(question.seed),
+            latents=question.noise,
+            output_type="np",
+            callback_on_step_end=keep,
+        )
+        return kept[0], as_picture(out.images[0])
+
+    return draw
+
+
+def make_contenders(
+    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool
+) -> list[Contender]:
+    """All contenders; the first has the most steps and is what the others are compared with.
+
+    ladder: also the rungs that change the answer (fewer steps, another solver, one evaluation).
+    """
+    ours = Ours(editor, scales)
+    full = max(steps)
+    found = "k-diffusion" if package_sampler() else "written from the published algorithm"
+    authors = make_authors(ours, scales)
+    published = {"solver": "euler_ancestral", "schedule": "native", "guidance": ours.guided}
+    made = [
+        Contender(
+            *(f"authors' loop ({found}), {n} steps", "authors", n, authors),
+            lossy=n != full,
+            options={**published, "steps": n},
+        )
+        for n in sorted(set(steps), reverse=True)
+    ]
+    first = made[0].name
+    default = make_pipeline(ours, scales, fast=False)
+    made.append(
+        Contender(f"diffusers, Euler ancestral, {full} steps", "diffusers", full, default, like=first)
+    )
+    few = min(20, full)
+    dpm = f"diffusers, DPM-Solver++ 2M, {few} steps"
+    guided = {"solver": "dpmpp_2m", "schedule": "trailing", "guidance": ours.guided}
+    if ladder:
+        made.append(
+            Contender(
+                *(dpm, "diffusers", few, make_pipeline(ours, scales, fast=True), True),
+                options={**guided, "steps": few},
+            )
+        )
+
+    def ancestral(n: int) -> Plan:
+        return ours.plan(n, "euler_ancestral", "native")
+
+    def rung(name: str, n: int, draw: Callable[[Question, int], Any], **more: Any) -> None:
+        made.append(Contender(f"ours: {name}", "ours", n, draw, **more))
+
+    rung(
+        f"Euler ancestral, {full} steps, every branch", full,
+        lambda q, n: ours.every_branch(q, ancestral(n), once=False), like=first,
+    )  # fmt: skip
+    rung("+ conditions made once", full, lambda q, n: ours.every_branch(q, ancestral(n), True), like=first)
+    rung("+ branches without weight dropped", full, lambda q, n: ours.edit(q, ancestral(n)), like=first)
+    if not ladder:
+        return made
+    # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so does this rung, to give the same answer.
+    top = ours.schedule.sigma_max
+    start = math.sqrt(1 + top**2) / top
+
+    def multistep(n: int, guidance: Guidance | None = None) -> Plan:
+        return ours.plan(n, "dpmpp_2m", "trailing", guidance)
+
+    rung(
+        f"+ DPM-Solver++ 2M, {few} steps", few, lambda q, n: ours.edit(q, multistep(n), start),
+        lossy=True, like=dpm, options={**guided, "steps": few},
+    )  # fmt: skip
+    for n in (8, 4):
+        draw = lambda q, n: ours.edit(q, multistep(n))  # noqa: E731
+        rung(f"+ {n} steps", n, draw, lossy=True, options={**guided, "steps": n})
+    plain = {**guided, "guidance": "none"}
+    for n in (4, 1):
+        name = "+ one branch" if n > 1 else "+ one evaluation"
+        draw = lambda q, n: ours.edit(q, multistep(n, none()))  # noqa: E731
+        rung(name, n, draw, lossy=True, options={**plain, "steps": n})
+    return made
+
+
+def asked_in_words(model: Any) -> Contender:
+    """`InstructDiffusion.run` as users call it: one evaluation, and the answer read back from the picture."""
+    options = {"steps": 1, "solver": "euler", "schedule": "trailing", "guidance": "none"}
+
+    def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        answer = model.run(question.instruction, question.picture, **{**options, "steps": steps})
+        return question.noise, answer.picture
+
+    name = "ours: one evaluation, and the masks read back"
+    return Contender(name, "ours", 1, draw, lossy=True, options=options)

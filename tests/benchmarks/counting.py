@@ -1,0 +1,199 @@
+"""What a contender does outside the UNet: operations, bytes, host syncs, evaluations and time, by watching it run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# Reading a value back, or deciding on the host by one: what makes a program wait for its device.
+SYNCS = {"_local_scalar_dense", "equal", "nonzero", "masked_select", "is_nonzero"}
+NO_KERNEL = {
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "new_empty",
+    "new_empty_strided",
+    "resize_",
+    "lift_fresh",
+}
+NO_KERNEL |= {"detach", "_unsafe_view"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step outside the UNet: operations that launch work, bytes they read and write, waits for the device."""
+
+    ops: float
+    bytes: float
+    syncs: float
+
+
+class OpCounter(TorchDispatchMode):
+    """Counts what reaches the device while it is on and not inside `paused`. Views and allocations do no work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops = self.bytes = self.syncs = 0
+        self.paused = False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if not self.paused and name not in NO_KERNEL and not _is_view(func):
+            if name in SYNCS:
+                self.syncs += 1
+            else:
+                self.ops += 1
+                self.bytes += sum(map(_size, tree_leaves((args, kwargs, out))))
+        return out
+
+
+def _is_view(func: Any) -> bool:
+    """Whether an operation's result is a view of an argument that it does not write."""
+    returns = func._schema.returns
+    return bool(returns) and all(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+
+
+def _size(value: Any) -> int:
+    """Bytes behind a tensor; a value that is expanded lies in memory once."""
+    if not isinstance(value, Tensor):
+        return 0
+    count = 1
+    for size, stride in zip(value.shape, value.stride(), strict=True):
+        count *= size if stride else 1
+    return count * value.element_size()
+
+
+class Recorder:
+    """In the place of the fused kernel: counts its launches and the bytes behind its pointers."""
+
+    def __init__(self, kernel: Any = None) -> None:
+        self.kernel, self.launches, self.bytes = kernel, 0, 0
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        def launch(**named: Any) -> None:
+            self.launches += 1
+            self.bytes += sum(_size(v) for k, v in named.items() if k.endswith("_ptr"))
+            if self.kernel is not None:
+                self.kernel[grid](**named)
+
+        return launch
+
+
+@contextmanager
+def recorded_launches(run: bool) -> Iterator[Recorder]:
+    """Inside, launches of the fused kernel are counted, and run if `run`. Nothing is counted without triton."""
+    try:
+        from instructdiffusion.sampling.kernels import fused
+    except ImportError:
+        yield Recorder()
+        return
+    kernel = fused.step_kernel
+    recorder = Recorder(kernel if run else None)
+    fused.step_kernel = recorder  # type: ignore[assignment]
+    try:
+        yield recorder
+    finally:
+        fused.step_kernel = kernel
+
+
+def count_step(draw: Callable[[int], Any], unet: Any, device: str = "cpu") -> Step:
+    """The step outside the UNet: a run of 6 steps less one of 4, so that what happens once a run cancels."""
+
+    def totals(steps: int) -> tuple[int, int, int]:
+        counter = OpCounter()
+        before = unet.register_forward_pre_hook(lambda *_: setattr(counter, "paused", True))
+        after = unet.register_forward_hook(lambda *_: setattr(counter, "paused", False))
+        try:
+            with recorded_launches(run=device != "cpu") as recorder, counter:
+                draw(steps)
+        finally:
+            before.remove()
+            after.remove()
+        return counter.ops + recorder.launches, counter.bytes + recorder.bytes, counter.syncs
+
+    few, many = totals(4), totals(6)
+    return Step(*((b - a) / 2 for a, b in zip(few, many, strict=True)))
+
+
+def fused_step(side: int = 64, branches: int = 3, dtype: torch.dtype = torch.float16) -> Step | None:
+    """The fused Euler step at side x side x 4, counted at its launch, not carried out; None without triton."""
+    from instructdiffusion.sampling import Schedule, instructdiffusion, make_plan
+
+    try:
+        from instructdiffusion.sampling.kernels import fused
+    except ImportError:
+        return None
+    schedule = Schedule.scaled_linear()
+    plan = make_plan(schedule.sigmas("trailing", 10), "euler", instructdiffusion(5, 1.25), schedule)
+    coefs = plan.coefs("epsilon")[3]
+    x = torch.zeros(1, 4, side, side)
+    predictions, batch = torch.zeros(2, branches, 1, 4, side, side, dtype=dtype)
+    counter = OpCounter()
+    with recorded_launches(run=False) as recorder, counter:
+        fused.launch(x, predictions, coefs, batch=batch, keep=False)
+    return Step(counter.ops + recorder.launches, counter.bytes + recorder.bytes, counter.syncs)
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Where a run's time goes, as shares of it, and its UNet evaluations (branches of all steps)."""
+
+    seconds: float
+    unet: float
+    vae: float
+    text: float
+    evaluations: float
+
+    @property
+    def outside(self) -> float:
+        """Neither in the UNet nor in the autoencoder."""
+        return 1.0 - self.unet - self.vae
+
+
+def watch(draw: Callable[[], Any], modules: Mapping[str, Any], sync: Callable[[], None]) -> Shares:
+    """One run with clocks around the modules: "unet", "vae" (its encoder and decoder) and "text"."""
+    spent, samples, handles = dict.fromkeys(modules, 0.0), 0, []
+    started: dict[str, float] = {}
+
+    def begin(name: str) -> Callable[..., None]:
+        def hook(module: Any, arguments: Any) -> None:
+            nonlocal samples
+            if name == "unet":
+                samples += len(arguments[0])
+            sync()
+            started[name] = time.perf_counter()
+
+        return hook
+
+    def end(name: str) -> Callable[..., None]:
+        def hook(*_: Any) -> None:
+            sync()
+            spent[name] += time.perf_counter() - started[name]
+
+        return hook
+
+    for name, group in modules.items():
+        for module in group:
+            handles += [
+                module.register_forward_pre_hook(begin(name)),
+                module.register_forward_hook(end(name)),
+            ]
+    try:
+        sync()
+        start = time.perf_counter()
+        draw()
+        sync()
+        total = time.perf_counter() - start
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Shares(total, *(spent[n] / total for n in ("unet", "vae", "text")), samples)

@@ -1,0 +1,119 @@
+"""The benchmark's table and its targets, made from the results alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+HEADS = (
+    "",
+    "evals",
+    "ms, median",
+    "quartiles",
+    "speed",
+    "same answer",
+    "outside",
+    "ops",
+    "MB",
+    "syncs",
+    "cIoU",
+    "PSNR",
+)
+
+
+def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every target with its value, its limit and whether it is reached; those that cannot be judged are left out."""
+    rows: list[dict[str, Any]] = results["rows"]
+    authors = rows[0]
+    found: list[dict[str, Any]] = []
+
+    def add(name: str, value: float | None, limit: float, at_most: bool = False) -> None:
+        if value is not None:
+            reached = value <= limit if at_most else value >= limit
+            found.append(
+                {"name": name, "value": value, "limit": limit, "at_most": at_most, "reached": bool(reached)}
+            )
+
+    pipeline = next((r for r in rows if r["group"] == "diffusers"), None)
+    exact = [r for r in rows if r["group"] == "ours" and not r["lossy"] and r["same"]]
+    if pipeline is not None and exact:
+        best = min(exact, key=lambda r: r["median"])
+        add("same steps, same answer: times as fast as diffusers", pipeline["median"] / best["median"], 1.3)
+    last = [r for r in rows if r["group"] == "ours" and not r["lossy"]]
+    if last:
+        add("time outside UNet and autoencoder, same steps", last[-1]["outside_share"], 0.05, at_most=True)
+    base = (authors.get("quality") or {}).get("cIoU")
+    for one in (r for r in rows if r["evaluations"] == 1 and r.get("quality") and base):
+        share = one["quality"]["cIoU"] / base
+        name = one["name"].removeprefix("ours: ").removeprefix("+ ")
+        add(f"segment, {name}: share of the {authors['steps']}-step cIoU", share, 0.99)
+        add(f"segment, {name}: times as fast as the authors' loop", authors["median"] / one["median"], 100)
+    fused = results.get("fused_step")
+    if fused is not None:
+        add("fused step, 64 x 64 x 4, half precision: operations", fused["ops"], 1, at_most=True)
+        add("fused step: MB moved", fused["bytes"] / 1e6, 0.35, at_most=True)
+        add("fused step: syncs", fused["syncs"], 0, at_most=True)
+    return found
+
+
+def table(results: dict[str, Any]) -> str:
+    """The rows in aligned columns, the targets, and what the machine was."""
+    rows, about = results["rows"], results["machine"]
+    lines = [HEADS, *(_line(row, rows[0]["median"]) for row in rows)]
+    widths = [max(len(line[c]) for line in lines) for c in range(len(HEADS))]
+    text = [_aligned(line, widths) for line in lines]
+    text.insert(1, "  ".join("-" * width for width in widths))
+    text += ["", "speed: against the first row. outside: share of the time in neither UNet nor autoencoder."]
+    text.append("ops, MB, syncs: of a step outside the UNet (torch operations but views and allocations).")
+    if about["device"] == "cpu":
+        text.append(
+            "ours looks for NaN after every step on the CPU; on a GPU once a run, so no step waits there."
+        )
+    fused = results.get("fused_step")
+    if fused is not None:
+        text.append(
+            "the fused step is counted at its launch: "
+            f"{fused['ops']:g} op, {fused['bytes'] / 1e6:.2f} MB, {fused['syncs']:g} syncs"
+        )
+    text += ["", "targets"] + [_target(t) for t in results["targets"]]
+    threads = (
+        f"{about['threads']} of {about['cores']} cores, load {results['load'][0]} to {results['load'][1]}"
+    )
+    versions = f"torch {about['torch']}, diffusers {about['diffusers']}, k-diffusion {about['k-diffusion']}"
+    place = about.get("gpu") or f"{about['cpu']}, {about['instructions']}"
+    text += ["", f"{results['model']}; {place}; {threads}; {versions}; {results['repeats']} repeats"]
+    if results["load"][0] is not None and max(results["load"]) > about["threads"] + 1:
+        text.append("other work ran on this machine meanwhile: do not publish these timings")
+    return "\n".join(text)
+
+
+def _line(row: dict[str, Any], base: float) -> tuple[str, ...]:
+    step, good = row["step"], row.get("quality") or {}
+    low, high = (f"{s * 1000:.1f}" for s in row["quartiles"])
+    difference = row["difference"]
+    same = "-" if difference is None else f"{'yes' if row['same'] else 'no'} ({difference:.0e})"
+    counts = ("-", "-", "-")
+    if step is not None:
+        counts = f"{step['ops']:.0f}", f"{step['bytes'] / 1e6:.2f}", f"{step['syncs']:.0f}"
+    return (
+        row["name"],
+        f"{row['evaluations']:g}",
+        f"{row['median'] * 1000:.1f}",
+        f"{low} to {high}",
+        f"{base / row['median']:.1f}x",
+        same,
+        "-" if row["outside_share"] is None else f"{row['outside_share']:.1%}",
+        *counts,
+        f"{good['cIoU']:.3f}" if "cIoU" in good else "-",
+        f"{good['PSNR']:.2f}" if "PSNR" in good else "-",
+    )
+
+
+def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
+    cells = [t.ljust(w) if c == 0 else t.rjust(w) for c, (t, w) in enumerate(zip(line, widths, strict=True))]
+    return "  ".join(cells).rstrip()
+
+
+def _target(target: dict[str, Any]) -> str:
+    sign = "<=" if target["at_most"] else ">="
+    verdict = "reached" if target["reached"] else "NOT REACHED"
+    return f"  {target['name']}: {target['value']:.3g} ({sign} {target['limit']:g}): {verdict}"

@@ -1,0 +1,250 @@
+"""The benchmark itself: its contenders draw the same picture, and what it counts is what happens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from .authors import GuidedDenoiser, authors_loop, euler_ancestral, package_sampler
+from .contenders import make_contenders, make_pipeline
+from .counting import OpCounter, count_step, fused_step, watch
+from .report import table, targets
+from .sampling import ask, compare, counted, main, parse, run, watched
+
+SCALES = (1.5, 0.5)
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def contenders(model):
+    return make_contenders(model.editor, SCALES, (STEPS, 3), ladder=True)
+
+
+@pytest.fixture(scope="module")
+def question(model):
+    return ask(model.editor, "cpu")
+
+
+def named(contenders, part):
+    return next(c for c in contenders if part in c.name)
+
+
+def test_contenders_that_claim_it_draw_the_same(contenders, question):
+    same = compare(contenders, question)
+    claimed = {c.name: same[c.name] for c in contenders if c.like is not None}
+    assert len(claimed) == 5 and max(claimed.values()) < 0.01
+    exact = [d for name, d in claimed.items() if name.startswith("ours") and "DPM" not in name]
+    assert len(exact) == 3 and max(exact) < 1e-3  # the authors' own answer
+
+
+def test_other_noise_or_guidance_draws_something_else(model, contenders, question):
+    """Agreement above is no accident of a model that ignores what it is given."""
+    draw = named(contenders, "branches without weight").draw
+    drawn = draw(question, STEPS)[0]
+    for other in (
+        replace(question, seed=8),
+        replace(question, noise=question.noise.flip(3)),
+    ):
+        assert float((draw(other, STEPS)[0] - drawn).std() / drawn.std()) > 0.05
+    strong = named(make_contenders(model.editor, (9.0, 0.5), (STEPS,), True), "branches without weight")
+    assert float((strong.draw(question, STEPS)[0] - drawn).std() / drawn.std()) > 0.01
+
+
+def test_evaluations_are_counted_as_they_happen(model, contenders, question):
+    def evaluations(part):
+        return watched(named(contenders, part), question, model.editor, lambda: None).evaluations
+
+    assert evaluations(f"authors' loop ({_found()}), {STEPS} steps") == 3 * STEPS
+    assert evaluations("diffusers, Euler") == 3 * STEPS
+    assert evaluations("conditions made once") == 3 * STEPS
+    assert evaluations("branches without weight") == 2 * STEPS
+    assert evaluations("one branch") == 4 and evaluations("one evaluation") == 1
+
+
+def _found():
+    return "k-diffusion" if package_sampler() else "written from the published algorithm"
+
+
+def test_time_is_split_among_the_networks(model, contenders, question):
+    shares = watched(contenders[0], question, model.editor, lambda: None)
+    assert 0.3 < shares.unet < 1 and shares.vae > 0 and shares.text > 0
+    assert shares.unet + shares.vae + shares.text < 1
+    assert shares.outside == pytest.approx(1 - shares.unet - shares.vae)
+    unet = model.components.unet
+    assert not unet._forward_hooks and not unet._forward_pre_hooks
+
+
+def test_what_an_operation_counts_as():
+    x = torch.zeros(10, 10)
+    with OpCounter() as counter:
+        y = x + x  # reads two, writes one
+        y.view(100)[3:].t()
+        torch.empty(5)
+    assert (counter.ops, counter.bytes, counter.syncs) == (1, 3 * 400, 0)
+    with OpCounter() as counter:
+        y.mul_(2)
+        x[:1].expand(10, 10) + 1  # an expanded row lies in memory once
+    assert (counter.ops, counter.bytes) == (2, 2 * 400 + 40 + 400)
+    with OpCounter() as counter:
+        float(y[0, 0])
+        bool(y.any())
+    assert (counter.syncs, counter.ops) == (2, 1)
+
+
+def test_the_fused_step_is_one_operation():
+    pytest.importorskip("triton")
+    step = fused_step()
+    state, half = 4 * 64 * 64 * 4, 4 * 64 * 64 * 2
+    assert (step.ops, step.syncs, step.bytes) == (1, 0, 2 * state + 2 * 3 * half)
+
+
+def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model, contenders, question):
+    steps = {
+        part: counted(named(contenders, part), question, model.editor, "cpu")
+        for part in ("authors", "diffusers, Euler", "branches without weight")
+    }
+    assert steps["authors"].ops > steps["diffusers, Euler"].ops > steps["branches without weight"].ops > 1
+    assert steps["authors"].bytes > steps["branches without weight"].bytes
+    assert steps["authors"].syncs == 2
+    assert counted(named(contenders, "one evaluation"), question, model.editor, "cpu") is None
+
+    linear = torch.nn.Linear(3, 3)
+
+    def draw(steps):
+        torch.ones(50).sum()  # once
+        for _ in range(steps):
+            linear(torch.ones(3))  # one operation outside
+
+    assert count_step(draw, linear).ops == 1
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+def test_the_published_loop_is_the_packages_own(kind):
+    """Where k-diffusion is installed its sampler runs in the benchmark: it must give what ours does."""
+    package = package_sampler()
+    if package is None:
+        pytest.skip("k-diffusion is not installed: pip install --no-deps k-diffusion")
+    alphas = torch.linspace(0.999, 0.005, 1000)
+
+    def unet(x, t, encoder_hidden_states, return_dict):
+        return (0.1 * x[:, :4] + x[:, 4:].mean() + encoder_hidden_states.mean(),)
+
+    conditions = torch.ones(1, 4, 8, 8), torch.ones(1, 5, 6), torch.zeros(1, 5, 6)
+    denoiser = GuidedDenoiser(unet, alphas, kind, conditions, (3.0, 1.5))
+    noise = torch.randn(12, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    x, sigmas = noise[0] * 14, denoiser.sigmas(10)
+    ours, theirs = iter(noise[1:]), iter(noise[1:])
+    expected = package(denoiser, x, sigmas, disable=True, noise_sampler=lambda a, b: next(theirs))
+    got = euler_ancestral(denoiser, x, sigmas, lambda a, b: next(ours))
+    torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_the_authors_loop_takes_no_model_that_it_does_not_know():
+    conditions = torch.ones(1, 4, 8, 8), torch.ones(1, 5, 6), torch.zeros(1, 5, 6)
+
+    def unet(x, t, encoder_hidden_states, return_dict):
+        return (x[:, :4],)
+
+    denoiser = GuidedDenoiser(unet, torch.linspace(0.9, 0.1, 50), "sample", conditions, (1, 1))
+    with pytest.raises(ValueError, match="'sample'"):
+        authors_loop(denoiser, torch.ones(1, 4, 8, 8), 2, lambda: torch.zeros(1, 4, 8, 8))
+
+
+def test_the_pipeline_is_only_compared_where_it_can_agree(model):
+    from .contenders import Ours
+
+    with pytest.raises(ValueError, match="s_image = .5 only"):
+        make_pipeline(Ours(model.editor, (1.5, 1.5)), (1.5, 1.5), fast=True)
+
+
+@pytest.fixture(scope="module")
+def results(model):
+    return run(components=model.components, steps=(STEPS,), repeats=1, scenes=1, scales=SCALES)
+
+
+def test_a_run_measures_every_contender(results):
+    names = [r["name"] for r in results["rows"]]
+    assert len(names) == len(set(names)) == 12
+    assert [r["evaluations"] for r in results["rows"][-2:]] == [1, 1]
+    assert all(r["median"] > 0 and len(r["seconds"]) == 1 for r in results["rows"])
+    lossy = [r for r in results["rows"] if r["lossy"] and r["step"] is not None]
+    assert lossy and all(np.isfinite(r["quality"]["PSNR"]) for r in lossy)
+    about = results["machine"]
+    assert about["torch"] == torch.__version__ and about["threads"] == torch.get_num_threads()
+    json.dumps(results, allow_nan=False)
+
+
+def test_the_table_has_a_line_a_contender_and_every_target(results):
+    text = table(results)
+    assert all(r["name"] in text for r in results["rows"])
+    assert text.count("reached") + text.count("NOT REACHED") >= len(results["targets"]) > 2
+    assert all(t["name"] in text for t in results["targets"])
+
+
+def test_targets_are_judged_by_the_rows():
+    def row(name, group, median, **more):
+        return {
+            "name": name,
+            "group": group,
+            "median": median,
+            "lossy": False,
+            "same": True,
+            "steps": 100,
+            "evaluations": 300,
+            "outside_share": 0.04,
+            **more,
+        }
+
+    rows = [
+        row("authors", "authors", 10.0, quality={"cIoU": 0.8}),
+        row("pipeline", "diffusers", 6.0),
+        row("wrong", "ours", 1.0, same=False),
+        row("right", "ours", 5.0),
+        row("one", "ours", 0.05, lossy=True, evaluations=1, quality={"cIoU": 0.78}),
+    ]
+    fused = {"ops": 1, "bytes": 360_000, "syncs": 0}
+    found = {t["name"]: (t["value"], t["reached"]) for t in targets({"rows": rows, "fused_step": fused})}
+    assert list(found.values()) == [
+        (pytest.approx(1.2), False),  # the wrong one does not count
+        (0.04, True),
+        (pytest.approx(0.975), False),
+        (pytest.approx(200), True),
+        (1, True),
+        (0.36, False),
+        (0, True),
+    ]
+
+
+@pytest.mark.slow
+def test_the_command(model_folder, tmp_path, capsys):
+    options = ["--steps", "2", "--repeats", "1", "--scenes", "0", "--device", "cpu"]
+    out = tmp_path / "figures.json"
+    assert main(["--model", str(model_folder), *options, "--out", str(out)]) == 0
+    assert "targets" in capsys.readouterr().out
+    assert json.loads(out.read_text())["model"] == str(model_folder)
+    for bad in (["--repeats", "0"], ["--steps", "0"], ["--scenes", "-1"]):
+        with pytest.raises(SystemExit):
+            parse(bad)
+
+
+@pytest.mark.slow
+def test_the_large_model_runs_through_the_same_contenders():
+    from .models import large_model
+
+    components = large_model("cpu", channels=(32, 32, 32, 32))
+    found = run(components=components, large=True, steps=(2,), repeats=1, scenes=0)
+    assert found["latents"] == [4, 64, 64] and found["picture"] == [512, 512]
+    assert [r["same"] for r in found["rows"]] == [None, True, True, True, True]
+
+
+def test_a_clock_stops_where_a_run_fails(model):
+    def fails():
+        raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError):
+        watch(fails, {"unet": [model.components.unet], "vae": [], "text": []}, lambda: None)
+    assert not model.components.unet._forward_hooks
