@@ -20,6 +20,7 @@ from .metrics import (
     Overlap,
     box_ap,
     box_iou,
+    capped_psnr,
     ciou,
     giou,
     match_boxes,
@@ -27,7 +28,6 @@ from .metrics import (
     oks,
     oks_ap,
     overlap,
-    psnr,
 )
 
 Row = dict[str, Any]
@@ -65,7 +65,7 @@ def measure(example: Example, result: Any, bound: np.ndarray | None = None) -> R
     """
     task = example.instruction.task
     row = _MEASURES[task](example, result, bound)
-    return {name: _plain(value) for name, value in row.items()}
+    return {name: plain(value) for name, value in row.items()}
 
 
 def figures(task: str, rows: Sequence[Row]) -> list[Figure]:
@@ -74,10 +74,10 @@ def figures(task: str, rows: Sequence[Row]) -> list[Figure]:
     return [f for f in made if f.n and not math.isnan(f.value)]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON data: numbers of numpy as Python's, what is not finite as None."""
     if isinstance(value, np.ndarray):
-        return [_plain(v) for v in value.tolist()]
+        return [plain(v) for v in value.tolist()]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -168,11 +168,11 @@ def _measure_label(example: Example, result: Any, bound: np.ndarray | None) -> R
 def _measure_picture(example: Example, result: Any, bound: np.ndarray | None) -> Row:
     _check(result, np.ndarray)
     truth = example.target
-    got, nothing = psnr(result, truth), psnr(example.source, truth)
+    got, nothing = capped_psnr(result, truth), capped_psnr(example.source, truth)
     return {
         "psnr": got,
         "nothing": nothing,
-        "bound": None if bound is None else psnr(bound, truth),
+        "bound": None if bound is None else capped_psnr(bound, truth),
         "absent": False,
         "empty": False,
         "quality": got - nothing,
@@ -183,15 +183,15 @@ def _measure_edit(example: Example, result: Any, bound: np.ndarray | None) -> Ro
     _check(result, np.ndarray)
     truth, source = example.target, example.source
     changed = (truth != source).any(2)
-    inside, rest = psnr(result, truth, changed), psnr(result, truth, ~changed)
+    inside, rest = capped_psnr(result, truth, changed), capped_psnr(result, truth, ~changed)
     everywhere = str(example.record.meta.get("kind", "")).startswith("style")
     return {
         "changed": inside,
-        "changed_nothing": psnr(source, truth, changed),
-        "changed_bound": None if bound is None else psnr(bound, truth, changed),
+        "changed_nothing": capped_psnr(source, truth, changed),
+        "changed_bound": None if bound is None else capped_psnr(bound, truth, changed),
         "rest": None if everywhere else rest,  # a style is for the whole picture: nothing has to stay
         "absent": not changed.any(),
-        "empty": psnr(result, source) >= KEPT_DB,
+        "empty": capped_psnr(result, source) >= KEPT_DB,
         "quality": inside if changed.any() else rest,
     }
 

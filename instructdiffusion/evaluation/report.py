@@ -19,9 +19,15 @@ from .measures import Figure, Row, figures
 COLUMNS = ("task", "metric", "value", "target", "reached", "n", "steps")
 LEFT = 2  # columns of words, set to the left; the others hold numbers
 FEWEST = 5  # samples below which a group is not worth a line
-PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "Pillow")
+PACKAGES = (
+    *("torch", "diffusers", "transformers", "accelerate", "kornia", "numpy", "scipy", "Pillow"),
+    *("faster-coco-eval", "pycocotools", "lpips"),
+)
 # What cannot change an answer or its measures.
-UNRELATED = ("cli/", "trainer/", "draw.py", "files.py", "evaluation/report.py", "evaluation/sheet.py")
+UNRELATED = (
+    *("cli/", "trainer/", "launcher/", "draw.py", "files.py", "evaluation/report.py", "evaluation/sheet.py"),
+    *("evaluation/page", "evaluation/gallery.py", "evaluation/outcome.py", "evaluation/paper.py"),
+)
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,18 @@ class Report:
         """Both tables for a README."""
         groups = _markdown(("task", "among", "metric", "value", "n"), self.group_lines(), 3)
         return f"{_markdown(COLUMNS, self.lines(), LEFT)}\n\n{groups}\n"
+
+    def sections(self) -> list[tuple[str, list[tuple[str, ...]]]]:
+        """(heading, lines with a head) of what the page says above the pictures."""
+        told = {**self.settings, **self.versions}
+        first = [r for r in self.tasks if r.rows]
+        heads = [_line(r, next(iter(r.subsets.values()))[0], "", judged=True) for r in first]
+        return [
+            ("Headlines", [COLUMNS, *heads]),
+            ("Figures", [COLUMNS, *self.lines()]),
+            ("Figures by group", [("task", "among", "metric", "value", "n"), *self.group_lines()]),
+            ("Settings and versions", [("", ""), *((k, str(v)) for k, v in told.items() if v is not None)]),
+        ]
 
     def data(self) -> dict[str, Any]:
         """Plain data: settings, versions, and the figures of every task, subset and group."""

@@ -12,12 +12,44 @@ from ..datasets.examples import make_example
 from ..datasets.scenes.records import UNSEEN_TASKS
 from ..files import check_writable, png_bytes, write_files
 from ..tasks import TASKS, get_task
+from .asking import asked_settings, in_order, settings_hash
+from .gallery import Card, make_cards
+from .journal import Journal, Memory
 from .measures import Row
+from .page import page
+from .processes import Processes
 from .report import Report, TaskReport, code_hash, versions, weights_hash
-from .runner import Ask, Case, answer_cases, asker, load_done, save_done
+from .runner import (
+    Answered,
+    Ask,
+    Case,
+    answer_benchmark,
+    answer_cases,
+    asker,
+    load_done,
+    save_done,
+    scene_row,
+)
 from .sheet import pick, stacked, task_sheet
 
 MAIN, PARAPHRASES, UNSEEN = "scenes", "held-out paraphrases", "unseen pairs"
+
+
+class Scenes:
+    """A task's scenes as a benchmark: a unit is a scene, with one question."""
+
+    name = "scenes"
+    row = staticmethod(scene_row)
+
+    def __init__(self, task: str, split: str, cases: Sequence[Case]) -> None:
+        self.task, self.split, self._cases = task, split, cases
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def cases(self, unit: int) -> list[Case]:
+        """The one question."""
+        return [self._cases[unit]]
 
 
 def evaluate_scenes(
@@ -37,6 +69,7 @@ def evaluate_scenes(
     size: int | None = None,
     oracle: bool = False,
     quiet: bool = False,
+    processes: Processes | None = None,
 ) -> Report:
     """Ask `model` about `count` scenes a task (None: all tasks), print the table, and return the report.
 
@@ -45,17 +78,22 @@ def evaluate_scenes(
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet.
 
-    output: a folder for results.json, table.md, sheet.png and tasks/<task>.json with a row for every answer.
-    A task whose file is there, made with the same settings, weights and code, is not asked again, so that a
-    stopped run goes on where it was. quiet: nothing is printed.
+    output: a folder for results.json, table.md, sheet.png, report.html and tasks/<task>.json with a row for every
+    answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
+    weights and code, is not asked again, so that a run stopped in any way goes on where it was. quiet: nothing is
+    printed. processes: several share the work (they need an output); the first writes and prints.
     ValueError for an unknown task, split or setting before anything is asked; OSError where output cannot
     be written.
     """
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
+    processes = processes or Processes()
+    if processes.count > 1 and output is None:
+        raise ValueError("several processes share their answers through the output folder: name one")
     folder = None if output is None else check_writable(output)
+    quiet = quiet or not processes.first
     changes = {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guidance}
-    asked = {name: _settings(model, name, changes) for name in names}
+    asked = {name: asked_settings(model, name, changes) for name in names}
     components = getattr(model, "components", None)
     side = size or int(getattr(components, "resolution", 64))
     common = {
@@ -76,19 +114,26 @@ def evaluate_scenes(
         ask: Ask = Oracle(model).ask
     else:
         ask = asker(model, {k: v for k, v in changes.items() if v is not None}, batch_size)
-    reports = []
+    reports: list[TaskReport] = []
+    cards: list[Card] = []
     for name in names:
         settings = {**common, "task": name, **asked[name]}
-        path = None if folder is None else folder / "tasks" / f"{name}.json"
-        reports.append(_task(model, name, cases_of(name), ask, batch_size, settings, path, quiet))
+        run = _Run(model, ask, batch_size, folder, quiet, processes)
+        made, some = run.task(Scenes(name, split, cases_of(name)), settings)
+        reports.append(made)
+        cards += some
     shared: dict[str, Any] = {
         **common,
         "batch_size": batch_size,
         "model": str(getattr(components, "path", "")) or None,
     }
     report = Report(shared, versions(), tuple(reports))
-    if folder is not None:
+    if folder is not None and processes.first:
         files = report.files(folder)
+        title = f"{Path(shared['model'] or 'a model').name} on scenes"
+        answers = sum(len(r.rows) for r in reports)
+        subtitle = f"{len(reports)} tasks, {answers} answers to made-up pictures that training never sees"
+        files[folder / "report.html"] = page(title, report.sections(), cards, subtitle).encode()
         sheets = [folder / "tasks" / f"{name}.png" for name in names]
         files[folder / "sheet.png"] = png_bytes(stacked([s for s in sheets if s.is_file()]))
         write_files(files)
@@ -103,48 +148,84 @@ def scene_cases(
     """The cases of a task: count scenes, then a fifth as many worded anew and, where there are, of unseen pairs."""
     make = partial(make_example, task, split=split, size=size, level=level)
     few = range(seed, seed + max(1, count // 5))
-    cases = [Case(s, MAIN, partial(make, s)) for s in range(seed, seed + count)]
-    cases += [Case(s, PARAPHRASES, partial(make, s, held_out=True)) for s in few]
+    cases = [Case(s, MAIN, partial(make, s), f"{MAIN} {s}") for s in range(seed, seed + count)]
+    cases += [Case(s, PARAPHRASES, partial(make, s, held_out=True), f"{PARAPHRASES} {s}") for s in few]
     if task in UNSEEN_TASKS and split != "train":
-        cases += [Case(s, UNSEEN, partial(make, s, unseen=True)) for s in few]
+        cases += [Case(s, UNSEEN, partial(make, s, unseen=True), f"{UNSEEN} {s}") for s in few]
     return cases
 
 
-def _task(
-    model: Any,
-    name: str,
-    cases: Sequence[Case],
-    ask: Ask,
-    batch_size: int,
-    settings: dict[str, Any],
-    path: Path | None,
-    quiet: bool,
-) -> TaskReport:
-    """The report of a task: from its file where that is of the same making, else by asking."""
-    from tqdm import tqdm
+class _Run:
+    """What the tasks of an evaluation share."""
 
-    done = None if path is None else load_done(path, settings)
-    if done is not None:
-        if not quiet:
-            print(f"{name}: done before, taken from {path}")
-        return TaskReport(name, settings, done["rows"], done["seconds"])
-    started = time.monotonic()
-    editor = getattr(model, "editor", None)
-    rows: list[Row] = []
-    with tqdm(total=len(cases), desc=name, unit="scene", disable=quiet, smoothing=0.1) as bar:
-        for answered in answer_cases(ask, cases, batch_size, editor):
-            rows.append(answered.row)
-            bar.update()
-    seconds = round(time.monotonic() - started, 2)
-    if path is not None:
-        # A few are asked again for the sheet, rather than all answers held in memory.
-        names, numbers = zip(*pick([row for row in rows if row["subset"] == MAIN]))
-        again = answer_cases(ask, [cases[i] for i in numbers], batch_size, editor)
-        sheet = task_sheet(list(zip(names, again)))
-        # The file with the rows comes last: it says that the task is done.
-        write_files({path.with_suffix(".png"): png_bytes(sheet)})
-        save_done(path, settings, rows, seconds=seconds)
-    return TaskReport(name, settings, rows, seconds)
+    def __init__(
+        self, model: Any, ask: Ask, batch_size: int, folder: Path | None, quiet: bool, processes: Processes
+    ) -> None:
+        self._ask, self._batch_size, self._folder = ask, batch_size, folder
+        self._editor = getattr(model, "editor", None)
+        self._quiet, self._processes = quiet, processes
+
+    def task(self, benchmark: Scenes, settings: dict[str, Any]) -> tuple[TaskReport, list[Card]]:
+        """The report of a task, from its file where that is of the same making, else by asking; and its cards."""
+        name = benchmark.task
+        path = place = None
+        if self._folder is not None:
+            path = self._folder / "tasks" / f"{name}.json"
+            place = self._folder / "answers" / f"{name}-{settings_hash(settings)}"
+        done = None if path is None else load_done(path, settings)
+        if done is None:
+            rows, seconds = self._rows(benchmark, settings, place)
+        else:
+            rows, seconds = done["rows"], done["seconds"]
+            if not self._quiet:
+                print(f"{name}: done before, taken from {path}")
+        report = TaskReport(name, settings, rows, seconds)
+        if path is None or not self._processes.first:
+            return report, []
+
+        main = [row for row in rows if row["subset"] == MAIN]
+
+        def again(numbers: Sequence[int]) -> list[Answered]:
+            cases = [benchmark.cases(i)[0] for i in numbers]
+            return list(answer_cases(self._ask, cases, self._batch_size, self._editor))
+
+        # A few are asked again for their pictures, rather than all answers held in memory.
+        assert place is not None
+        cards = make_cards(name, main, again, kept=place / "cards.json")
+        if done is None:
+            names, numbers = zip(*pick(main))
+            sheet = task_sheet(list(zip(names, again(numbers))))
+            # The file with the rows comes last: it says that the task is done.
+            write_files({path.with_suffix(".png"): png_bytes(sheet)})
+            save_done(path, settings, rows, seconds=seconds)
+        return report, cards
+
+    def _rows(
+        self, benchmark: Scenes, settings: dict[str, Any], place: Path | None
+    ) -> tuple[list[Row], float]:
+        from tqdm import tqdm
+
+        journal = Memory() if place is None else Journal(place, settings, self._processes.rank)
+        started = time.monotonic()
+        units = range(len(benchmark))
+        share = len(units[self._processes.rank :: self._processes.count])
+        with (
+            journal,
+            tqdm(total=share, desc=benchmark.task, unit="scene", disable=self._quiet, smoothing=0.1) as bar,
+        ):
+            answer_benchmark(
+                benchmark,
+                self._ask,
+                journal,
+                units,
+                batch_size=self._batch_size,
+                editor=self._editor,
+                processes=self._processes,
+                strict=True,
+                tick=bar.update,
+            )
+        rows = [entry["row"] for entry in in_order(journal.entries(), set(units))]
+        return rows, round(time.monotonic() - started, 2)
 
 
 def _check(count: int, batch_size: int, split: str, seed: int) -> None:
@@ -154,16 +235,3 @@ def _check(count: int, batch_size: int, split: str, seed: int) -> None:
         )
     if split not in ("train", "val", "test"):
         raise ValueError(f"expected a split, one of train, val, test; got {split!r}")
-
-
-def _settings(model: Any, task: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """How the task will be asked, as plain data, with the UNet evaluations that an answer costs."""
-    known = getattr(model, "settings", None)
-    if known is None:
-        return {**{k: v for k, v in changes.items() if v is not None}, "evaluations": None}
-    from ..sampling import make_plan
-
-    settings = known[task].changed(**changes)
-    sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
-    plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
-    return {**settings.to_dict(), "evaluations": plan.evaluations}

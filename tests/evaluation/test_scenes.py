@@ -150,10 +150,11 @@ def test_what_is_done_is_not_asked_again(tmp_path, capsys):
     made = evaluate_scenes(first, ["segment"], count=5, output=tmp_path, quiet=True)
     same = evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path)
     assert "segment: done before" in capsys.readouterr().out
-    assert len(first.asked) == 5 + 1 + 1 + 4 and len(again.asked) == 11  # four are asked again for the sheet
+    # Three are asked again for the page, and four for the sheet.
+    assert len(first.asked) == 5 + 1 + 1 + 3 + 4 and len(again.asked) == 14
     assert same.tasks[0].rows == made.tasks[0].rows
     evaluate_scenes(other, ["segment"], count=5, seed=1, output=tmp_path, quiet=True)
-    assert len(other.asked) == 11
+    assert len(other.asked) == 14
 
 
 def test_a_stopped_run_keeps_finished_tasks(tmp_path):
@@ -167,7 +168,29 @@ def test_a_stopped_run_keeps_finished_tasks(tmp_path):
     assert sorted(p.name for p in (tmp_path / "tasks").iterdir()) == ["segment.json", "segment.png"]
     again = Drawer(nothing)
     evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path, quiet=True)
-    assert len(again.asked) == 11
+    assert len(again.asked) == 14
+
+
+def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
+    class Stops(Drawer):
+        def run(self, instruction, image, **options):
+            if len(self.asked) == 6:
+                raise KeyboardInterrupt
+            return super().run(instruction, image, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_scenes(Stops(nothing), ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
+    again = Drawer(nothing)
+    report = evaluate_scenes(again, ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
+    assert len(again.asked) == COUNT + 2 * COUNT // 5 - 6 + 9 + 4
+    assert report.tasks[0].rows == next(r for r in idle.tasks if r.task == "segment").rows
+
+
+def test_the_page_shows_answers_of_every_task(truth, tmp_path):
+    evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('data-task="segment"') == page.count('data-task="edit"') == 6
+    assert "on scenes</h1>" in page and "Headlines" in page and "data:image/png;base64," in page
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""Asking: how a model is asked for a task, as plain data that says which answers are alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """How the task will be asked, as plain data, with the UNet evaluations that an answer costs.
+
+    changes: steps, solver, schedule, guidance; what is None comes from the model's settings for the task.
+    """
+    known = getattr(model, "settings", None)
+    if known is None:
+        return {**{k: v for k, v in changes.items() if v is not None}, "evaluations": None}
+    from ..sampling import make_plan
+
+    settings = known[task].changed(**changes)
+    sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
+    plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
+    return {**settings.to_dict(), "evaluations": plan.evaluations}
+
+
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """SHA-256 (first 12 hex digits) of settings: answers under one name were made alike."""
+    text = json.dumps(dict(settings), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def in_order(entries: Mapping[str, Mapping[str, Any]], units: set[int]) -> list[dict[str, Any]]:
+    """The answered entries of a journal that belong to `units`, in the order of the questions."""
+    kept = [dict(e) for e in entries.values() if "row" in e and e["unit"] in units]
+    return sorted(kept, key=lambda e: (e["unit"], e["n"]))
+
+
+def problems(entries: Mapping[str, Mapping[str, Any]], units: set[int]) -> list[str]:
+    """What went wrong with units that are not whole yet, in their order."""
+    rows = in_order(entries, units)
+    count: dict[int, int] = {}
+    for entry in rows:
+        count[entry["unit"]] = count.get(entry["unit"], 0) + 1
+    whole = {e["unit"] for e in rows if count[e["unit"]] == e["of"]}
+    bad = [e for e in entries.values() if "problem" in e and e["unit"] in units - whole]
+    return [str(e["problem"]) for e in sorted(bad, key=lambda e: e["unit"])]

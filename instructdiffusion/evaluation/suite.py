@@ -1,0 +1,293 @@
+"""Suite: benchmarks of datasets on disk, one after the other, and what they come to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..datasets.readers import reader_named
+from ..files import check_writable, write_files
+from .asking import asked_settings, in_order, problems, settings_hash
+from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
+from .benchmarks.editing import TABLE_KINDS, Editing
+from .gallery import Card, make_cards
+from .journal import Journal, only_writer
+from .outcome import Outcome, PartOutcome
+from .page import page
+from .processes import Processes
+from .report import code_hash, versions, weights_hash
+from .runner import Answered, answer_benchmark, answer_cases, asker
+
+DECODERS = ("closed",)  # how what was drawn is read back: in closed form
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a suite is run; what is None comes from the model's settings for each task.
+
+    count: records a split (None: all). resolution: the side at which the model sees pictures. cards: answers of
+    each kind on the page.
+    """
+
+    steps: int | None = None
+    solver: str | None = None
+    schedule: str | None = None
+    guidance: tuple[float, float] | str | None = None
+    resolution: int | None = None
+    decoder: str = "closed"
+    count: int | None = None
+    batch_size: int = 16
+    cards: int = 6
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise ValueError(f"expected a decoder, one of {', '.join(DECODERS)}; got {self.decoder!r}")
+        if self.batch_size < 1 or self.cards < 0 or (self.count is not None and self.count < 1):
+            raise ValueError("expected a count and a batch size of at least 1, and cards of at least 0")
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What of the model's settings is changed."""
+        return {
+            "steps": self.steps,
+            "solver": self.solver,
+            "schedule": self.schedule,
+            "guidance": self.guidance,
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `InstructDiffusion.run` is told."""
+        told = {**self.changes, "resolution": self.resolution}
+        return {name: given for name, given in told.items() if given is not None}
+
+
+Found = tuple[Entry, Path, str]  # benchmark, folder, split
+
+
+def find_parts(
+    data: Path,
+    names: Sequence[str] | None = None,
+    images: Path | None = None,
+    splits: Sequence[str] | None = None,
+) -> tuple[list[Found], dict[str, str]]:
+    """(what `data` holds of the benchmarks named, column of the paper's tables -> why it is a gap).
+
+    data: a dataset's folder, or one that holds several under their names. names None: all that stand in the
+    paper's tables. splits None: those of the paper. ValueError for a split that a benchmark does not have.
+    """
+    parts: list[Found] = []
+    gaps: dict[str, str] = {}
+    for entry in BENCHMARKS.values():
+        if entry.name not in names if names is not None else entry.table is None:
+            continue
+        unknown = [s for s in splits or () if s not in entry.splits]
+        if unknown:
+            raise ValueError(f"{entry.name} has the splits {', '.join(entry.splits)}; got {unknown[0]!r}")
+        reader = reader_named(entry.reader)
+        wanted = list(entry.places) if splits is None else list(dict.fromkeys(splits))
+        folder = entry.folder(data, wanted, images)
+        there = [] if folder is None else entry.found(folder, wanted, images)
+        parts += [(entry, folder, split) for split in there if folder is not None]
+        for split in wanted:
+            if split not in there:
+                column = entry.places.get(split, f"{entry.name} {split}")
+                gaps[column] = f"no {reader.title} {split} in {data}; download: {reader.source}"
+    return parts, gaps
+
+
+def open_parts(
+    parts: Sequence[Found],
+    images: Path | None = None,
+    cache: Path | None = None,
+    *,
+    absent: bool = True,
+    lpips: bool = False,
+    clip: str | None = None,
+    aesthetic: str | Path | None = None,
+    device: str | None = None,
+    skip: bool = False,
+) -> tuple[list[tuple[Entry, ReaderBenchmark]], dict[str, str]]:
+    """(the benchmarks, opened; column -> why one was skipped).
+
+    absent: whether classes that a picture lacks are asked for. lpips, clip, aesthetic: networks that measure; clip
+    "none" leaves CLIP-Sim out. skip: a benchmark whose network cannot be had becomes a gap instead of an error.
+    """
+    options: dict[str, Any] = {"absent": absent}
+    gaps: dict[str, str] = {}
+    if lpips:
+        from .metrics.pictures import load_lpips
+
+        options["lpips"] = load_lpips(device=device or "cpu")
+    opened: list[tuple[Entry, ReaderBenchmark]] = []
+    for entry, folder, split in parts:
+        if "clip" in entry.wants and clip != "none":
+            from .metrics.encoders import CLIP, load_aesthetic, load_clip
+
+            try:
+                options["clip"] = load_clip(clip or CLIP, device or "cpu")
+                if aesthetic is not None:
+                    options["aesthetic"] = load_aesthetic(aesthetic)
+            except OSError as error:
+                if not skip:
+                    raise OSError(f"{error}; or pass --clip none to do without CLIP-Sim") from None
+                gaps.update(dict.fromkeys(TABLE_KINDS, str(error)))
+                continue
+        opened.append((entry, entry.open(folder, split, images, cache, **options)))
+    return opened, gaps
+
+
+def evaluate_parts(
+    model: Any,
+    benchmarks: Sequence[tuple[Entry, ReaderBenchmark]],
+    output: str | Path,
+    asking: Asking | None = None,
+    *,
+    name: str = "model",
+    gaps: Mapping[str, str] | None = None,
+    whole_tables: bool = False,
+    processes: Processes | None = None,
+) -> Outcome:
+    """Ask `model` the questions of the benchmarks, and write results.json, table.md and report.html to `output`.
+
+    Answers are journalled in output/answers as they come: a run that was stopped, in any way, goes on where it
+    was, and one that asks for more records keeps the answers it has. Answers of other settings, weights, data or
+    code lie beside and are not mixed. With several processes each takes its share, the first writes the reports.
+
+    ValueError where another run is writing there; OSError where that cannot be written.
+    """
+    asking, processes = asking or Asking(), processes or Processes()
+    folder = check_writable(output) if processes.first else Path(output)
+    processes.meet()
+    if not processes.first:
+        return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
+    with only_writer(folder / "answers"):
+        return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
+
+
+def _evaluate(
+    model: Any,
+    benchmarks: Sequence[tuple[Entry, ReaderBenchmark]],
+    folder: Path,
+    asking: Asking,
+    name: str,
+    gaps: Mapping[str, str],
+    whole_tables: bool,
+    processes: Processes,
+) -> Outcome:
+    components = getattr(model, "components", None)
+    shared = {
+        "weights": weights_hash(components),
+        "code": code_hash(),
+        "decoder": asking.decoder,
+        "resolution": asking.resolution or getattr(components, "resolution", None),
+    }
+    parts: list[PartOutcome] = []
+    cards: list[Card] = []
+    for entry, benchmark in benchmarks:
+        part, some = _part(model, entry, benchmark, folder, asking, shared, processes)
+        parts.append(part)
+        cards += some
+    settings = {
+        **shared,
+        **{k: v for k, v in asking.changes.items() if v is not None},
+        "count": asking.count,
+        "batch_size": asking.batch_size,
+        "processes": processes.count,
+        "model": str(getattr(components, "path", "") or name),
+    }
+    outcome = Outcome(name, settings, versions(), parts, gaps, whole_tables)
+    if processes.first:
+        files = outcome.files(folder)
+        answers = sum(part.answers for part in parts)
+        subtitle = f"{answers} answers to {len(parts)} benchmarks; {outcome.problems} broken or failed"
+        html = page(f"{name} on datasets", outcome.sections(), cards, subtitle)
+        files[folder / "report.html"] = html.encode()
+        write_files(files)
+    processes.meet()
+    return outcome
+
+
+def _part(
+    model: Any,
+    entry: Entry,
+    benchmark: ReaderBenchmark,
+    folder: Path,
+    asking: Asking,
+    shared: Mapping[str, Any],
+    processes: Processes,
+) -> tuple[PartOutcome, list[Card]]:
+    from tqdm import tqdm
+
+    settings = {
+        "benchmark": benchmark.name,
+        "split": benchmark.split,
+        "data": benchmark.fingerprint,
+        **benchmark.options(),
+        **shared,
+        **asked_settings(model, benchmark.task, asking.changes),
+    }
+    title = f"{benchmark.name}-{benchmark.split}".replace("+", "plus")
+    place = folder / "answers" / f"{title}-{settings_hash(settings)}"
+    journal = Journal(place, settings, processes.rank)
+    units = benchmark.chosen(asking.count)
+    editor = getattr(model, "editor", None)
+    ask = asker(model, asking.options, asking.batch_size)
+    started = time.monotonic()
+    share = len(range(processes.rank, len(units), processes.count))
+    silent = asking.quiet or not processes.first
+    with (
+        journal,
+        tqdm(total=share, desc=f"{benchmark.name} {benchmark.split}", unit="record", disable=silent) as bar,
+    ):
+        answer_benchmark(
+            benchmark,
+            ask,
+            journal,
+            units,
+            batch_size=asking.batch_size,
+            editor=editor,
+            processes=processes,
+            tick=bar.update,
+        )
+    entries = journal.entries()
+    kept = in_order(entries, set(units))
+    rows = [e["row"] for e in kept]
+    figures = benchmark.figures(rows) if rows else []
+    indexed = [str(problem) for problem in benchmark.reader.problems]
+    trouble = list(dict.fromkeys([*indexed, *problems(entries, set(units))]))
+    column = entry.places.get(benchmark.split, f"{benchmark.name} {benchmark.split}")
+    if isinstance(benchmark, Editing):
+        cells = {k: c for k, c in benchmark.cells(figures).items() if c != "-"}
+    else:
+        cells = {column: benchmark.cell(figures)} if rows else {}
+    part = PartOutcome(
+        benchmark.name,
+        benchmark.split,
+        benchmark.task,
+        settings,
+        figures,
+        cells,
+        {**benchmark.notes(rows), "left out by the dataset's own rules": dict(benchmark.reader.left_out)},
+        len(units),
+        len(rows),
+        trouble,
+        round(time.monotonic() - started, 2),
+        journal.damaged,
+    )
+    if not processes.first or not asking.cards:
+        return part, []
+
+    def again(numbers: Sequence[int]) -> list[Answered]:
+        cases = [benchmark.cases(kept[i]["unit"])[kept[i]["n"]] for i in numbers]
+        return list(answer_cases(ask, cases, asking.batch_size, editor, benchmark.row))
+
+    kept_cards = place / f"cards-{asking.cards}.json"
+    return part, make_cards(part.title, rows, again, asking.cards, kept_cards)
+
+
+__all__ = ["DECODERS", "Asking", "evaluate_parts", "find_parts", "open_parts"]
