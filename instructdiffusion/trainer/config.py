@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
 
-STAGES = ("vae", "generator", "marks", "instruct")
+STAGES = ("vae", "generator", "marks", "instruct", "distill")
+DISTILLATIONS = ("guidance", "steps")
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which samples: a mixture over tasks, drawn as scenes; `pool` samples are made and encoded ahead.
+    """Which samples: a mixture over tasks, drawn as scenes, and sources; `pool` samples are made and encoded ahead.
 
+    mixture: weights of the tasks drawn as scenes; left out, it is segmentation, or nothing where there are sources.
+    sources: datasets on disk, each as a `Source` (all stages but vae).
+    scenes_share: share of the samples that are scenes, where there are scenes and sources.
     level: the scenes' richness, 0 to 3, or several, dealt out evenly: plain shapes teach the words long
         before rich scenes do.
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
@@ -39,13 +44,30 @@ class DataConfig:
     workers: processes that make samples.
     """
 
-    mixture: dict[str, float] = field(default_factory=lambda: {"segment": 1.0})
+    mixture: dict[str, float] = None  # type: ignore[assignment]  # never None after __post_init__
     level: int | tuple[int, ...] = 3
     size: int = 64
     seed: int = 0
     pool: int = 0
     patches: float = 0.0
     workers: int = 2
+    sources: tuple[Source, ...] = ()
+    scenes_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sources, tuple) or not all(isinstance(s, Source) for s in self.sources):
+            raise ValueError(
+                f"expected `data.sources` to be a list of mappings with `dataset` and `root`, got {self.sources!r}"
+            )
+        if self.mixture is None:
+            object.__setattr__(self, "mixture", {} if self.sources else {"segment": 1.0})
+        if not 0.0 <= self.scenes_share <= 1.0:
+            raise ValueError(f"expected `data.scenes_share` between 0 and 1, got {self.scenes_share}")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of scenes and sources, each once."""
+        return tuple(dict.fromkeys([*self.mixture, *(s.asked for s in self.sources)]))
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -77,6 +99,37 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class DistillConfig:
+    """What a student learns from the model in `init`, its teacher (stage distill only).
+
+    kind: "guidance": its one branch answers as the teacher's guided branches do, at any timestep; "steps": one
+        of its `steps` goes as far as teacher_steps / steps of the teacher's DDIM steps, guided or not.
+    guidance: the tasks to distil, each with the teacher's (text, image) scales, or null for its plain
+        prediction. Samples of other tasks go on learning from the truth.
+    share: of a step's samples, those of the tasks to distil (all, where the pool has no others).
+    """
+
+    kind: str = "guidance"
+    guidance: dict[str, Any] = field(default_factory=dict)
+    steps: int = 4
+    teacher_steps: int = 20
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.kind not in DISTILLATIONS:
+            raise ValueError(
+                f"expected `distill.kind` to be one of {', '.join(DISTILLATIONS)}, got {self.kind!r}"
+            )
+        if self.steps < 1 or self.teacher_steps <= self.steps or self.teacher_steps % self.steps:
+            raise ValueError(
+                "expected `distill.teacher_steps` to be a larger multiple of `distill.steps`, "
+                f"got {self.teacher_steps} and {self.steps}"
+            )
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(f"expected `distill.share` above 0 and at most 1, got {self.share}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run (one stage)."""
 
@@ -100,6 +153,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -122,8 +176,15 @@ class TrainConfig:
             raise ValueError(
                 f"expected `data.level` to be 0 to 3, or a list of such, got {self.data.level!r}"
             )
-        if self.stage != "vae" and not self.data.mixture:
+        if self.stage == "distill" and not self.distill.guidance.keys() & set(self.data.tasks):
+            raise ValueError(
+                "expected `distill.guidance` to name at least one task of `data.mixture`, "
+                f"got {', '.join(self.distill.guidance) or 'none'}"
+            )
+        if self.stage != "vae" and not self.data.tasks:
             raise ValueError("expected `data.mixture` to name at least one task, got none")
+        if self.stage == "vae" and self.data.sources:
+            raise ValueError("expected no `data.sources` in stage vae, which draws scenes: leave them out")
 
 
 def _build(kind: type, values: Any, where: str) -> Any:
@@ -135,11 +196,13 @@ def _build(kind: type, values: Any, where: str) -> Any:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"unknown field {where}{unknown[0]!r}: known are {', '.join(known)}")
-    nested = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig}
+    nested = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig, "distill": DistillConfig}
     out = {}
     for name, value in values.items():
         if name in nested and kind is TrainConfig:
             value = _build(nested[name], value, f"{name}.")
+        elif name == "sources" and kind is DataConfig and isinstance(value, (list, tuple)):
+            value = tuple(_build(Source, entry, f"data.sources[{n}].") for n, entry in enumerate(value))
         elif isinstance(value, list):
             value = tuple(value)
         out[name] = value

@@ -90,6 +90,7 @@ class DiffusionStage(nn.Module):
         root = Path(self.config.output).parent
         with accelerator.main_process_first():
             self.pool = Pool(root, self.config.data, self.folder, quiet=not accelerator.is_main_process)
+            self.pool.keep_sources(Path(self.config.output))
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
 
     def maker(self) -> Any:

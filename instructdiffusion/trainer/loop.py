@@ -25,6 +25,10 @@ def build_stage(config: TrainConfig) -> Any:
             from .vae_stage import VaeStage
 
             return VaeStage(config)
+        if config.stage == "distill":
+            from .distill_stage import DistillStage
+
+            return DistillStage(config)
         from .diffusion_stage import DiffusionStage
 
         return DiffusionStage(config)
@@ -62,7 +66,7 @@ def _flat(config: dict[str, Any]) -> dict[str, Any]:
     """Nested fields by dotted names; a mixture keeps its order, in which samples are dealt out."""
     out: dict[str, Any] = {}
     for name, value in config.items():
-        if name in ("model", "data", "loss"):
+        if name in ("model", "data", "loss", "distill"):
             out |= {f"{name}.{key}": v for key, v in value.items()}
         else:
             out[name] = value

@@ -67,7 +67,7 @@ def add_lora(unet: nn.Module, rank: int = 4, seed: int = 0) -> list[nn.Parameter
     for name, part in found:
         parent, _, leaf = name.rpartition(".")
         setattr(unet.get_submodule(parent), leaf, LoRALayer(part, rank, generator))
-    return [p for _, layer in lora_layers(unet) for p in (layer.down.weight, layer.up.weight)]
+    return [p for _, layer in lora_layers(unet) for p in (*layer.down.parameters(), *layer.up.parameters())]
 
 
 def lora_layers(unet: nn.Module) -> Iterator[tuple[str, LoRALayer]]:

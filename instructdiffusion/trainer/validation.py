@@ -11,6 +11,7 @@ import torch
 
 from ..datasets.examples import make_example
 from ..datasets.record import Example
+from ..datasets.sources import Source, held_out
 from ..editor import Editor
 from ..evaluation.metrics import match_boxes
 from ..models.loading import Components
@@ -31,18 +32,36 @@ def held_out_examples(tasks: tuple[str, ...], count: int, size: int, level: int)
     )
 
 
+@lru_cache(maxsize=2)
+def held_out_records(sources: tuple[Source, ...], count: int, size: int) -> dict[str, tuple[Example, ...]]:
+    """The first `count` draws of each source's held-out split; sources without one on disk are named once."""
+    from tqdm import tqdm
+
+    found, notes = held_out(sources, count, size)
+    for line in notes:
+        tqdm.write(line)
+    return found
+
+
 def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str, float], np.ndarray]:
-    """One-evaluation answers to `validate_samples` scenes a task: a figure a task, and a sheet.
+    """One-evaluation answers to `validate_samples` scenes a task, and records a source: figures, and a sheet.
 
     Masks: IoU summed over scenes (cIoU); points: share found within 3 % of the side; boxes: share of scenes
     whose boxes all match at IoU .5; classes: accuracy; pictures: PSNR to the target.
     """
     unet, text_encoder, tokenizer, vae, alphas = parts
-    tasks = tuple(config.data.mixture)
-    examples = held_out_examples(tasks, config.validate_samples, config.data.size, max(config.data.levels))
+    data, count = config.data, config.validate_samples
+    groups = {t: held_out_examples((t,), count, data.size, max(data.levels)) for t in data.mixture}
+    groups |= held_out_records(data.sources, count, data.size)
     kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
     components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
     editor = Editor(components)
+    # Instructions of data sets may be longer than the model reads; asked for an answer, it refuses them.
+    kept = {name: tuple(e for e in part if _is_read(editor, e)) for name, part in groups.items()}
+    groups = {name: part for name, part in kept.items() if part}
+    examples = [e for part in groups.values() for e in part]
+    if not examples:  # the sources have no held-out split on disk
+        return {}, np.zeros((data.size, data.size, 3), np.uint8)
     schedule = Schedule(components.alphas_cumprod)
     plan = make_plan(schedule.sigmas("trailing", 1), "euler", none(), schedule)
     edited, plain = [], []
@@ -58,8 +77,10 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
         edited.extend(drawn)
         plain.extend(rebuilt)
     figures: dict[str, float] = {}
-    for number, task in enumerate(tasks):
-        rows = range(number * config.validate_samples, (number + 1) * config.validate_samples)
+    cells, first = [], 0
+    for name, part in groups.items():
+        rows, task = range(first, first + len(part)), part[0].instruction.task
+        first += len(part)
         masks = isinstance(
             examples[rows[0]].record.target, Masks
         )  # read along the picture's own edges, as users see them
@@ -72,14 +93,19 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
             )
             for i in rows
         ]
-        figures[task] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])
-    cells = []
-    for number in range(len(tasks)):
-        first = number * config.validate_samples
-        for i in range(first, first + min(3, config.validate_samples)):
+        figures[name] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])
+        for i in rows[:3]:
             drawn = np.rint(edited[i] * 255).astype(np.uint8)
             cells.append(np.concatenate([examples[i].source, drawn, examples[i].target]))
     return figures, np.concatenate(cells, axis=1)
+
+
+def _is_read(editor: Editor, example: Example) -> bool:
+    try:
+        editor.check_text(example.instruction.text)
+    except ValueError:
+        return False
+    return True
 
 
 def _score(examples: list[Example], answers: list[Any], edited: list[np.ndarray]) -> float:
@@ -120,7 +146,8 @@ def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:
     from ..sampling import sample
 
     unet, text_encoder, tokenizer, vae, alphas = parts
-    examples = held_out_examples(tuple(config.data.mixture), 1, config.data.size, max(config.data.levels))[:8]
+    scenes = tuple(config.data.mixture) or tuple(config.data.tasks)  # of sources there are no captions
+    examples = held_out_examples(scenes, 1, config.data.size, max(config.data.levels))[:8]
     captions = [
         e.record.caption if config.stage == "generator" else marked_caption(e.record.caption, e.instruction)
         for e in examples
