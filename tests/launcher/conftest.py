@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -89,3 +90,15 @@ def comfy(monkeypatch):
         return main()
 
     return call
+
+
+@pytest.fixture(autouse=True)
+def signals_of_a_terminal():
+    """Ctrl-C and the like do something, as in a terminal: where the tests run in the background they are ignored,
+    and children would inherit that."""
+    handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    known = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in known.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -128,7 +128,7 @@ def test_ctrl_c_interrupts_the_graph_however_often_it_is_pressed(times, run, fak
             time.sleep(0.1)
 
     threading.Thread(target=press, daemon=True).start()
-    assert run() == 130
+    assert run("--timeout", "20") == 130
     assert json.loads(dict(fake.posts)["/interrupt"]) == {"prompt_id": fake.prompts[0]["prompt_id"]}
     assert "stopped" in capsys.readouterr().err
 
