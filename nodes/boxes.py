@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 from comfy_api.latest import io, ui
 
-from ..instructdiffusion.decoding import split_components
 from ..instructdiffusion.draw import overlay
-from ..instructdiffusion.resize import resize_picture
-from ..instructdiffusion.results import Boxes
 from .convert import (
     from_mask,
     to_bbox,
@@ -19,6 +16,7 @@ from .convert import (
     whole_box,
 )
 from .preview import shown
+from .regions import boxes_around, split_regions, to_one_size
 from .types import CATEGORY, Bbox, BoundingBox, Segs, valid_choices
 
 REGIONS, ONE_PICTURE = "a picture each", "objects of one picture"
@@ -112,54 +110,49 @@ class BoxFromMask(io.ComfyNode):
     def execute(cls, mask, masks_are, threshold, min_area, padding, label, image=None) -> io.NodeOutput:
         values = from_mask(mask)
         frames = [values] if masks_are == ONE_PICTURE else list(values[:, None])
-        pictures = _pictures(image, len(frames), values.shape[1:])
-        boxes, regions = [], []
+        pictures = _pictures(image, frames)
+        boxes, regions, lines = [], [], []
         for frame in frames:
-            parts = [f > threshold for f in frame]
             if masks_are == REGIONS:
-                parts = split_components(parts[0]) if parts[0].any() else []
-            found, kept = boxes_around(parts, frame, values.shape[1:], label, max(1, min_area))
-            boxes.append(found)
-            regions.append(kept)
+                parts, count = split_regions(frame[0] > threshold, max(1, min_area))
+                scored = [frame[0]] * len(parts)
+            else:
+                kept = [f for f in frame if (f > threshold).sum() >= max(1, min_area)]
+                parts, scored, count = [f > threshold for f in kept], kept, len(kept)
+            boxes.append(boxes_around(parts, scored, label, values.shape[1:]))
+            regions.append(parts)
+            lines.append(_said(frame > threshold, len(parts), count))
         segs = to_segs(boxes[0], regions[0], None if image is None else pictures[0], padding)
         crops = [
             _cut(picture, row, padding) for found, picture in zip(boxes, pictures) for row in found.xyxy
         ] or pictures[:1]
         overlays = to_image_padded([overlay(p, b) for p, b in zip(pictures, boxes, strict=True)])
-        message = "\n".join(
-            f"found {len(b)}" if len(b) else "nothing found: the mask is empty" for b in boxes
-        )
+        message = "\n".join(lines)
         return io.NodeOutput(
             to_bounding_boxes(boxes),
             to_bbox(boxes),
             segs,
-            to_image_padded(_one_size(crops)),
+            to_image_padded(to_one_size(crops)),
             overlays,
             message,
             ui=shown(ui.PreviewImage(overlays, cls=cls), message),
         )
 
 
-def boxes_around(parts, frame, size, label, min_area) -> tuple[Boxes, list[np.ndarray]]:
-    """(tight boxes of bool [h, w] parts, the parts kept); a part's score is the mean of its mask's values."""
-    rows, scores, kept = [], [], []
-    for number, part in enumerate(parts):
-        if part.sum() < min_area:
-            continue
-        ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
-        values = frame[number if len(frame) == len(parts) and len(frame) > 1 else 0]
-        rows.append([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1])
-        scores.append(min(1.0, max(0.0, float(values[part].mean()))))
-        kept.append(part.astype(np.float32))
-    height, width = size
-    if not rows:
-        return Boxes.empty(height, width), []
-    return Boxes(np.float32(rows), np.float32(scores), (label,) * len(rows), (height, width)), kept
+def _said(mask: np.ndarray, given: int, count: int) -> str:
+    if not mask.any():
+        return "nothing found: the mask is empty"
+    if not count:
+        return "nothing found: every region has fewer pixels than min_area"
+    return f"found {count}" + (f": the {given} largest are given, raise min_area" if given < count else "")
 
 
-def _pictures(image, count: int, size: tuple[int, ...]) -> list[np.ndarray]:
+def _pictures(image, frames: list[np.ndarray]) -> list[np.ndarray]:
+    """The pictures under the masks; where there are none, the masks themselves in white on black."""
+    count, size = len(frames), frames[0].shape[1:]
     if image is None:
-        return [np.zeros((*size, 3), np.uint8)] * count
+        gray = [np.round(frame.max(0).clip(0, 1) * 255).astype(np.uint8) for frame in frames]
+        return [np.repeat(g[..., None], 3, axis=2) for g in gray]
     pictures = to_pictures(image)
     if len(pictures) == 1:
         pictures = pictures * count
@@ -180,14 +173,3 @@ def _cut(picture: np.ndarray, row: np.ndarray, padding: int) -> np.ndarray:
     height, width = picture.shape[:2]
     x1, y1, x2, y2 = whole_box(row, height, width)
     return picture[max(0, y1 - padding) : y2 + padding, max(0, x1 - padding) : x2 + padding]
-
-
-def _one_size(crops: list[np.ndarray]) -> list[np.ndarray]:
-    """Cut-outs scaled, their shape kept, so that the longer side of each is that of the largest."""
-    side = max(max(c.shape[:2]) for c in crops)
-    out = []
-    for crop in crops:
-        scale = side / max(crop.shape[:2])
-        size = tuple(max(1, round(s * scale)) for s in crop.shape[:2])
-        out.append(crop if size == crop.shape[:2] else resize_picture(crop, size))
-    return out

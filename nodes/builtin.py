@@ -20,7 +20,14 @@ import folder_paths
 import torch
 from torch import Tensor
 
-from ..instructdiffusion.models.ldm_keys import text_to_ldm, unet_to_ldm, vae_to_ldm
+from ..instructdiffusion.models.ldm_keys import (
+    TEXT_PREFIX,
+    UNET_PREFIX,
+    VAE_PREFIX,
+    text_to_ldm,
+    unet_to_ldm,
+    vae_to_ldm,
+)
 from ..instructdiffusion.settings import read_settings
 from .engine import ATTACHMENT
 
@@ -28,6 +35,8 @@ _PREDICTIONS = {
     "epsilon": comfy.model_base.ModelType.EPS,
     "v_prediction": comfy.model_base.ModelType.V_PREDICTION,
 }
+# diffusers' name -> ComfyUI's, which calls what is linear in the square root "linear"
+_SCHEDULES = {"scaled_linear": "linear", "linear": "sqrt_linear"}
 
 
 class Ratio(float):
@@ -52,10 +61,43 @@ def load_folder(folder: Path) -> tuple[Any, Any, Any]:
     vae = load_vae(vae_to_ldm(_weights(folder / "vae"), configs["vae"]), configs["vae"])
     clip = load_clip(_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
     model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
-    side = configs["unet"].get("sample_size", 64)
-    known = {"settings": read_settings(folder), "resolution": side * vae.downscale_ratio}
-    model.set_attachments(ATTACHMENT, known)
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio)
     return model, clip, vae
+
+
+def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
+    """(MODEL, CLIP, VAE) of a model folder of Stable Diffusion 1.5's size, by ComfyUI's loader of checkpoints.
+
+    ComfyUI knows such a model by LDM's keys only: its loader of diffusers folders takes 4 and 9 channels. Errors
+    are `load_folder`'s, RuntimeError where ComfyUI cannot load it.
+    """
+    configs = {part: _json(folder / part / "config.json") for part in ("unet", "vae", "text_encoder")}
+    prediction = _json(folder / "scheduler" / "scheduler_config.json").get("prediction_type", "epsilon")
+    if prediction != "epsilon":  # what a checkpoint's keys do not say
+        return load_folder(folder)
+    parts = {
+        UNET_PREFIX: unet_to_ldm(_weights(folder / "unet"), configs["unet"]),
+        VAE_PREFIX: vae_to_ldm(_weights(folder / "vae"), configs["vae"]),
+        TEXT_PREFIX: text_to_ldm(_weights(folder / "text_encoder")),
+    }
+    state = {prefix + key: weight for prefix, part in parts.items() for key, weight in part.items()}
+    embeddings = folder_paths.get_folder_paths("embeddings")
+    found = comfy.sd.load_state_dict_guess_config(state, embedding_directory=embeddings)
+    if found is None:
+        raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
+    model, clip, vae = found[:3]
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio)
+    return model, clip, vae
+
+
+def attach(model: Any, folder: Path, resolution: int) -> None:
+    """Let a MODEL carry the settings of its folder and the side in pixels at which it sees pictures."""
+    model.set_attachments(ATTACHMENT, {"settings": read_settings(folder), "resolution": resolution})
+
+
+def _side(unet: dict[str, Any]) -> int:
+    size = unet.get("sample_size") or 64
+    return int(size if isinstance(size, int) else max(size))
 
 
 def load_unet(
@@ -91,8 +133,12 @@ def load_unet(
     prediction = scheduler.get("prediction_type", "epsilon")
     if prediction not in _PREDICTIONS:
         raise ValueError(f"expected a prediction_type of {' or '.join(_PREDICTIONS)}, got {prediction!r}")
+    schedule = scheduler.get("beta_schedule", "scaled_linear")
+    if schedule not in _SCHEDULES:
+        raise ValueError(f"expected a beta_schedule of {' or '.join(_SCHEDULES)}, got {schedule!r}")
     model_config = comfy.supported_models.SD15_instructpix2pix(unet_config)
     model_config.sampling_settings = {
+        "beta_schedule": _SCHEDULES[schedule],
         "linear_start": scheduler["beta_start"],
         "linear_end": scheduler["beta_end"],
         "timesteps": int(scheduler["num_train_timesteps"]),
@@ -233,9 +279,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:
-    for name in ("diffusion_pytorch_model.safetensors", "model.safetensors"):
-        if (folder / name).is_file():
-            return comfy.utils.load_torch_file(str(folder / name), safe_load=True)
+    for stem in ("diffusion_pytorch_model", "model"):
+        for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
+            if (folder / name).is_file():
+                return comfy.utils.load_torch_file(str(folder / name), safe_load=True)
     raise FileNotFoundError(
         f"the model folder lacks the weights of {folder.name} as safetensors: copy it again"
     )

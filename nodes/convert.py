@@ -128,7 +128,7 @@ def to_segs(
         x1, y1, x2, y2 = whole_box(row, height, width)
         left, top = max(0, x1 - padding), max(0, y1 - padding)
         right, bottom = min(width, x2 + padding), min(height, y2 + padding)
-        cut = np.asarray(mask, np.float32)[top:bottom, left:right].copy()
+        cut = np.array(mask[top:bottom, left:right], np.float32)  # a copy, and of the cut alone
         crop = None if picture is None else to_image([picture[top:bottom, left:right]])
         segments.append(
             SEG(crop, cut, score, (left, top, right, bottom), (x1, y1, x2, y2), label or "object")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..instructdiffusion.sampling import OnStep, Plan, StepNoise, sample
 from ..instructdiffusion.settings import Settings, read_settings
-from .guider import BranchGuider, conditions, interruptible
+from .guider import BranchGuider, conditions, interruptible, needed
 
 ATTACHMENT = "instructdiffusion"  # under this name a MODEL carries what this pack knows about it
 
@@ -27,7 +27,16 @@ class ComfyEditor:
 
     def __init__(self, model: Any, clip: Any, vae: Any) -> None:
         check_model(model)
+        if not callable(getattr(clip, "tokenize", None)):
+            raise ValueError(
+                "`clip`: expected a text encoder, got none: the model file lacks one, load it with CLIPLoader"
+            )
+        if vae is None or getattr(vae, "first_stage_model", vae) is None:
+            raise ValueError(
+                "`vae`: expected an autoencoder, got none: the model file lacks one, load it with VAELoader"
+            )
         self.model, self.clip, self.vae = interruptible(model), clip, vae
+        self._read: dict[str, Any] = {}
         self.latents: list[Tensor] = []  # every batch's answer, unscaled, as LATENT nodes pass them
 
     @property
@@ -45,6 +54,14 @@ class ComfyEditor:
         """(c, h, w) of the latents of a picture of `size` (height, width)."""
         height, width = (side // self.factor for side in size)
         return int(self.model.model.latent_format.latent_channels), height, width
+
+    def read(self, text: str) -> Any:
+        """The CONDITIONING of an instruction, encoded once however many batches ask for it."""
+        if text not in self._read:
+            # An instruction is words, not a prompt with weights in parentheses.
+            tokens = self.clip.tokenize(text, disable_weights=True)
+            self._read[text] = self.clip.encode_from_tokens_scheduled(tokens)
+        return self._read[text]
 
     @torch.inference_mode()
     def encode(self, pictures: np.ndarray) -> Tensor:
@@ -80,7 +97,8 @@ class ComfyEditor:
         (text,) = set(texts)
         condition = self.encode(pictures)
         guider = BranchGuider(self.model)
-        guider.set_branches(conditions(self.clip, text, condition, plan.branches), None)
+        branches = needed(self.model, plan.branches)
+        guider.set_branches(conditions(self.read, text, condition, branches), None)
         sampler = PlanSampler(plan, noise, on_step)
         sigmas = torch.tensor([*(row.sigma for row in plan), plan[-1].sigma_next], dtype=torch.float32)
         empty = torch.zeros_like(start)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.model_management
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ..instructdiffusion.sampling import BRANCHES, Guidance, instructdiffusion, none
 from ..instructdiffusion.tasks import get_task
+from .branches import two_sided
+from .convert import to_image, to_pictures
 from .types import CATEGORY, InstructionType, valid_choices
 
 # branch -> (reads the instruction, sees the picture)
@@ -30,7 +32,8 @@ class BranchGuider(comfy.samplers.CFGGuider):
     """Guidance over up to four branches; those of weight 0 are not evaluated.
 
     Seen from patches that change classifier-free guidance (RescaleCFG, CFG++ and the like) it is plain guidance
-    between the full branch and the weighted mean of the others, with the full branch's weight as its scale.
+    between the full branch and the weighted mean of the others, with the full branch's weight as its scale (see
+    `two_sided`).
     """
 
     row: Any = None  # the plan's row, where a plan runs: it holds the weights
@@ -54,6 +57,8 @@ class BranchGuider(comfy.samplers.CFGGuider):
         weights = self.row.weights if self.guidance is None else self.guidance(float(timestep.max()))
         table = dict(zip(BRANCHES, weights, strict=True))
         rest = [b for b in BRANCHES if b != "full" and table[b] != 0.0]
+        if not rest and options.get("disable_cfg1_optimization") and "image_only" in self.conds:
+            rest = ["image_only"]  # a patch wants to see it (SAG, CFG++), though it has no weight
         asked = [self.conds["positive"], *(self.conds[b] for b in rest)]
         if "sampler_calc_cond_batch_function" in options:
             args = {
@@ -66,8 +71,11 @@ class BranchGuider(comfy.samplers.CFGGuider):
             out = options["sampler_calc_cond_batch_function"](args)
         else:
             out = comfy.samplers.calc_cond_batch(self.inner_model, asked, x, timestep, options)
-        full, scale = out[0], table["full"]
-        others = full if not rest else sum(table[b] * o for b, o in zip(rest, out[1:])) / (1.0 - scale)
+        full = out[0]
+        if any(table[b] for b in rest):
+            others, scale = two_sided(full, out[1:], table["full"], [table[b] for b in rest])
+        else:
+            others, scale = out[1] if rest else full, 1.0
         negative = self.conds[rest[0]] if rest else None
         for function in options.get("sampler_pre_cfg_function", []):
             args = {
@@ -94,11 +102,16 @@ class BranchGuider(comfy.samplers.CFGGuider):
         )
 
 
-def conditions(clip: Any, text: str, condition: Tensor, branches: tuple[str, ...]) -> dict[str, Any]:
-    """CONDITIONING for each of the branches: the words or none, beside the picture's latents or zeros."""
-    states = {True: _read(clip, text)}
+def conditions(
+    read: Callable[[str], Any], text: str, condition: Tensor, branches: tuple[str, ...]
+) -> dict[str, Any]:
+    """CONDITIONING for each of the branches: the words or none, beside the picture's latents or zeros.
+
+    read: text -> CONDITIONING without a picture.
+    """
+    states = {True: read(text)}
     if any(not _SEES[b][0] for b in branches):
-        states[False] = _read(clip, "")
+        states[False] = read("")
     out = {}
     for branch in {"full", *branches}:
         words, picture = _SEES[branch]
@@ -107,9 +120,9 @@ def conditions(clip: Any, text: str, condition: Tensor, branches: tuple[str, ...
     return out
 
 
-def _read(clip: Any, text: str) -> Any:
-    # An instruction is words, not a prompt with weights in parentheses.
-    return clip.encode_from_tokens_scheduled(clip.tokenize(text, disable_weights=True))
+def needed(model: Any, branches: tuple[str, ...]) -> tuple[str, ...]:
+    """The branches that a MODEL's patches need beside those of a weight: a patch may want a side without words."""
+    return (*branches, "image_only") if model.model_options.get("disable_cfg1_optimization") else branches
 
 
 def interruptible(model: Any) -> Any:
@@ -208,16 +221,18 @@ class InstructGuider(io.ComfyNode):
         asked = question(instruction, text)
         editor = ComfyEditor(model, clip, vae)
         multiple = editor.multiple
-        height, width = (side // multiple * multiple for side in image.shape[1:3])
+        pixels = to_image(to_pictures(image))  # gray and alpha are taken as InstructSampler takes them
+        height, width = (side // multiple * multiple for side in pixels.shape[1:3])
         if not height or not width:
             raise ValueError(
-                f"`image`: expected sides of at least {multiple} pixels, got {list(image.shape[1:3])}"
+                f"`image`: expected sides of at least {multiple} pixels, got {list(pixels.shape[1:3])}"
             )
-        condition = vae.encode(image[:, :height, :width, :3].float())
+        condition = vae.encode(pixels[:, :height, :width])
         scales = get_task(asked.task).guidance if guidance == "task" else (text_guidance, image_guidance)
         weights = none() if guidance == "none" else instructdiffusion(*scales)
         branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
         guider = BranchGuider(editor.model)
-        guider.set_branches(conditions(clip, asked.text, condition, branches), weights)
+        branches = needed(editor.model, branches)
+        guider.set_branches(conditions(editor.read, asked.text, condition, branches), weights)
         empty = torch.zeros([len(condition), *editor.latent_shape((height, width))])
         return io.NodeOutput(guider, {"samples": empty})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from comfy_api.latest import io, ui
 
@@ -68,9 +69,10 @@ class KeypointExtract(io.ComfyNode):
     @classmethod
     def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
         asked = as_instruction(instruction, ("keypoints", "align"))
+        task: Any = get_task(asked.task)  # its decoder has options of its own
         frames, points, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):
-            found = get_task(asked.task).decode(before, after, asked, threshold=threshold)
+            found = task.decode(before, after, asked, threshold=threshold)
             frames.append(to_pose(found))
             points.append(to_points_json(found))
             overlays.append(overlay(before, found, asked.colors))

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import struct
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
-import comfy.diffusers_load
 import comfy.sd
 import comfy.utils
 import folder_paths
+import torch
 from comfy_api.latest import io
+from safetensors import SafetensorError
 
 from .engine import check_model
+from .model_files import facts, find_folders, fingerprint, input_channels, read_header
 from .types import CATEGORY
 
 BUILT_IN = "tiny (built in)"
 _FOLDER = " (folder)"
+_SD15 = (320, 640, 1280, 1280)
 _ASSETS = Path(__file__).resolve().parent.parent / "instructdiffusion" / "assets"
 
 
@@ -57,17 +59,17 @@ class InstructLoader(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str) -> bool | str:
+    def validate_inputs(cls, model: str | None) -> bool | str:
         """A name that is not in the list any more is explained rather than refused with a bare list."""
-        if model not in model_names():
+        if model is not None and model not in model_names():  # None: linked, not known yet
             return f"`model`: there is no {model!r}; choose {BUILT_IN!r}, or put the file into models/checkpoints"
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, model: str) -> str:
-        """Loaded anew only where the file has changed."""
-        path = model_path(model)
-        return f"{model} {os.path.getmtime(path)}" if path and path.exists() else model
+    def fingerprint_inputs(cls, model: str | None) -> str:
+        """Loaded anew only where a file of the model has changed."""
+        path = None if model is None else model_path(model)
+        return f"{model} {fingerprint(path)}" if path else str(model)
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
@@ -84,13 +86,7 @@ def model_names() -> list[str]:
 
 
 def _folders() -> list[str]:
-    found = set()
-    for root in folder_paths.get_folder_paths("diffusers"):
-        if os.path.isdir(root):
-            for place, _, files in os.walk(root, followlinks=True):
-                if "model_index.json" in files:
-                    found.add(os.path.relpath(place, root))
-    return sorted(found)
+    return find_folders(folder_paths.get_folder_paths("diffusers"))
 
 
 def model_path(name: str) -> Path | None:
@@ -98,9 +94,11 @@ def model_path(name: str) -> Path | None:
     if name == BUILT_IN:
         return _ASSETS / "tiny"
     if name.endswith(_FOLDER):
-        for root in folder_paths.get_folder_paths("diffusers"):
-            if (Path(root) / name.removesuffix(_FOLDER) / "model_index.json").is_file():
-                return Path(root) / name.removesuffix(_FOLDER)
+        place = name.removesuffix(_FOLDER)
+        if place in _folders():  # a name from a link could lead anywhere
+            for root in folder_paths.get_folder_paths("diffusers"):
+                if (Path(root) / place / "model_index.json").is_file():
+                    return Path(root) / place
         return None
     path = folder_paths.get_full_path("checkpoints", name)
     return Path(path) if path else None
@@ -114,15 +112,20 @@ def load_model(name: str) -> tuple[Any, Any, Any]:
             f"`model`: {name!r} is not there any more; refresh the list (R) and choose another"
         )
     try:
-        if path.is_dir():
-            return _load_folder(path)
-        return _load_file(path)
-    except (ValueError, OSError, KeyError) as error:
+        return _load_folder(path) if path.is_dir() else _load_file(path)
+    except (torch.cuda.OutOfMemoryError, MemoryError):
+        raise
+    except UnpicklingError as error:  # whose own advice is to load it unsafely
+        raise ValueError(
+            f"`model`: {name}: the file is broken, or holds more than weights: download it again, as safetensors if "
+            "there is a choice"
+        ) from error
+    except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"`model`: {name}: {error}") from error
 
 
 def _load_folder(path: Path) -> tuple[Any, Any, Any]:
-    from .builtin import load_folder
+    from .builtin import load_folder, load_sd15_folder
 
     config = path / "unet" / "config.json"
     unet = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
@@ -131,44 +134,36 @@ def _load_folder(path: Path) -> tuple[Any, Any, Any]:
             f"expected an instruction model, whose UNet takes 8 channels, got one with {unet.get('in_channels')}: "
             "use ComfyUI's own loaders for it"
         )
-    if tuple(unet.get("block_out_channels", ())) != (320, 640, 1280, 1280):
-        return load_folder(path)
-    embeddings = folder_paths.get_folder_paths("embeddings")
-    return comfy.diffusers_load.load_diffusers(
-        str(path), output_vae=True, output_clip=True, embedding_directory=embeddings
-    )
+    if tuple(unet.get("block_out_channels", ())) == _SD15 and unet.get("cross_attention_dim") == 768:
+        return load_sd15_folder(path)
+    return load_folder(path)
 
 
 def _load_file(path: Path) -> tuple[Any, Any, Any]:
-    channels = _input_channels(path)
+    from .builtin import attach
+
+    header = read_header(path)
+    channels, known = input_channels(header), facts(header)
     if channels not in (None, 8):
         kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(channels, "another kind of model")
         raise ValueError(
             f"expected an instruction model, whose UNet takes 8 channels, got {kind} with {channels}: "
             "use ComfyUI's own loaders for it, or download instruct-pix2pix or InstructDiffusion"
         )
-    try:
-        model, clip, vae = comfy.sd.load_checkpoint_guess_config(
-            str(path),
-            output_vae=True,
-            output_clip=True,
-            embedding_directory=folder_paths.get_folder_paths("embeddings"),
-        )[:3]
-    except RuntimeError as error:  # what ComfyUI raises for a file that holds no model it knows
-        raise ValueError(f"ComfyUI finds no model in it ({error})") from error
+    prediction = known.get("prediction_type", "epsilon")
+    if prediction != "epsilon":
+        raise ValueError(
+            f"ComfyUI reads a single file as an epsilon model, this one is of {prediction}: export it as a folder, "
+            "which says so"
+        )
+    model, clip, vae = comfy.sd.load_checkpoint_guess_config(
+        str(path),
+        output_vae=True,
+        output_clip=True,
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+    )[:3]
     check_model(model)
+    resolution = known.get("resolution")
+    # The folder of the file's name holds its settings, where the package exported it.
+    attach(model, path.with_suffix(""), resolution if isinstance(resolution, int) else 512)
     return model, clip, vae
-
-
-def _input_channels(path: Path) -> int | None:
-    """The UNet's input channels, read from a safetensors header alone; None for other kinds of files."""
-    if path.suffix != ".safetensors":
-        return None
-    with path.open("rb") as file:
-        start = file.read(8)
-        size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= size <= min(path.stat().st_size - 8, 100_000_000):
-            raise ValueError("the file is cut off or no safetensors file: download it again")
-        header = json.loads(file.read(size))
-    shape = header.get("model.diffusion_model.input_blocks.0.0.weight", {}).get("shape")
-    return int(shape[1]) if shape else None

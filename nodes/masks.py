@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from comfy_api.latest import io, ui
 
@@ -81,7 +83,8 @@ class MaskExtract(io.ComfyNode):
     @classmethod
     def execute(cls, source, edited, instruction, threshold, min_area, per_object) -> io.NodeOutput:
         asked = as_instruction(instruction, _TASKS)
-        masks, overlays, count, lines = [], [], 0, []
+        masks: list[np.ndarray] = []
+        overlays, count, lines = [], 0, []
         for before, after in zip(*paired(source, edited), strict=True):
             found, result = read_masks(before, after, asked, threshold, min_area or None)
             count += len(found)
@@ -98,7 +101,7 @@ class MaskExtract(io.ComfyNode):
 
 def read_masks(before, after, asked, threshold=0.5, min_area=None) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
-    task = get_task(asked.task)
+    task: Any = get_task(asked.task)  # its decoder has options of its own
     if asked.task == "detect":
         boxes = task.decode(before, after, asked, min_area=min_area)
         height, width = before.shape[:2]

@@ -11,8 +11,10 @@ import torch
 from comfy_api.latest import io
 
 from ..instructdiffusion.jobs import TILED, Job, Question
+from ..instructdiffusion.resize import model_size
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.tasks import Instruction, get_task
+from ..instructdiffusion.tiles import plan_tiles
 from .convert import to_image, to_pictures
 from .engine import ComfyEditor, model_settings
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
@@ -149,7 +151,7 @@ class InstructSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         asked = question(instruction, text)
         pictures = to_pictures(image)
-        editor = ComfyEditor(model, clip, vae)
+        editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
         own, side = model_settings(model)
         scales: Any = {OWN: None, "none": "none"}.get(guidance, (text_guidance, image_guidance))
         settings = own[asked.task].changed(
@@ -163,8 +165,12 @@ class InstructSampler(io.ComfyNode):
             schedule.sigmas(settings.schedule, settings.steps), settings.solver, settings.guide(), schedule
         )
         side = resolution or side
+        try:
+            model_size((1, 1), side, editor.multiple)
+        except ValueError as error:
+            raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
-        progress = _progress(editor, len(plan) * batches(asked.task, pictures, side, batch))
+        progress = _progress(editor, len(plan) * batches(asked.task, pictures, side, batch, editor.factor))
         job = Job(get_task(asked.task), settings, plan, side, batch_size=batch, on_step=progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
@@ -198,17 +204,13 @@ def batch_size(editor: ComfyEditor, side: int) -> int:
     )
 
 
-def batches(task: str, pictures: list[Any], side: int, size: int) -> int:
-    """About how many batches a job has: exact for whole pictures, close for tiles."""
+def batches(task: str, pictures: list[Any], side: int, size: int, grid: int) -> int:
+    """How many batches of `size` a job has; grid: pixels a latent cell, which tiles lie on."""
     squares = len(pictures)
     if task in TILED:
-        step = side - side // 4
-        squares = sum(
-            max(1, math.ceil((p.shape[0] - side) / step) + 1)
-            * max(1, math.ceil((p.shape[1] - side) / step) + 1)
-            for p in pictures
-        )
-    return max(1, math.ceil(squares / size))
+        sizes = [[max(side, -(-s // grid) * grid) for s in p.shape[:2]] for p in pictures]
+        squares = len(plan_tiles([(h, w) for h, w in sizes], side, side // 4, grid))
+    return math.ceil(squares / size)
 
 
 def _progress(editor: ComfyEditor, total: int) -> Any:

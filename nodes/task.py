@@ -5,11 +5,11 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..instructdiffusion.color import MARK_COLORS, MASK_COLORS
-from ..instructdiffusion.tasks import TASKS, Instruction, get_task
+from ..instructdiffusion.tasks import TASKS
 from .convert import to_pictures
 from .types import CATEGORY, InstructionType, valid_choices
+from .wording import AUTOMATIC, word
 
-AUTOMATIC = "automatic"
 _COLORS = tuple(dict.fromkeys(c.name for c in (*MASK_COLORS, *MARK_COLORS)))
 
 
@@ -82,41 +82,3 @@ class InstructTask(io.ComfyNode):
     def execute(cls, task, subject, color, words, image=None) -> io.NodeOutput:
         made = word(task, subject, color, words, None if image is None else to_pictures(image[:1])[0])
         return io.NodeOutput(made, made.text)
-
-
-def word(task: str, subject: str, color: str, words: str = "", picture=None) -> Instruction:
-    """The Instruction that the node's inputs stand for; ValueError names the input and the remedy."""
-    try:
-        asked = get_task(task)
-    except ValueError as error:
-        raise ValueError(f"`task`: {error}") from None
-    lines = [line.strip() for line in subject.splitlines() if line.strip()]
-    if asked.max_subjects == 0:
-        subjects = None
-    elif asked.max_subjects == 1:
-        subjects = " ".join(lines)
-        if not subjects:
-            raise ValueError(f"`subject`: the task {task} needs one, as in 'the red star'")
-    else:
-        subjects = lines
-    colors = None
-    if asked.palette and color != AUTOMATIC:
-        if asked.max_subjects > 1 and len(lines) != 1:
-            raise ValueError(
-                f"`color`: {len(lines)} subjects need {len(lines)} colours: choose {AUTOMATIC!r}"
-            )
-        colors = [color]
-    try:
-        made = asked.instruct(subjects, colors, picture=picture)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`subject` or `color`: {error}") from None
-    if not words.strip():
-        return made
-    shade = " and ".join(c.name for c in made.colors)
-    try:
-        text = words.format(subject=" and ".join(made.subjects), color=shade)
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"`words`: only {{subject}} and {{color}} can stand in braces ({error})") from None
-    if shade and shade not in text:
-        raise ValueError("`words`: say the colour, as {color}: without it the answer cannot be read back")
-    return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors)
