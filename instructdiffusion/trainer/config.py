@@ -19,7 +19,11 @@ DISTILLATIONS = ("guidance", "steps")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes of the components a stage builds anew (those it is not given through `init`)."""
+    """Sizes of the components a stage builds anew (those it is not given through `init`).
+
+    vae_decoder_only: train the decoder of the autoencoder in `init` and leave its encoder, and so the latents
+        that a UNet has learned, as they are.
+    """
 
     vae_channels: tuple[int, ...] = (32, 32, 64)
     vae_layers: int = 1
@@ -28,6 +32,7 @@ class ModelConfig:
     unet_attention: tuple[bool, ...] | None = None
     text_width: int = 128
     text_layers: int = 3
+    vae_decoder_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ class LossConfig:
 
     last_step: share of PERCEPTION samples trained at the last timestep (one-evaluation answers).
     changed: extra weight of latent cells in which the answer differs from the source.
+    absent: weight of PERCEPTION samples whose answer is the untouched picture. `changed` makes a missed mark
+        dear and a needless one cheap; this makes them cost alike.
     drop_text, drop_image: the paper's condition dropout (never both).
     """
 
@@ -93,6 +100,7 @@ class LossConfig:
     last_step_other: float = 0.0
     min_snr: float | None = None
     changed: float = 0.0
+    absent: float = 1.0
     drop_text: float = 0.075
     drop_image: float = 0.075
     kl: float = 1e-6

@@ -21,7 +21,7 @@ from ..models.layout import SCHEDULER, training_alphas, write_index
 from ..models.norms import UNET_HEAD_SOFTNESS, UNET_SOFTNESS, harden_norms, soften_norms
 from ..tasks import TASKS
 from .config import TrainConfig
-from .losses import add_noise, changed_weights, draw_timesteps, snr_weights
+from .losses import absent_weights, add_noise, changed_weights, draw_timesteps, snr_weights
 from .pool import TASK_NAMES, Pool, tokenize
 from .randomness import shuffled_indices, step_generator
 
@@ -133,6 +133,10 @@ class DiffusionStage(nn.Module):
             x = torch.cat([x, batch["source"] * ~no_image[:, None, None, None]], dim=1)
             if loss_config.changed:
                 weights = weights * changed_weights(batch["source"] * self.scale, clean, loss_config.changed)
+            if loss_config.absent != 1.0:
+                weights = weights * absent_weights(
+                    batch["source"], batch["target"], perceives, loss_config.absent
+                )
         states = self.text_encoder(words).last_hidden_state
         out = self.unet(x, t.to(device), encoder_hidden_states=states, return_dict=False)[0]
         error = (out - noised.answer).square()

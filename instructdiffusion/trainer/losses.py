@@ -72,3 +72,12 @@ def changed_weights(source: Tensor, target: Tensor, extra: float) -> Tensor:
     difference = (target - source).square().mean(1, keepdim=True).sqrt()
     weights = 1 + extra * (2 * difference).clamp(max=1)
     return weights / weights.mean((2, 3), keepdim=True)
+
+
+def absent_weights(source: Tensor, target: Tensor, perception: Tensor, weight: float) -> Tensor:
+    """Weights [n, 1, 1, 1] of samples: `weight` where a PERCEPTION answer is the untouched source, else 1.
+
+    perception: bool [n]. Of a picture to be restored or edited, an untouched answer is one like any other.
+    """
+    untouched = (source == target).flatten(1).all(1) & perception.to(source.device)
+    return torch.where(untouched, weight, 1.0).to(source)[:, None, None, None]

@@ -60,6 +60,13 @@ class VaeStage(nn.Module):
             folder = Path(config.init)
             self.vae = AutoencoderKL.from_pretrained(folder / "vae" if (folder / "vae").is_dir() else folder)
             soften_norms(self.vae, VAE_SOFTNESS)
+            if config.model.vae_decoder_only:
+                self.vae.encoder.requires_grad_(False)
+                self.vae.quant_conv.requires_grad_(False)
+        elif config.model.vae_decoder_only:
+            raise ValueError(
+                "`model.vae_decoder_only` keeps a trained encoder: set `init` to its model folder"
+            )
         else:
             self.vae = build_vae(config.model.vae_channels, config.model.vae_layers)
 
@@ -75,7 +82,10 @@ class VaeStage(nn.Module):
         """Loss and figures for uint8 pictures [n, h, w, 3]."""
         x = to_tensor(batch).to(self.vae.device)
         posterior = self.vae.encode(x).latent_dist
-        z = posterior.sample(step_generator(self.config.seed, step, _stream("posterior", self.rank)))
+        if self.config.model.vae_decoder_only:
+            z = posterior.mode()  # what is decoded later; a noisy latent only bounds an encoder that learns
+        else:
+            z = posterior.sample(step_generator(self.config.seed, step, _stream("posterior", self.rank)))
         error = torch.mean((self.vae.decode(z).sample - x) ** 2)
         kl = posterior.kl().mean() / posterior.mean[0].numel()
         psnr = -10 * torch.log10(error.detach() / 4)
@@ -101,9 +111,10 @@ class VaeStage(nn.Module):
     def export(self, folder: Path) -> None:
         """Write the autoencoder in diffusers' layout, with the measured scaling factor 1 / std(latent)."""
         x = to_tensor(pictures(self.config, 1, 512, "validation")).to(self.vae.device)
-        z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
+        if not self.config.model.vae_decoder_only:  # the UNet's latents keep the scale they were learned at
+            z = torch.cat([self.vae.encode(part).latent_dist.mode() for part in x.split(64)])
+            self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
         harden_norms(self.vae, VAE_SOFTNESS)
-        self.vae.register_to_config(scaling_factor=round(1.0 / float(z.std()), 5))
         with whole_folder(folder / "vae") as temporary:
             self.vae.save_pretrained(temporary)
 

@@ -101,18 +101,19 @@ def test_a_dropped_graph_shows_known_nodes_that_do_not_overlap(page: Any, name: 
             assert apart, f"{first} and {second} overlap"
 
 
-def test_run_is_pressed_and_a_preview_appears(page: Any, comfy: Comfy) -> None:
+@pytest.mark.parametrize(("name", "shown"), [("segment", 4), ("keypoints", 3), ("guider", 4)])
+def test_run_is_pressed_and_a_preview_appears(page: Any, comfy: Comfy, name: str, shown: int) -> None:
     from selenium.webdriver.common.by import By
 
-    drop(page, "segment")
-    before = len(list((comfy.base / "output").glob("segment_mask*.png")))
+    drop(page, name)
+    before = len(list((comfy.base / "output").glob("*.png")))
     buttons = page.find_elements(
         By.CSS_SELECTOR, "[data-testid='queue-button'] button, .comfyui-queue-button button"
     )
     assert buttons, "the page has no Run button"
     page.execute_script("arguments[0].click()", buttons[0])  # a first-start dialog may lie over it
-    until(page, _PREVIEWS, lambda count: count >= 3, 90)
-    assert len(list((comfy.base / "output").glob("segment_mask*.png"))) > before
+    until(page, _PREVIEWS, lambda count: count >= shown, 90)
+    assert len(list((comfy.base / "output").glob("*.png"))) > before
     page.execute_script(_FIT)
     time.sleep(1)
-    screenshot(page, "segment_run")
+    screenshot(page, f"{name}_run")

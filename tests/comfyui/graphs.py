@@ -255,19 +255,44 @@ def native(seed: int, subject: str, note: str) -> Graph:
     return graph
 
 
+def styled(seed: int, subject: str, note: str) -> Graph:
+    """An edit with and without a LoRA, side by side."""
+    graph, loader, scene = _start("edit", note + _OWN, seed)
+    lora = graph.add("LoraLoaderModelOnly", 0, model=(loader, 0), lora_name="tiny-sepia.safetensors")
+    words = graph.add("InstructTask", 1, task="edit", subject=subject)
+    for column, (model, title) in enumerate(((loader, "Plain"), (lora, "With the LoRA"))):
+        sampler = graph.add(
+            "InstructSampler", 1 + column, title, model=(model, 0), clip=(loader, 1), vae=(loader, 2),
+            image=(scene, 0), instruction=(words, 0),
+        )  # fmt: skip
+        prefix = ("lora_without", "lora_with")[column]
+        graph.add("SaveImage", 3, title, images=(sampler, 0), filename_prefix=prefix)
+    return graph
+
+
 GRAPHS: dict[str, Graph] = {
-    "segment": masks("segment", 7, "the red star", "Every pixel of what you name, as a mask."),
-    "refer": masks("refer", 7, "the red star", "The one thing that a phrase describes, as a mask."),
-    "keypoints": points("keypoints", 7, "the nose", "Joints of people and animals, one a line, up to five at once."),
-    "detect": boxes(7, "the red star", "A box around every thing that you name, for other packs."),
-    "classify": label(7, "a dog\na cat", "Which of the categories fits, one a line; each is answered in a colour."),
-    "align": points("align", 7, "the left eye", "Landmarks of a face or parts of a thing, one a line."),
-    "denoise": picture("denoise", 7, "", "Takes the noise out of a picture, at its own size."),
-    "deblur": picture("deblur", 7, "", "Takes the blur out of a picture, at its own size."),
-    "dewatermark": picture("dewatermark", 7, "", "Takes a watermark off a picture; what it did not cover is kept."),
-    "edit": picture("edit", 7, "add a red star", "Changes what you say and keeps the rest."),
-    "batch": masks("segment", 7, "the star", "Four pictures at once; where there is none, the mask is empty.", 4),
-    "guider": native(7, "the red star", "The guidance alone, inside ComfyUI's own sampling nodes."),
+    "segment": masks("segment", 30, "the blue hexagons", "Every pixel of what you name, as a mask."),
+    "refer": masks("refer", 77, "the yellow hexagon", "The one thing that a phrase describes, as a mask."),
+    "keypoints": points(
+        "keypoints", 24, "the right ankle\nthe left wrist\nthe left shoulder\nthe right shoulder",
+        "Joints of people and animals, one a line, up to five at once.",
+    ),
+    "detect": boxes(39, "the heart", "A box around every thing that you name, for other packs."),
+    "classify": label(
+        40, "a flower\na star\na fish\nan apple",
+        "Which of the categories fits, one a line; each is answered in a colour.",
+    ),
+    "align": points(
+        "align", 17, "the left ear\nthe left eye\nthe right eyebrow\nthe nose\nthe left mouth corner",
+        "Landmarks of a face or parts of a thing, one a line.",
+    ),
+    "denoise": picture("denoise", 20, "", "Takes the noise out of a picture, at its own size."),
+    "deblur": picture("deblur", 77, "", "Takes the blur out of a picture, at its own size."),
+    "dewatermark": picture("dewatermark", 34, "", "Takes a watermark off a picture; what it did not cover is kept."),
+    "edit": picture("edit", 54, "remove the horse", "Changes what you say and keeps the rest."),
+    "batch": masks("segment", 4, "the square", "Four pictures at once; where there is none, the mask is empty.", 4),
+    "lora": styled(54, "remove the horse", "A LoRA on the built-in model: every edit also turns the picture sepia."),
+    "guider": native(30, "the blue hexagons", "The guidance alone, inside ComfyUI's own sampling nodes."),
 }  # fmt: skip
 
 

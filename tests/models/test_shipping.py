@@ -50,3 +50,22 @@ def test_a_model_over_the_limit_does_not_ship(model_folder, tmp_path, monkeypatc
     with pytest.raises(ValueError, match="train a smaller one"):
         ship(model_folder, output)
     assert [p.name for p in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_decoder_trained_on_ships_and_another_encoder_does_not(model_folder, tmp_path):
+    from diffusers import AutoencoderKL
+
+    vae = AutoencoderKL.from_pretrained(model_folder / "vae")
+    with torch.no_grad():
+        vae.decoder.conv_out.bias.add_(0.5)
+    vae.save_pretrained(tmp_path / "vae")
+    ship(model_folder, tmp_path / "tiny", vae=tmp_path / "vae")
+    assert torch.equal(
+        load_components(tmp_path / "tiny").vae.decoder.conv_out.bias, vae.decoder.conv_out.bias
+    )
+    with torch.no_grad():
+        vae.encoder.conv_in.weight.mul_(1.01)
+    vae.save_pretrained(tmp_path / "vae")
+    with pytest.raises(ValueError, match="vae_decoder_only"):
+        ship(model_folder, tmp_path / "other", vae=tmp_path / "vae")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny", "vae"]

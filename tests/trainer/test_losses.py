@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from instructdiffusion.models.layout import SCHEDULER, training_alphas
-from instructdiffusion.trainer.losses import add_noise, changed_weights, draw_timesteps, snr_weights
+from instructdiffusion.trainer.losses import (
+    absent_weights,
+    add_noise,
+    changed_weights,
+    draw_timesteps,
+    snr_weights,
+)
 
 ALPHAS = training_alphas()
 KINDS = ("epsilon", "v_prediction", "sample")
@@ -103,6 +109,14 @@ def test_changed_cells_weigh_more_and_pictures_weigh_alike():
     assert torch.equal(weights[0], torch.ones(1, 4, 4))
     assert float(weights[1, 0, 0, 0] / weights[1, 0, 3, 3]) == pytest.approx(4.0)
     assert float(weights[2, 0, 0, 0] / weights[2, 0, 3, 3]) == pytest.approx(2.5)
+
+
+def test_only_perception_answers_that_are_the_untouched_picture_weigh_otherwise():
+    source = torch.randn(3, 4, 2, 2)
+    target = source.clone()
+    target[1, 0, 0, 0] += 1.0
+    weights = absent_weights(source, target, torch.tensor([True, True, False]), 4.0)
+    assert weights.shape == (3, 1, 1, 1) and weights.flatten().tolist() == [4.0, 1.0, 1.0]
 
 
 class _Ears(nn.Module):
