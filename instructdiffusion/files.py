@@ -100,17 +100,25 @@ def whole_folder(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def replace_folder(temporary: Path, folder: Path) -> None:
-    """Put a whole folder in the place of another (or of none); the other is moved aside, then deleted."""
-    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
-    if folder.exists():
-        os.replace(folder, aside)
-    try:
-        os.replace(temporary, folder)
-    except OSError:
-        if aside.exists():
-            os.replace(aside, folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    """Put a whole folder in the place of another (or of none); the other is moved aside, then deleted.
+
+    Of several processes that do so at once, the last to come stays.
+    """
+    while True:
+        aside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+        with contextlib.suppress(FileNotFoundError):  # there is none, or another process moved it this moment
+            os.replace(folder, aside)
+        try:
+            os.replace(temporary, folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and folder.is_dir():
+                shutil.rmtree(aside, ignore_errors=True)
+                continue  # another process put its own there since
+            if aside.exists():
+                os.replace(aside, folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
+        return
 
 
 def sync_files(folder: Path) -> None:

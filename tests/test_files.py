@@ -95,3 +95,20 @@ def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
         (folder / "third").write_text("half")
         raise KeyError
     assert names(tmp_path / "new") == ["model"] and names(tmp_path / "new" / "model" / "deep") == ["second"]
+
+
+def test_processes_that_write_one_folder_at_once_leave_one_whole(tmp_path, monkeypatch):
+    """Another process's folder appears after this one looked, before it renames: the last to come stays."""
+    move, raced = os.replace, []
+
+    def replace(source, target):
+        if not raced and target == tmp_path / "model":
+            raced.append(target)
+            target.mkdir()
+            (target / "theirs").write_text("whole")
+        move(source, target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    with files.whole_folder(tmp_path / "model") as folder:
+        (folder / "ours").write_text("whole")
+    assert raced and names(tmp_path) == ["model"] and names(tmp_path / "model") == ["ours"]

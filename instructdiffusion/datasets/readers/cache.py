@@ -199,6 +199,10 @@ class Index:
         return Index, (self.folder,)  # a worker reads it again rather than being sent it
 
 
+class _MadeMeanwhile(Exception):
+    """The index that was being made is there now, made by another process."""
+
+
 def open_index(
     root: Path,
     name: str,
@@ -224,7 +228,7 @@ def open_index(
     folder.parent.mkdir(parents=True, exist_ok=True)
     started = time.time_ns()
     stamps = [_stamp(path) for path in files]  # before reading: a change meanwhile then shows
-    with whole_folder(folder) as temporary:
+    with contextlib.suppress(_MadeMeanwhile), whole_folder(folder) as temporary:
         with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.parent) as scratch:
             builder = Builder(root, temporary, Path(scratch), on_broken)
             try:
@@ -232,6 +236,8 @@ def open_index(
             finally:
                 builder.finish()
             builder.describe(stamps, started)
+        if not remake and _holds(folder, root, files):
+            raise _MadeMeanwhile  # by a process beside this one, which reads it already: let it lie
     return Index(folder, fresh=True)
 
 

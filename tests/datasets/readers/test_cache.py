@@ -171,3 +171,18 @@ def test_changes_within_a_tick_of_the_clock_are_seen(tmp_path):
             (path.parent / "pictures" / f"{number}.png").touch()
         row = opened(tmp_path, build, [path]).rows[0]
         assert row["id"] == str(number % 10) and len(row["names"]) == number // 3 + 1
+
+
+def test_an_index_made_by_two_at_once_is_the_first_ones(tmp_path):
+    def build(builder):
+        builder.add(id=len(made))
+        if not made:
+            made.append(opened(tmp_path, build_again))  # another process is done before this one
+
+    def build_again(builder):
+        builder.add(id=7)
+
+    made = []
+    index = opened(tmp_path, build)
+    assert made[0].fresh and list(made[0].rows) == [{"id": 7}] and list(index.rows) == [{"id": 7}]
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [index.folder.name]
