@@ -14,6 +14,7 @@ from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
 
 STAGES = ("vae", "generator", "marks", "instruct", "distill")
+PRECISIONS = ("float32", "bfloat16")
 DISTILLATIONS = ("guidance", "steps")
 
 
@@ -47,6 +48,8 @@ class DataConfig:
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
     pool: number of distinct samples (all stages but vae, which makes every picture anew).
     workers: processes that make samples.
+    encoding: "bfloat16" encodes the pool in half the time on CPUs that multiply such numbers, with latents off by
+        .6 % of their deviation.
     """
 
     mixture: dict[str, float] = None  # type: ignore[assignment]  # never None after __post_init__
@@ -56,6 +59,7 @@ class DataConfig:
     pool: int = 0
     patches: float = 0.0
     workers: int = 2
+    encoding: str = "float32"
     sources: tuple[Source, ...] = ()
     scenes_share: float = 0.5
 
@@ -90,6 +94,7 @@ class LossConfig:
 
     last_step: share of PERCEPTION samples trained at the last timestep (one-evaluation answers).
     changed: extra weight of latent cells in which the answer differs from the source.
+    area: samples weigh 1 / (share of the picture that the answer changes + area); None: all alike.
     absent: weight of PERCEPTION samples whose answer is the untouched picture. `changed` makes a missed mark
         dear and a needless one cheap; this makes them cost alike.
     drop_text, drop_image: the paper's condition dropout (never both).
@@ -100,6 +105,7 @@ class LossConfig:
     last_step_other: float = 0.0
     min_snr: float | None = None
     changed: float = 0.0
+    area: float | None = None
     absent: float = 1.0
     drop_text: float = 0.075
     drop_image: float = 0.075
@@ -139,7 +145,11 @@ class DistillConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run (one stage)."""
+    """One training run (one stage).
+
+    precision: "bfloat16" multiplies in half precision (stages generator, marks, instruct); weights, gradients and
+        averages stay float32. Twice as fast on CPUs that multiply such numbers (AVX512_BF16, AMX).
+    """
 
     stage: str
     output: str
@@ -158,6 +168,7 @@ class TrainConfig:
     validate_samples: int = 64
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
+    precision: str = "float32"
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -170,6 +181,13 @@ class TrainConfig:
             raise ValueError(
                 f"expected `prediction` to be one of {', '.join(PREDICTIONS)}, got {self.loss.prediction!r}"
             )
+        for name, value in (("precision", self.precision), ("data.encoding", self.data.encoding)):
+            if value not in PRECISIONS:
+                raise ValueError(f"expected `{name}` to be one of {', '.join(PRECISIONS)}, got {value!r}")
+        if self.precision != "float32" and self.stage in ("vae", "distill"):
+            raise ValueError(f"expected `precision` float32 in stage {self.stage}, got {self.precision!r}")
+        if self.loss.area is not None and not self.loss.area > 0:
+            raise ValueError(f"expected `loss.area` above 0, got {self.loss.area}: leave it out for none")
         for name in ("steps", "batch_size", "checkpoint_every", "validate_every", "keep_checkpoints"):
             if getattr(self, name) < 1:
                 raise ValueError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")

@@ -7,6 +7,7 @@ second on captions that say what is drawn and on the marked pictures, the third 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..files import whole_folder
 from ..models.build import build_text_encoder, build_unet, widen_conv_in
@@ -21,7 +24,14 @@ from ..models.layout import SCHEDULER, training_alphas, write_index
 from ..models.norms import UNET_HEAD_SOFTNESS, UNET_SOFTNESS, harden_norms, soften_norms
 from ..tasks import TASKS
 from .config import TrainConfig
-from .losses import absent_weights, add_noise, changed_weights, draw_timesteps, snr_weights
+from .losses import (
+    absent_weights,
+    add_noise,
+    area_weights,
+    changed_weights,
+    draw_timesteps,
+    snr_weights,
+)
 from .pool import TASK_NAMES, Pool, tokenize
 from .randomness import shuffled_indices, step_generator
 
@@ -133,15 +143,28 @@ class DiffusionStage(nn.Module):
             x = torch.cat([x, batch["source"] * ~no_image[:, None, None, None]], dim=1)
             if loss_config.changed:
                 weights = weights * changed_weights(batch["source"] * self.scale, clean, loss_config.changed)
+            if loss_config.area is not None:
+                weights = weights * area_weights(batch["source"] * self.scale, clean, loss_config.area)
             if loss_config.absent != 1.0:
                 weights = weights * absent_weights(
                     batch["source"], batch["target"], perceives, loss_config.absent
                 )
-        states = self.text_encoder(words).last_hidden_state
-        out = self.unet(x, t.to(device), encoder_hidden_states=states, return_dict=False)[0]
+        out = self._predict(x, t.to(device), words)
         error = (out - noised.answer).square()
         figures = {"one_step": float(error.detach()[final.to(device)].mean())} if bool(final.any()) else {}
         return (error * weights).mean(), figures
+
+    def _predict(self, x: Tensor, t: Tensor, words: Tensor) -> Tensor:
+        """What the UNet says, float32, computed in the config's precision."""
+        if self.config.precision == "float32":
+            states = self.text_encoder(words).last_hidden_state
+            return self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+        # Rounded copies of the weights rather than autocast, which goes back and forth between the precisions.
+        # On CPUs the fused attention is slow in bfloat16 with heads as narrow as these: ten times.
+        with sdpa_kernel(SDPBackend.MATH) if x.device.type == "cpu" else contextlib.nullcontext():
+            states = _rounded(self.text_encoder, words).last_hidden_state
+            out = _rounded(self.unet, x.bfloat16(), t, encoder_hidden_states=states, return_dict=False)[0]
+            return out.float()
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, float], np.ndarray]:
@@ -164,3 +187,9 @@ class DiffusionStage(nn.Module):
             soften_norms(self.unet, UNET_SOFTNESS, UNET_HEAD_SOFTNESS)
             self.text_encoder.save_pretrained(temporary / "text_encoder")
             write_index(temporary, {**SCHEDULER, "prediction_type": self.config.loss.prediction})
+
+
+def _rounded(module: nn.Module, *inputs: Any, **named: Any) -> Any:
+    """The module's answer with its weights rounded to bfloat16; gradients reach the weights themselves."""
+    weights = {name: p.bfloat16() for name, p in module.named_parameters()}
+    return functional_call(module, weights, inputs, named)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_UNTOUCHED = 0.1  # the share of a picture that a typical answer changes
+
 
 @dataclass(frozen=True)
 class Noised:
@@ -72,6 +74,19 @@ def changed_weights(source: Tensor, target: Tensor, extra: float) -> Tensor:
     difference = (target - source).square().mean(1, keepdim=True).sqrt()
     weights = 1 + extra * (2 * difference).clamp(max=1)
     return weights / weights.mean((2, 3), keepdim=True)
+
+
+def area_weights(source: Tensor, target: Tensor, area: float) -> Tensor:
+    """Weights [n, 1, 1, 1] of samples: 1 / (share of the picture that the answer changes + area).
+
+    A small mark then counts about as much as a large mask, and all cells of a picture count alike: a model in
+    doubt between two places, or between a mark and none, draws each as faintly as it is unlikely, which is what
+    reading at half the opacity expects. (`changed_weights` makes it draw whatever has a tenth of a chance.)
+    An untouched picture counts like one of which a tenth is changed.
+    """
+    difference = (target - source).square().mean(1).sqrt()
+    share = (2 * difference).clamp(max=1).mean((1, 2))
+    return (1 / (torch.where(share == 0, _UNTOUCHED, share) + area))[:, None, None, None]
 
 
 def absent_weights(source: Tensor, target: Tensor, perception: Tensor, weight: float) -> Tensor:

@@ -86,7 +86,7 @@ def make_shard(source: PoolSource, number: int) -> str:
     path = Path(source.folder) / f"shard-{number:05d}.safetensors"
     if path.is_file():
         return str(path)
-    vae, tokenizer = _components(source.components)
+    vae, tokenizer = _components(source.components, source.data.encoding)
     mixture, size = source.mixture(), source.data.size
     # CLIP's vocabulary is too large for 16 bits.
     token = torch.int16 if len(tokenizer) <= 1 << 15 else torch.int32
@@ -102,7 +102,7 @@ def make_shard(source: PoolSource, number: int) -> str:
             else:
                 examples.append(drawn.example(seed, size, broken))
         for key in ("source", "target"):
-            x = to_tensor(np.stack([getattr(e, key) for e in examples]))
+            x = to_tensor(np.stack([getattr(e, key) for e in examples])).to(vae.dtype)
             for few in x.split(_AT_ONCE):
                 parts[key].append(vae.encode(few).latent_dist.mode().half())
         parts["text"].append(tokenize(tokenizer, [e.instruction.text for e in examples]).to(token))
@@ -119,19 +119,21 @@ def make_shard(source: PoolSource, number: int) -> str:
     return str(path)
 
 
-_CACHE: dict[str, tuple[Any, Any]] = {}
+_CACHE: dict[tuple[str, str], tuple[Any, Any]] = {}
 
 
-def _components(folder: str) -> tuple[Any, Any]:
-    """The autoencoder and tokenizer of a folder, loaded once a process."""
-    if folder not in _CACHE:
+def _components(folder: str, encoding: str) -> tuple[Any, Any]:
+    """The autoencoder, in the precision `encoding`, and tokenizer of a folder, loaded once a process."""
+    key = folder, encoding
+    if key not in _CACHE:
         from diffusers import AutoencoderKL
         from transformers import CLIPTokenizer
 
-        vae = AutoencoderKL.from_pretrained(Path(folder) / "vae").eval().requires_grad_(False)
+        dtype = getattr(torch, encoding)
+        vae = AutoencoderKL.from_pretrained(Path(folder) / "vae", torch_dtype=dtype).eval()
         _CACHE.clear()
-        _CACHE[folder] = vae, CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
-    return _CACHE[folder]
+        _CACHE[key] = vae.requires_grad_(False), CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
+    return _CACHE[key]
 
 
 @cache
@@ -155,6 +157,8 @@ def pool_folder(root: Path, data: DataConfig, components: Path, sources: Sources
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
     code = code_digest() if sources is None else code_digest(True)
     settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
+    if data.encoding != "float32":
+        settings.append(data.encoding)
     if sources is not None:
         settings += [data.scenes_share, sources.key()]
     digest = hashlib.sha256(json.dumps(settings).encode())

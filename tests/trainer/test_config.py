@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", "instruct", "instruct", "instruct"]
+    stages = ["vae", "generator", "marks", *["instruct"] * 4]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 
@@ -85,6 +85,10 @@ _Tuples.add_representer(tuple, lambda dumper, value: dumper.represent_list(value
         ({"loss": {"prediction": "noise"}}, "one of epsilon, v_prediction, sample"),
         ({"loss": {"drop_text": 1.5}}, r"loss\.drop_text"),
         ({"loss": {"drop_text": 0.6, "drop_image": 0.6}}, "never happen together"),
+        ({"loss": {"area": 0}}, "`loss.area` above 0"),
+        ({"precision": "float16"}, "`precision` to be one of float32, bfloat16"),
+        ({"precision": "bfloat16"}, "float32 in stage vae"),
+        ({"data": {"encoding": "half"}}, r"`data\.encoding`"),
         ({"stage": "instruct", "data": {"mixture": {}}}, "at least one task"),
     ],
 )

@@ -12,6 +12,7 @@ from instructdiffusion.models.layout import SCHEDULER, training_alphas
 from instructdiffusion.trainer.losses import (
     absent_weights,
     add_noise,
+    area_weights,
     changed_weights,
     draw_timesteps,
     snr_weights,
@@ -117,6 +118,16 @@ def test_only_perception_answers_that_are_the_untouched_picture_weigh_otherwise(
     target[1, 0, 0, 0] += 1.0
     weights = absent_weights(source, target, torch.tensor([True, True, False]), 4.0)
     assert weights.shape == (3, 1, 1, 1) and weights.flatten().tolist() == [4.0, 1.0, 1.0]
+
+
+def test_samples_weigh_by_the_area_of_their_answer_and_all_cells_alike():
+    source = torch.zeros(3, 4, 10, 10)
+    target = source.clone()
+    target[1, :, 0, :5] = 1.0  # a twentieth of the cells
+    target[2, :, :5] = 0.25  # half of the cells by half of what counts as fully
+    weights = area_weights(source, target, 0.05)
+    assert weights.shape == (3, 1, 1, 1)  # untouched: as if a tenth were changed
+    assert weights.flatten().tolist() == pytest.approx([1 / 0.15, 1 / 0.1, 1 / 0.3])
 
 
 class _Ears(nn.Module):
