@@ -16,18 +16,20 @@ from .problems import Flaw, relative
 
 _COUNT = 847
 _ENTRY = re.compile(
-    r"""\{\s*["']name["']\s*:\s*(?:"([^"]*)"|'([^']*)')\s*,\s*["']id["']\s*:\s*(\d+)\s*,\s*["']trainId["']\s*:\s*(\d+)\s*\}"""
+    r"""\{\s*["']name["']\s*:\s*(?:"([^"]*)"|'([^']*)')\s*,\s*["']id["']\s*:\s*(\d+)\s*,\s*["']trainId["']\s*:\s*(\d+)\s*,?\s*\}"""
 )
 _VOID = 65535
+_TABLES = ("ade20k_847.json", "register_ade20k_full.py", "prepare_ade20k_full_sem_seg.py")
 
 
 class Ade20kFull(LabelMapReader):
     """ADE20K_2021_17_01: images/ADE/{training,validation}/<scene kind>/<scene>/<id>.jpg with <id>_seg.png.
 
     A class is R // 10 * 256 + G of the segmentation (0: nothing). The table {"name", "id", "trainId"} of the
-    847 benchmark classes is read, as text, from ade20k_847.json or register_ade20k_full.py laid beside
-    the data. Repacked label maps (annotations_detectron2/{training,validation}/<id>.tif of trainIds, void
-    65535, with images_detectron2) are read too.
+    847 benchmark classes is read, as text, from ade20k_847.json or one of MaskFormer's files that hold it
+    (register_ade20k_full.py, prepare_ade20k_full_sem_seg.py) laid beside the data. Repacked label maps
+    (annotations_detectron2/{training,validation}/<id>.tif of trainIds, void 65535, with images_detectron2)
+    are read too.
     """
 
     name = "ade20k-847"
@@ -57,10 +59,9 @@ class Ade20kFull(LabelMapReader):
     def files(self) -> list[Path]:
         """The table of classes."""
         self._folders()
-        names = ["ade20k_847.json", "register_ade20k_full.py"]
-        found = first_file(self.root, names) or first_file(self.base, names)
+        found = first_file(self.root, _TABLES) or first_file(self.base, _TABLES)
         if found is None:
-            raise self.missing(names, "names of the classes")
+            raise self.missing(_TABLES, "names of the classes")
         return [found]
 
     def build(self, builder: Builder) -> None:

@@ -12,20 +12,24 @@ from .cache import Builder
 from .labelmaps import VOID, LabelMapReader, read_label_file, stems
 from .problems import Flaw
 
-_CLASSES = 171  # of 182 numbers: eleven things were never annotated
+# Of 182 numbers: labels.txt names these things too ("street sign", "hat", ...), but nobody annotated them. They show in
+# no label map, whatever the picture holds, so that to ask for them would teach (and score) wrong answers.
+_NEVER = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91})
+_CLASSES = 182 - len(_NEVER)
 
 
 class CocoStuff(LabelMapReader):
     """annotations/{train,val}2017/<id>.png with labels.txt, and COCO's pictures.
 
-    The stored numbers are 0 to 181, one less than those of labels.txt ("1: person"); 255 is void. In training
-    a fifth of the questions is for a class that does not show, as in the paper.
+    The stored numbers are 0 to 181, one less than those of labels.txt ("1: person"); 255 is void. The classes are the
+    171 that were annotated. In training a fifth of the questions is for a class that does not show, as in the paper.
     """
 
     name = "coco-stuff"
     title = "COCO-Stuff"
     source = "https://github.com/nightrome/cocostuff (stuffthingmaps_trainval2017.zip, labels.txt)"
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    version: ClassVar[int] = 2
 
     @property
     def absent(self) -> float:  # type: ignore[override]
@@ -56,10 +60,12 @@ class CocoStuff(LabelMapReader):
     def build(self, builder: Builder) -> None:
         """A row a picture."""
         pictures, labels = self.folders()
-        names = read_label_file(self.files()[0])
-        names.pop(0, None)  # "unlabeled"
-        if set(names) - set(range(1, 183)) or len(names) not in (_CLASSES, 182):
-            raise Flaw(f"it names {len(names)} classes: expected {_CLASSES}, numbered 1 to 182")
+        listed = read_label_file(self.files()[0])
+        names = {n: name for n, name in listed.items() if n and n not in _NEVER}  # 0: "unlabeled"
+        if set(names) - set(range(1, 183)) or len(names) != _CLASSES:
+            raise Flaw(
+                f"it names {len(names)} classes: expected the {_CLASSES} of 1 to 182 that are annotated"
+            )
         builder.notes["classes"] = [names[n] for n in sorted(names)]
         builder.notes["numbers"] = sorted(names)
         found = [n.removesuffix("_labelTrainIds") for n in stems(builder, labels, ".png")]

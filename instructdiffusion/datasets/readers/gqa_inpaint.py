@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ class GqaInpaint(EditReader):
     title = "GQA-Inpaint"
     source = "https://github.com/abyildirim/inst-inpaint (dataset), photographs of https://cs.stanford.edu/people/dorarad/gqa/"
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
+    version: ClassVar[int] = 2
 
     @property
     def folder(self) -> Path:
@@ -85,13 +87,14 @@ class GqaInpaint(EditReader):
         entry = objects[number]
         own = member(entry, "name")
         sides = scene.get("image_relative_positions", {})
-        # "to the left" is where it is; "at the left" is how a thing there is named.
-        side = [str(sides[number]).replace("to the", "at the", 1)] if sides.get(number) else []
+        side = [_at(sides[number])] if sides.get(number) else []
         if _count(objects, own) > 1:  # of two, only the side tells which
             places = side
         else:
             others = [(r["name"], objects.get(r["object"])) for r in entry.get("relations", [])]
-            places = [f"{how} the {o['name']}" for how, o in others if o and _count(objects, o["name"]) == 1]
+            places = [
+                f"{_at(how)} the {o['name']}" for how, o in others if o and _count(objects, o["name"]) == 1
+            ]
             places = [*(places or side), ""]
         return {"object": own, "attributes": list(entry.get("attributes") or []), "places": places}
 
@@ -101,6 +104,11 @@ class GqaInpaint(EditReader):
             kind = " ".join([*([rng.choice(row["attributes"])] if row["attributes"] else []), row["object"]])
             row = {**row, "instructions": [f"remove the {kind} {rng.choice(row['places'])}".strip()]}
         return super().read(row, rng)
+
+
+def _at(place: Any) -> str:
+    """ "to the left of" as a thing there is named: "remove the ball to the left of the cup" would move it."""
+    return re.sub(r"^to the (left|center|right)\b", r"at the \1", str(place))
 
 
 def _count(objects: dict[str, Any], name: Any) -> int:

@@ -235,7 +235,7 @@ class PascalContext459(LabelMapReader):
         files = self.files()
         with builder.guard(files[0], "the names of the classes"):
             names = read_label_file(files[0], self.count)
-            builder.notes["classes"] = [names[n] for n in sorted(names)]
+            builder.notes["classes"] = [_SPOKEN.get(names[n], names[n]) for n in sorted(names)]
         if "classes" not in builder.notes:
             return
         folder = self._label_folder()

@@ -41,6 +41,16 @@ def test_a_share_of_the_training_questions_is_for_what_is_not_there(made, tmp_pa
     assert val.ask(0, "wall-brick").subjects == ("the brick wall",)
 
 
+def test_things_that_were_never_annotated_are_not_asked_for(made, tmp_path):
+    """labels.txt lists "street sign" and ten more; no label map has them, also where the picture does."""
+    folder, _ = made("coco-stuff")
+    listed = (folder / "labels.txt").read_text().splitlines()
+    reader = open_reader("coco-stuff", folder, cache=tmp_path)
+    assert len(listed) == 183 and len(reader.classes) == 171 and "street sign" not in reader.classes
+    asked = {reader.record(0, random.Random(s)).meta["class"] for s in range(300)}
+    assert asked <= set(reader.classes) and len(asked) > 10
+
+
 @pytest.mark.parametrize(
     ("name", "spoken"),
     [
@@ -143,7 +153,7 @@ def test_words_of_edits(made, tmp_path):
     folder, _ = made("gqa-inpaint")
     train = open_reader("gqa-inpaint", folder, cache=tmp_path)
     words = {train.record(0, random.Random(s)).subjects[0] for s in range(20)}
-    assert words == {"remove the yellow ball", "remove the yellow ball to the right of the cup"}
+    assert words == {"remove the yellow ball", "remove the yellow ball at the right of the cup"}
     test = open_reader("gqa-inpaint", folder, "test", cache=tmp_path)
     assert test.record(0).subjects == ("remove the yellow ball at the right",)
     folder, _ = made("gier")

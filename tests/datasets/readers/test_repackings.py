@@ -114,15 +114,23 @@ def test_ade847_as_16_bit_label_maps(made, copied):
     assert_same_records(raw, open_reader("ade20k-847", folder, cache=cache))
 
 
-def test_the_table_of_ade847_as_program_text_is_only_read(copied):
+@pytest.mark.parametrize("file", ["register_ade20k_full.py", "prepare_ade20k_full_sem_seg.py"])
+def test_the_table_of_ade847_as_program_text_is_only_read(file, copied):
+    """MaskFormer writes an entry a line, and one of a long name over four lines with a comma after the last."""
     folder, _, cache = copied("ade20k-847")
     table = json.loads((folder / "ade20k_847.json").read_text())
     (folder / "ade20k_847.json").unlink()
     lines = [f'    {{"name": "{e["name"]}", "id": {e["id"]}, "trainId": {e["trainId"]}}},' for e in table]
+    long = table[500]
+    lines[500] = (
+        f'    {{\n        "name": "{long["name"]}",\n        "id": {long["id"]},\n'
+        f'        "trainId": {long["trainId"]},\n    }},'
+    )
     text = "raise SystemExit('run')\nADE20K_SEM_SEG_FULL_CATEGORIES = [\n" + "\n".join(lines) + "\n]\n"
-    (folder / "register_ade20k_full.py").write_text(text)
+    (folder / file).write_text(text)
     reader = open_reader("ade20k-847", folder, cache=cache)
-    assert len(reader.classes) == 847 and reader.present(0) == ("thing 0, object 0", "thing 500, object 500")
+    assert not reader.problems and len(reader.classes) == 847
+    assert reader.present(0) == ("thing 0, object 0", "thing 500, object 500")
 
 
 def test_voc_with_the_enlarged_list(copied):

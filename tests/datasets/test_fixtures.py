@@ -1,0 +1,331 @@
+"""The made-up copies have the form in which the datasets are published.
+
+What stands here was written down from other people's records and loaders, named with each, and never from our
+readers: a field that only our reader and our copy know would be found. To look at the records themselves, point MMPOSE
+at a checkout of https://github.com/open-mmlab/mmpose; its test data then goes through the readers too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from instructdiffusion.datasets.fixtures import write_fixture
+from instructdiffusion.datasets.readers import open_reader
+
+NUMBER, LIST = (int, float), list
+COCO_JOINTS = [
+    *(
+        "nose",
+        "left_eye",
+        "right_eye",
+        "left_ear",
+        "right_ear",
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+    ),
+    *("right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee"),
+    *("left_ankle", "right_ankle"),
+]
+CROWDPOSE_JOINTS = [
+    *(
+        "left_shoulder",
+        "right_shoulder",
+        "left_elbow",
+        "right_elbow",
+        "left_wrist",
+        "right_wrist",
+        "left_hip",
+    ),
+    *("right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "head", "neck"),
+]
+AIC_JOINTS = [
+    *(
+        "Right Shoulder",
+        "Right Elbow",
+        "Right Wrist",
+        "Left Shoulder",
+        "Left Elbow",
+        "Left Wrist",
+        "Right Hip",
+    ),
+    *("Right Knee", "Right Ankle", "Left Hip", "Left Knee", "Left Ankle", "Head top", "Neck"),
+]
+AP10K_JOINTS = [
+    *(
+        "left_eye",
+        "right_eye",
+        "nose",
+        "neck",
+        "root_of_tail",
+        "left_shoulder",
+        "left_elbow",
+        "left_front_paw",
+    ),
+    *("right_shoulder", "right_elbow", "right_front_paw", "left_hip", "left_knee", "left_back_paw"),
+    *("right_hip", "right_knee", "right_back_paw"),
+]
+IMAGE = {"id": int, "file_name": str, "height": int, "width": int}
+PERSON = {
+    "id": int,
+    "image_id": int,
+    "category_id": int,
+    "bbox": LIST,
+    "keypoints": LIST,
+    "num_keypoints": int,
+}
+CATEGORY = {"id": int, "name": str, "supercategory": str, "keypoints": LIST, "skeleton": LIST}
+
+# fixture and file -> fields of images, annotations and categories as they are in mmpose's tests/data (read at 759b39c)
+POSE = {
+    ("coco", "annotations/person_keypoints_*.json"): (  # coco/test_coco.json
+        IMAGE, {**PERSON, "iscrowd": int, "area": NUMBER, "segmentation": LIST}, COCO_JOINTS,
+    ),
+    ("crowdpose", "json/*.json"): (  # crowdpose/test_crowdpose.json: no areas
+        {**IMAGE, "crowdIndex": NUMBER}, {**PERSON, "iscrowd": int}, CROWDPOSE_JOINTS,
+    ),
+    ("aic", "annotations/*.json"): (IMAGE, PERSON, AIC_JOINTS),  # aic/test_aic.json: neither areas nor crowds
+    ("ap10k", "annotations/*.json"): (  # ap10k/test_ap10k.json
+        IMAGE, {**PERSON, "iscrowd": int, "area": NUMBER}, AP10K_JOINTS,
+    ),
+    ("humanart", "HumanArt/annotations/*.json"): (  # humanart/test_humanart.json: 21 names, 17 of them in `keypoints`
+        IMAGE,
+        {**PERSON, "iscrowd": int, "area": NUMBER, "keypoints_21": LIST, "num_keypoints_21": int},
+        [*COCO_JOINTS, "left_finger", "right_finger", "left_toe", "right_toe"],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    base, done = tmp_path_factory.mktemp("published"), set()
+
+    def get(name):
+        if name not in done:
+            write_fixture(name, base / name)
+            done.add(name)
+        return base / name
+
+    return get
+
+
+def assert_form(entry, fields):
+    """The entry has these fields, of these kinds, and no other."""
+    assert set(entry) == set(fields), set(entry) ^ set(fields)
+    for name, kind in fields.items():
+        assert isinstance(entry[name], kind), (name, entry[name])
+
+
+@pytest.mark.parametrize(("name", "files"), list(POSE))
+def test_pose(name, files, made):
+    images, annotations, joints = POSE[name, files]
+    found = sorted(made(name).glob(files))
+    assert found
+    for path in found:
+        data = json.loads(path.read_text())
+        for entry in data["images"]:
+            assert_form(entry, images)
+        for entry in data["annotations"]:
+            assert_form(entry, annotations)
+            assert len(entry["keypoints"]) == 3 * (17 if name == "humanart" else len(joints))
+            assert len(entry["bbox"]) == 4
+            assert entry["num_keypoints"] == sum(v > 0 for v in entry["keypoints"][2::3])
+        for entry in data["categories"]:
+            assert_form(entry, CATEGORY)
+            assert entry["keypoints"] == joints
+        if name == "humanart":
+            assert all(entry["file_name"].startswith("HumanArt/images/") for entry in data["images"])
+            assert all(len(entry["keypoints_21"]) == 63 for entry in data["annotations"])
+
+
+def test_mpii(made):
+    """mmpose's tests/data/mpii/test_mpii.json, which is HRNet's form."""
+    for path in made("mpii").glob("annot/*.json"):
+        for entry in json.loads(path.read_text()):
+            assert_form(
+                entry, {"image": str, "center": LIST, "scale": float, "joints": LIST, "joints_vis": LIST}
+            )
+            assert np.shape(entry["joints"]) == (16, 2) and set(entry["joints_vis"]) <= {0, 1}
+            assert all(p == [-1, -1] for p, v in zip(entry["joints"], entry["joints_vis"]) if not v)
+
+
+def test_ai_challenger(made):
+    """The example of the competition's description (challenger.ai, keypoint): boxes are corners, flags 1, 2 and 3."""
+    path = next(made("aic").rglob("keypoint_train_annotations_20170909.json"))
+    for entry in json.loads(path.read_text()):
+        assert_form(entry, {"image_id": str, "human_annotations": dict, "keypoint_annotations": dict})
+        assert set(entry["human_annotations"]) == set(entry["keypoint_annotations"]) == {"human1", "human2"}
+        for human, (x1, y1, x2, y2) in entry["human_annotations"].items():
+            joints = np.reshape(entry["keypoint_annotations"][human], (14, 3))
+            assert x1 < x2 and y1 < y2 and set(joints[:, 2]) <= {1, 2, 3}
+            assert (joints[joints[:, 2] == 3, :2] == 0).all()
+
+
+REF = {
+    "ref_id": int,
+    "image_id": int,
+    "split": str,
+    "file_name": str,
+    "sent_ids": LIST,
+    "sentences": LIST,
+}
+SENTENCE = {"sent_id": int, "sent": str, "raw": str, "tokens": LIST}
+INSTANCE = {
+    "id": int, "image_id": int, "category_id": int, "iscrowd": int, "bbox": LIST, "area": NUMBER, "segmentation": LIST,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["refcoco", "refcoco+", "refcocog", "refclef", "grefcoco"])
+def test_expressions(name, made):
+    """lichengunc/refer's README and refer.py; henghuiding/gRefCOCO's grefer.py: `ann_id` a list, [-1] for nothing."""
+    folder = made(name) / name
+    found = [pickle.loads(path.read_bytes()) for path in folder.glob("refs(*).p")]
+    found += [json.loads(path.read_text()) for path in folder.glob("grefs(unc).json")]
+    kind = LIST if name == "grefcoco" else int
+    own = {**REF, "ann_id": kind, "category_id": kind} | ({"no_target": bool} if name == "grefcoco" else {})
+    data = json.loads((folder / "instances.json").read_text())
+    known = {entry["id"] for entry in data["annotations"]}
+    assert found
+    for ref in (entry for some in found for entry in some):
+        assert_form(ref, own)
+        for sentence in ref["sentences"]:
+            assert_form(sentence, SENTENCE)
+        assert [s["sent_id"] for s in ref["sentences"]] == ref["sent_ids"]
+        numbers = ref["ann_id"] if name == "grefcoco" else [ref["ann_id"]]
+        assert numbers == [-1] or set(numbers) <= known
+    for entry in data["annotations"]:
+        assert_form(entry, INSTANCE)
+        # refer.py: polygons, or for RefClef a list of one compressed mask
+        assert isinstance(entry["segmentation"][0], dict if name == "refclef" else list)
+
+
+def test_phrases(made):
+    """PhraseCutDataset's README: boxes xywh, Polygons[instance][polygon][point]."""
+    fields = {
+        "task_id": str, "image_id": int, "ann_ids": LIST, "instance_boxes": LIST, "Polygons": LIST, "phrase": str,
+        "phrase_structure": dict,
+    }  # fmt: skip
+    for path in made("phrasecut").glob("refer_*.json"):
+        for entry in json.loads(path.read_text()):
+            assert_form(entry, fields)
+            assert len(entry["Polygons"]) == len(entry["instance_boxes"])
+            assert all(len(p) == 2 for some in entry["Polygons"] for polygon in some for p in polygon)
+            assert {"name", "attributes", "relation_descriptions"} <= set(entry["phrase_structure"])
+
+
+def test_lists_of_classes(made):
+    """nightrome/cocostuff labels.txt: 0 to 182; CSAILVision's objectInfo150.txt: tabs; 459 lines of Pascal Context."""
+    lines = (made("coco-stuff") / "labels.txt").read_text().splitlines()
+    assert [line.split(": ")[0] for line in lines] == [str(n) for n in range(183)]
+    assert lines[0] == "0: unlabeled" and lines[1] == "1: person" and lines[12] == "12: street sign"
+    table = (made("ade20k-150") / "ADEChallengeData2016" / "objectInfo150.txt").read_text().splitlines()
+    assert table[0].split("\t") == ["Idx", "Ratio", "Train", "Val", "Stuff", "Name"] and len(table) == 151
+    assert len((made("pascal-context-459") / "labels.txt").read_text().splitlines()) == 459
+
+
+def test_context59(made):
+    """zhanghang1989/detail-api's detail/__init__.py: keys of trainval_merged.json, and ids among the 459."""
+    data = json.loads((made("pascal-context-59") / "VOC2010" / "trainval_merged.json").read_text())
+    wanted = {"images", "categories", "annos_segmentation", "annos_occlusion", "annos_boundary", "parts"}
+    assert wanted <= set(data)
+    assert {"image_id", "file_name", "phase", "height", "width"} <= set(data["images"][0])
+    assert {"id", "image_id", "category_id", "segmentation", "parts"} <= set(data["annos_segmentation"][0])
+    names = {entry["category_id"]: entry["name"] for entry in data["categories"]}
+    assert names[2] == "aeroplane" and names[420] == "track"  # `eval_orders` has 2 and 420 among its 59
+
+
+def test_edits(made):
+    """instruct-pix2pix's edit_dataset.py and prompt.json; inst-inpaint's gqa_inpaint.py."""
+    folder = made("instructpix2pix")
+    for name, seeds in json.loads((folder / "seeds.json").read_text()):
+        assert_form(
+            json.loads((folder / name / "prompt.json").read_text()),
+            {"input": str, "edit": str, "output": str},
+        )
+        assert all((folder / name / f"{seed}_{part}.jpg").is_file() for seed in seeds for part in (0, 1))
+    folder = made("gqa-inpaint")
+    fixed = json.loads((folder / "test_instructions.json").read_text())
+    for image, scene in json.loads((folder / "test_scenes.json").read_text()).items():
+        assert {"width", "height", "objects", "image_relative_positions"} <= set(scene)
+        for number, entry in scene["objects"].items():
+            assert_form(
+                entry, {"name": str, "attributes": LIST, "bbox": LIST, "relations": LIST, "bidirected": bool}
+            )
+            assert scene["image_relative_positions"][number] in (
+                "to the left",
+                "to the center",
+                "to the right",
+            )
+            if entry["bidirected"]:
+                for place in ("images_inpainted", "masks"):
+                    there = (folder / place / image / f"{number}.jpg").is_file()
+                    assert there == (f"i{image}-o{number}" in fixed)
+
+
+def test_parquet(made):
+    """The columns of the dataset cards timbrooks/instructpix2pix-clip-filtered and osunlp/MagicBrush."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name, columns in {
+        "instructpix2pix": {
+            "original_image", "edited_image", "edit_prompt", "original_prompt", "edited_prompt",
+        },
+        "magicbrush": {"img_id", "turn_index", "source_img", "mask_img", "instruction", "target_img"},
+    }.items():  # fmt: skip
+        for path in made(f"{name}-parquet").rglob("*.parquet"):
+            schema = parquet.read_schema(path)
+            assert set(schema.names) == columns
+            for column in (
+                c for c in columns if c.endswith(("_image", "_img"))
+            ):  # as `datasets` stores pictures
+                kinds = {field.name: str(field.type) for field in schema.field(column).type}
+                assert kinds["bytes"] == "binary" and set(kinds) == {"bytes", "path"}
+
+
+RECORDS = {  # dataset -> (annotation file in mmpose's tests/data, where it goes, where its pictures go, people)
+    "coco": ("coco/test_coco.json", "annotations/person_keypoints_val2017.json", "val2017", 12),
+    "crowdpose": ("crowdpose/test_crowdpose.json", "annotations/mmpose_crowdpose_val.json", "images", 4),
+    "mpii": ("mpii/test_mpii.json", "annotations/mpii_val.json", "images", 5),
+    "aic": (
+        "aic/test_aic.json", "annotations/aic_val.json",
+        "ai_challenger_keypoint_validation_20170911/keypoint_validation_images_20170911", 9,
+    ),
+    "ap10k": ("ap10k/test_ap10k.json", "annotations/ap10k-val-split1.json", "data", 2),
+    "humanart": (
+        "humanart/test_humanart.json", "HumanArt/annotations/validation_humanart.json", "HumanArt/images", 4,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.skipif("MMPOSE" not in os.environ, reason="MMPOSE names no checkout of open-mmlab/mmpose")
+@pytest.mark.parametrize("name", list(RECORDS))
+def test_records_of_a_public_loaders_own_tests(name, tmp_path):
+    annotations, place, pictures, people = RECORDS[name]
+    source = Path(os.environ["MMPOSE"]) / "tests" / "data" / annotations
+    folder = tmp_path / name
+    (folder / place).parent.mkdir(parents=True)
+    shutil.copy(source, folder / place)
+    shutil.copytree(
+        source.parent, folder / pictures, ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
+    )
+    reader = open_reader(name, folder, "val", cache=tmp_path / "cache")
+    assert len(dict(reader.records())) == people and not reader.problems
+    data = json.loads(source.read_text())
+    entries = data if isinstance(data, list) else [a for a in data["annotations"] if a["num_keypoints"]]
+    for entry, index in zip(entries, range(people), strict=True):
+        joints = reader.ask(index, reader.names[:1]).meta["joints"]
+        if name == "mpii":  # numbered from 1
+            seen = np.asarray(entry["joints_vis"]) > 0
+            want = np.asarray(entry["joints"]) - 0.5
+        else:
+            given = np.reshape(entry["keypoints"], (-1, 3))
+            seen, want = given[:, 2] > 0, given[:, :2] + 0.5
+            assert (joints[:, 2] == given[:, 2]).all()
+        assert (joints[:, 2] > 0).tolist() == seen.tolist()
+        np.testing.assert_allclose(joints[seen, :2], want[seen], atol=1e-3)
