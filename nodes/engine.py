@@ -103,8 +103,9 @@ class ComfyEditor:
         sigmas = torch.tensor([*(row.sigma for row in plan), plan[-1].sigma_next], dtype=torch.float32)
         empty = torch.zeros_like(start)
         latents = guider.sample(start, empty, sampler, sigmas, disable_pbar=True)
-        self.latents.append(latents.cpu())
-        return self.decode(latents), self.decode(condition) if reconstruct else None
+        edited, copy = self.decode(latents), self.decode(condition) if reconstruct else None
+        self.latents.append(latents.cpu())  # last: a batch that memory is too small for comes again in halves
+        return edited, copy
 
 
 class PlanSampler(comfy.samplers.Sampler):

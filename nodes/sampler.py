@@ -8,7 +8,7 @@ from typing import Any
 import comfy.utils
 import latent_preview
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..instructdiffusion.jobs import TILED, Job, Question
 from ..instructdiffusion.resize import model_size
@@ -175,7 +175,8 @@ class InstructSampler(io.ComfyNode):
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
         edited = to_image([drawn[i] for i in range(len(pictures))])
-        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)})
+        shown = ui.PreviewImage(edited, cls=cls)
+        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, ui=shown)
 
 
 def question(instruction: Any, text: str) -> Instruction:

@@ -45,7 +45,7 @@ class InstructTask(io.ComfyNode):
                     default=AUTOMATIC,
                     tooltip=(
                         "The colour to draw in, for a single subject. automatic: far from what "
-                        "is in `image`, where connected."
+                        "is in `image`, where connected; a colour that is in there already is refused."
                     ),
                 ),
                 io.String.Input(

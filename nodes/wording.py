@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
+from ..instructdiffusion.color import Color, far_colors
 from ..instructdiffusion.tasks import Instruction, get_task
 
 AUTOMATIC = "automatic"
+_NEAR = 0.2  # distance in RGB, 0..1 a channel, within which a pixel has the colour already
+_SHARE = 0.05  # of a picture; fewer such pixels hide little of an answer
 
 
 def word(task: str, subject: str, color: str, words: str = "", picture=None) -> Instruction:
@@ -36,6 +41,8 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
         made = asked.instruct(subjects, colors, picture=picture)
     except (ValueError, TypeError) as error:
         raise ValueError(f"`subject` or `color`: {error}") from None
+    if colors and picture is not None:
+        check_color(made.colors[0], picture, asked.palette)
     if not words.strip():
         return made
     shade = " and ".join(c.name for c in made.colors)
@@ -48,3 +55,15 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
     if shade and shade not in text:
         raise ValueError("`words`: say the colour, as {color}: without it the answer cannot be read back")
     return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors)
+
+
+def check_color(color: Color, picture: np.ndarray, palette: tuple[Color, ...]) -> None:
+    """ValueError where much of the picture (uint8 [h, w, 3]) has the colour: an answer drawn there changes nothing."""
+    distance = np.linalg.norm(picture.astype(np.float32) / 255 - color.array, axis=2)
+    share = float((distance < _NEAR).mean())
+    if share > _SHARE:
+        (other,) = far_colors(picture, None, palette)
+        raise ValueError(
+            f"`color`: {share:.0%} of the picture is {color.name} already, and an answer in {color.name} could not be "
+            f"told from it: choose {other.name}, which is far from all of it, or {AUTOMATIC!r}"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 
@@ -43,3 +44,15 @@ def test_a_subject_with_braces_is_taken_as_it_is(wording: ModuleType) -> None:
 def test_the_input_is_named(wording: ModuleType, task, subject, color, words, name: str) -> None:
     with pytest.raises(ValueError, match=f"`{name}`"):
         wording.word(task, subject, color, words)
+
+
+def test_a_color_that_the_picture_has_already_is_refused_with_one_that_it_lacks(wording: ModuleType) -> None:
+    picture = np.full((40, 40, 3), (20, 30, 200), np.uint8)
+    picture[:10, :16] = (250, 10, 10)  # a tenth
+    with pytest.raises(ValueError, match=r"`color`: 10% of the picture is red already.*choose \w+,") as refused:
+        wording.word("segment", "the star", "red", picture=picture)
+    other = str(refused.value).partition("choose ")[2].partition(",")[0]
+    assert wording.word("segment", "the star", other, picture=picture).colors[0].name == other
+    assert wording.word("segment", "the star", "red").colors[0].name == "red"  # no picture, no objection
+    picture[:10, 4:16] = (20, 30, 200)  # some red pixels hide no answer
+    assert wording.word("segment", "the star", "red", picture=picture).colors[0].name == "red"
