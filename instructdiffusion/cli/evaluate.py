@@ -121,6 +121,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--aesthetic", type=Path, metavar="FILE", help="editing: LAION's predictor")
     parser.add_argument(
+        "--strict", action="store_true", help="stop at the first broken record; default: name it and go on"
+    )
+    parser.add_argument(
         "--cards", type=int, default=6, help="worst, best and random answers on the page; default: 6"
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("out/evaluation"), metavar="FOLDER")
@@ -168,7 +171,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
 def run_datasets(arguments: argparse.Namespace) -> int:
     """Evaluate on datasets; prints tables and writes JSON, Markdown and a page.
 
-    The exit status is 1 where a record is broken or a question was not answered.
+    The exit status is 1 where a record is broken or a question was not answered; with --strict the first one ends it.
     """
     from ..datasets.readers import LayoutMissing
     from ..evaluation.processes import started
@@ -185,6 +188,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
         count=arguments.count,
         batch_size=arguments.batch_size,
         cards=arguments.cards,
+        strict=arguments.strict,
     )
     data: Path = arguments.data
     if not data.is_dir():
@@ -208,6 +212,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
         aesthetic=arguments.aesthetic,
         device=device,
         skip=whole,
+        strict=arguments.strict,
     )
 
     from ..pipeline import InstructDiffusion

@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..datasets.record import Example
 from ..datasets.scenes.write import drawn_truth
-from ..draw import overlay
+from ..draw import as_bytes, draw_points, enlarged, overlay
 from ..files import write_files
+from ..results import Keypoints
 from .measures import Row
 from .runner import Answered
 
 KINDS = ("worst", "best", "random")
 EACH = 6
+FORM = 2  # of kept cards: raised when their pictures are drawn otherwise
 SIDE = 512  # pictures on the page are at most so large
 PICTURE_TASKS = ("denoise", "deblur", "dewatermark", "edit")
 
@@ -91,7 +94,7 @@ def make_cards(
         for (kind, number), answered in zip(picked, answers, strict=True)
     ]
     if kept is not None:
-        text = json.dumps({"of": wanted, "cards": [asdict(c) for c in cards]}, allow_nan=False)
+        text = json.dumps({"form": FORM, "of": wanted, "cards": [asdict(c) for c in cards]}, allow_nan=False)
         write_files({kept: text.encode()})
     return cards
 
@@ -99,7 +102,7 @@ def make_cards(
 def _load(path: Path, wanted: list[Any]) -> list[Card] | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["of"] != json.loads(json.dumps(wanted)):
+        if data["form"] != FORM or data["of"] != json.loads(json.dumps(wanted)):
             return None
         return [
             Card(**{**c, "facts": tuple(c["facts"]), "pictures": tuple((t, u) for t, u in c["pictures"])})
@@ -110,16 +113,21 @@ def _load(path: Path, wanted: list[Any]) -> list[Card] | None:
 
 
 def card(part: str, kind: str, answered: Answered, row: Row, place: float) -> Card:
-    """The card of an answer: source, what was drawn, the answer as read, the truth."""
+    """The card of an answer: source, what was drawn, the answer as read, the truth.
+
+    All are of one size, enlarged alike where they are small, so that one can be laid over the other.
+    """
     example, answer = answered.example, answered.answer
     task = example.instruction.task
-    colors = list(example.instruction.colors) or None
-    pictures = [("source", example.source)]
+    pictures = [("source", enlarged(as_bytes(example.source)))]
     if task not in PICTURE_TASKS:
-        pictures.append(("drawn by the model", answer.picture))
-    pictures.append(("answer", overlay(example.source, answer.result, colors)))
+        pictures.append(("drawn by the model", enlarged(as_bytes(answer.picture))))
+    pictures.append(("answer", _drawn(example, answer.result)))
     if "no-target" not in example.record.tags:
-        pictures.append(("truth", drawn_truth(example)))
+        truth = example.record.target
+        pictures.append(
+            ("truth", _drawn(example, truth) if isinstance(truth, Keypoints) else drawn_truth(example))
+        )
     return Card(
         part=part,
         task=task,
@@ -131,6 +139,15 @@ def card(part: str, kind: str, answered: Answered, row: Row, place: float) -> Ca
         facts=tuple(_facts(task, row, example.record.meta)),
         pictures=tuple((title, data_uri(picture)) for title, picture in pictures),
     )
+
+
+def _drawn(example: Example, result: Any) -> np.ndarray:
+    """A result on the source; points without their names, which the question tells by their colours."""
+    colors = list(example.instruction.colors) or None
+    if isinstance(result, Keypoints):
+        large = enlarged(as_bytes(example.source))
+        return draw_points(large, result.resize(*large.shape[:2]), colors, names=False)
+    return overlay(example.source, result, colors)
 
 
 def score_text(task: str, row: Row) -> str:

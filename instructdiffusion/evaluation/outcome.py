@@ -104,12 +104,36 @@ class Outcome:
             *([p.title, f.metric, figure_text(f), str(f.n)] for p in self.parts for f in known(p.figures)),
         ]
 
+    def remarks(self) -> list[tuple[str, str]]:
+        """(benchmark, how it was measured): which joints, whether absent classes were asked for, by which CLIP, ..."""
+        found = [
+            (part.title, f"{name}: {_said(value)}")
+            for part in self.parts
+            for name, value in part.notes.items()
+            if name != "classes" and _said(value)
+        ]
+        return found
+
+    def classes(self) -> dict[str, list[list[str]]]:
+        """Benchmark -> lines with a head: the IoU of every class that shows, the lowest first."""
+        return {
+            part.title: [
+                ["class", "IoU"],
+                *([name, f"{iou:.4f}"] for name, iou in sorted(known_ious.items(), key=lambda item: item[1])),
+            ]
+            for part in self.parts
+            if (known_ious := part.notes.get("classes"))
+        }
+
     def markdown(self) -> str:
-        """Tables, figures, gaps and problems for a README."""
+        """Tables, figures, how they came about, gaps and problems for a README."""
         parts = [f"### {heading(number)}\n\n{markdown(lines)}" for number, lines in self.tables().items()]
         if self.gaps:
             parts.append("Not measured:\n\n" + "\n".join(f"- {k}: {v}" for k, v in self.gaps.items()))
         parts.append(f"### Figures\n\n{markdown(self.lines(), 2)}")
+        if self.remarks():
+            listed = [f"- {title}: {text}" for title, text in self.remarks()]
+            parts.append("How it was measured:\n\n" + "\n".join(listed))
         incomplete = [p for p in self.parts if p.problems]
         if incomplete:
             listed = [f"- {p.title}: {len(p.problems)}, the first: {p.problems[0]}" for p in incomplete]
@@ -126,6 +150,9 @@ class Outcome:
             found.append((f"Broken or failed: {self.problems}", [["in", "what"], *bad]))
         if self.gaps:
             found.append(("Not measured", [["column", "why"], *([k, v] for k, v in self.gaps.items())]))
+        if self.remarks():
+            found.append(("How it was measured", [["in", "what"], *map(list, self.remarks())]))
+        found += [(f"Classes of {title}", lines) for title, lines in self.classes().items()]
         told = {**self.settings, **self.versions}
         found.append(
             ("Settings and versions", [["", ""], *([k, str(v)] for k, v in told.items() if v is not None)])
@@ -166,6 +193,17 @@ class Outcome:
             folder / "results.json": json_bytes(self.data()),
             folder / "table.md": self.markdown().encode(),
         }
+
+
+def _said(value: Any) -> str:
+    """A note in words; "" where there is nothing to say."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count} {what}" for what, count in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return "" if value is None or value == 0 else str(value)
 
 
 def heading(number: int) -> str:

@@ -29,7 +29,7 @@ class Asking:
     """How a suite is run; what is None comes from the model's settings for each task.
 
     count: records a split (None: all). resolution: the side at which the model sees pictures. cards: answers of
-    each kind on the page.
+    each kind on the page. strict: the first broken record or unusable answer is raised, rather than named and left out.
     """
 
     steps: int | None = None
@@ -42,6 +42,7 @@ class Asking:
     batch_size: int = 16
     cards: int = 6
     quiet: bool = False
+    strict: bool = False
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
@@ -111,11 +112,13 @@ def open_parts(
     aesthetic: str | Path | None = None,
     device: str | None = None,
     skip: bool = False,
+    strict: bool = False,
 ) -> tuple[list[tuple[Entry, ReaderBenchmark]], dict[str, str]]:
     """(the benchmarks, opened; column -> why one was skipped).
 
     absent: whether classes that a picture lacks are asked for. lpips, clip, aesthetic: networks that measure; clip
     "none" leaves CLIP-Sim out. skip: a benchmark whose network cannot be had becomes a gap instead of an error.
+    strict: BrokenRecord for the first record that an index finds broken.
     """
     options: dict[str, Any] = {"absent": absent}
     gaps: dict[str, str] = {}
@@ -137,7 +140,8 @@ def open_parts(
                     raise OSError(f"{error}; or pass --clip none to do without CLIP-Sim") from None
                 gaps.update(dict.fromkeys(TABLE_KINDS, str(error)))
                 continue
-        opened.append((entry, entry.open(folder, split, images, cache, **options)))
+        policy = "raise" if strict else "skip"
+        opened.append((entry, entry.open(folder, split, images, cache, on_broken=policy, **options)))
     return opened, gaps
 
 
@@ -252,6 +256,7 @@ def _part(
             batch_size=asking.batch_size,
             editor=editor,
             processes=processes,
+            strict=asking.strict,
             tick=bar.update,
         )
     entries = journal.entries()

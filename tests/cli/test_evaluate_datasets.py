@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,21 @@ def test_broken_data_gives_status_one(idle, data, tmp_path, capsys):
     arguments = ["refcoco", "--data", str(folder), "--split", "val", "testA", "-o", str(tmp_path / "out")]
     assert main(["evaluate", *arguments]) == 1
     assert "left out" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "spoil", [Path.unlink, lambda picture: picture.write_bytes(picture.read_bytes()[:300])]
+)
+def test_strict_ends_with_the_first_broken_record(spoil, idle, data, tmp_path, capsys):
+    folder = tmp_path / "data"
+    shutil.copytree(data / "refcoco-data", folder)
+    picture = next(folder.rglob("COCO_train2014_*2.jpg"))
+    spoil(picture)
+    arguments = ["refcoco", "--data", str(folder), "--split", "val", "--strict", "-o", str(tmp_path / "out")]
+    assert main(["evaluate", *arguments]) == 1
+    said = capsys.readouterr()
+    assert picture.name in said.err and "ref " in said.err and "left out" not in said.out
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 @pytest.mark.parametrize(

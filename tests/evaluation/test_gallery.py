@@ -99,3 +99,25 @@ def test_a_card_has_source_truth_and_answer(task, tmp_path):
     assert make_cards(task, [a.row for a in answered], again, kept=kept) == made and len(asked) == 3
     kept.write_text("{")
     assert make_cards(task, [a.row for a in answered], again, kept=kept) == made and len(asked) == 6
+    for card in made:  # one can be laid over the other
+        assert len({opened(uri).size for _, uri in card.pictures}) == 1
+        assert max(opened(card.pictures[0][1]).size) > 128
+
+
+def opened(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+
+
+def test_points_are_dots_without_plates_of_words():
+    """At a card's size the names could not be read; the question has them with their colours."""
+    example = make_example("keypoints", 0, split="test")
+    case = Case(0, "scenes", lambda: example, "scenes 0")
+    answer = SimpleNamespace(result=example.record.target, picture=example.target)
+    answered = Answered(case, example, answer, scene_row(case, example, answer, None))
+    made = make_cards("keypoints", [answered.row], lambda numbers: [answered])
+    shown = {title: np.asarray(opened(uri).convert("RGB")).astype(int) for title, uri in made[0].pictures}
+    assert np.abs(shown["answer"] - shown["truth"]).max() < 8  # the answer is the truth
+    changed = np.abs(shown["answer"] - shown["source"]).max(2) > 60
+    side = shown["source"].shape[0]
+    dot = np.pi * (0.018 * side + 2.5) ** 2
+    assert 0 < changed.sum() <= len(example.record.subjects) * dot

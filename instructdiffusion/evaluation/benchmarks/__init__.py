@@ -52,10 +52,21 @@ class Entry:
         return None
 
     def open(
-        self, root: Path, split: str, images: Path | None = None, cache: Path | None = None, **options: Any
+        self,
+        root: Path,
+        split: str,
+        images: Path | None = None,
+        cache: Path | None = None,
+        on_broken: str = "skip",
+        **options: Any,
     ) -> ReaderBenchmark:
-        """The benchmark on a split; LayoutMissing names what is not there. options: those in `wants` are taken."""
-        reader = open_reader(self.reader, root, split, self.task, images=images, cache=cache)
+        """The benchmark on a split; LayoutMissing names what is not there. options: those in `wants` are taken.
+
+        on_broken: "raise" gives BrokenRecord for the first broken record of the index.
+        """
+        reader = open_reader(
+            self.reader, root, split, self.task, images=images, cache=cache, on_broken=on_broken
+        )
         return self.make(self.name, reader, **{k: options[k] for k in self.wants if k in options})
 
 
