@@ -95,4 +95,4 @@ def _opened(source: Path | bytes) -> Image.Image:
 
 def _why(error: Exception) -> str:
     words = str(error)
-    return "the picture is cut off" if "truncated" in words else f"the picture cannot be read: {words}"
+    return "the picture is cut off" if "truncated" in words.lower() else f"the picture cannot be read: {words}"

@@ -166,6 +166,23 @@ def test_a_wrong_label_file(text, reason, copied):
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "edit", "reason"),
+    [
+        ("pascal-context-459", "labels.txt", lambda text: text.replace("459: zebra\n", ""), "names 458 classes"),
+        ("pascal-context-459", "labels.txt", lambda text: text.replace("7: ", "seven: "), "line 7 is 'seven"),
+        ("ade20k-150", "objectInfo150.txt", lambda text: text.replace("\t", " "), "names 0 classes"),
+        ("ade20k-847", "ade20k_847.json", lambda text: text.replace('"trainId": 846', '"trainId": 845'), "846 entries"),
+    ],
+)  # fmt: skip
+def test_other_wrong_lists_of_classes(name, file, edit, reason, copied):
+    folder, _, cache = copied(name)
+    path = next(folder.rglob(file))
+    path.write_text(edit(path.read_text()))
+    reader = open_reader(name, folder, cache=cache)
+    assert len(reader) == 0 and reader.problems[0].file.endswith(file) and reason in reader.problems[0].reason
+
+
 def test_a_label_map_of_another_size_or_with_unknown_numbers(copied):
     folder, _, cache = copied("ade20k-150")
     place = folder / "ADEChallengeData2016" / "annotations" / "training"
@@ -254,6 +271,24 @@ def test_a_damaged_member_of_a_zip(copied):
     assert len(list(reader.records())) == len(reader) - 1
     assert reader.problems[0].file == "shard-00.zip" and reader.problems[0].record == "0000000/9000"
     assert "checksum" in reader.problems[0].reason
+
+
+def test_a_picture_in_a_parquet_file_that_is_cut_off(copied):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder, _, cache = copied("instructpix2pix-parquet")
+    path = min(folder.rglob("*.parquet"))
+    columns = parquet.read_table(path).to_pydict()
+    cell = columns["edited_image"][4]
+    columns["edited_image"][4] = {**cell, "bytes": cell["bytes"][:200]}
+    columns["edit_prompt"][5] = None
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=3)
+    reader = open_reader("instructpix2pix", folder, cache=cache)
+    assert len(list(reader.records())) == len(reader) - 2
+    assert [(p.file, p.record) for p in reader.problems] == [
+        (f"data/{path.name}", f"{path.name}, row group 1, row {row}") for row in (1, 2)
+    ]
+    assert "cut off" in reader.problems[0].reason and "no instruction" in reader.problems[1].reason
 
 
 def test_a_shard_that_is_missing(copied):
