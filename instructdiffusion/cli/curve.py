@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,12 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
     parser.add_argument("--batch-size", type=int, default=64, help="default: 64")
     parser.add_argument(
-        "--minutes", type=float, help="stop in time; run again to go on. Default: until all is measured"
+        "--minutes",
+        type=float,
+        help="stop in time, the most telling cells first; run again to go on. Default: until all is measured",
+    )
+    parser.add_argument(
+        "--journal", type=Path, metavar="FOLDER", help="keeps measured cells; default: the output folder"
     )
     parser.add_argument(
         "--keep", action="store_true", help="also take cells that another version of the code measured"
@@ -53,12 +59,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     from ..evaluation import curve as curves
     from ..evaluation.curve_report import summary, write_curve
+    from ..files import check_writable
     from ..pipeline import InstructDiffusion
 
+    check_writable(arguments.output)
     model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
     curve = curves.measure_curve(
         model,
-        arguments.output,
+        arguments.journal or arguments.output,
         tasks,
         steps=arguments.steps or curves.STEPS,
         branches=arguments.branches or curves.BRANCHES,
@@ -72,10 +80,23 @@ def run(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes,
         keep=arguments.keep,
     )
-    write_curve(curve, arguments.output)
+    write_curve(curve, arguments.output, _command(arguments))
     print(summary(curve))
     print(f"look at {arguments.output / 'curve.png'}")
     return 0
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command line with every option that was given."""
+    names = ("model", "tasks", "count", "steps", "branches", "solvers", "scales", "schedule", "split", "seed")
+    words = ["instructdiffusion", "curve"]
+    for name in (*names, "batch_size", "minutes", "journal", "output"):
+        value = getattr(arguments, name)
+        if value is not None:
+            values = value if isinstance(value, list) else [value]
+            shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+            words += [f"--{name.replace('_', '-')}", *shown]
+    return shlex.join(words)
 
 
 def _scales(texts: list[str] | None) -> list[Any] | None:

@@ -2,14 +2,13 @@
 
 A cell is one way of asking (steps, solver, branches, guidance scales). Ways whose plans have the same rows are
 measured once: with one step all solvers are the same, and DDIM is Euler. Every cell is a file of its own,
-written whole, so that a stopped run goes on where it was; the cheapest cells come first.
+written whole, so that a stopped run goes on where it was; the most telling cells come first (`curve_order`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from ..datasets.record import Example
 from ..files import check_writable, write_json
 from ..sampling import SOLVERS, Plan, make_plan
 from ..tasks import TASKS, get_task
+from .curve_order import Pace, in_order
 from .measures import Figure, Row, figures, measure
 from .report import code_hash, versions, weights_hash
 from .runner import asker
@@ -199,7 +199,7 @@ def _digest(plan: Plan) -> str:
 
 def measure_curve(
     model: Any,
-    output: str | Path,
+    journal: str | Path,
     tasks: Sequence[str] | None = None,
     *,
     steps: Sequence[int] = STEPS,
@@ -220,10 +220,11 @@ def measure_curve(
     """Ask `model` about the same `count` scenes of every task (None: all) in every cell; returns what is measured.
 
     The scenes are of `split`, "val" by default, so that defaults are not chosen on the scenes they are tested
-    on. output: a folder; cells/<task>/<cell>.json hold finished cells. One made with the same settings, weights
+    on. journal: a folder; cells/<task>/<cell>.json hold finished cells. One made with the same settings, weights
     and code is not asked again; keep: nor one made by other code.
-    minutes: no cell is begun that would end after them, judged by the pace of those before.
-    ValueError for bad options before anything is asked; OSError where output cannot be written.
+    minutes: no cell is begun that would end after them, judged by the pace of those before; cheaper ones that
+    still fit are.
+    ValueError for bad options before anything is asked; OSError where the journal cannot be written.
     """
     from tqdm import tqdm
 
@@ -233,8 +234,7 @@ def measure_curve(
     if split not in ("train", "val", "test"):
         raise ValueError(f"expected a split, one of train, val, test; got {split!r}")
     cells = [c for n in names for c in curve_cells(model, n, steps, branches, solvers, scales, schedule)]
-    cells.sort(key=lambda c: c.evaluations)
-    folder, began, code = check_writable(output), clock(), code_hash()
+    folder, began, code = check_writable(journal), clock(), code_hash()
     components = getattr(model, "components", None)
     side = int(getattr(components, "resolution", 64))
     common: dict[str, Any] = {
@@ -249,24 +249,19 @@ def measure_curve(
     }
     examples: dict[str, list[Example]] = {}
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    spent = asked = 0.0
-    over = False
-    for cell in tqdm(cells, unit="cell", disable=quiet):
+    pace = Pace()
+    for cell in tqdm(in_order(cells), unit="cell", disable=quiet):
         key = cell.task, cell.same
         settings = {**common, **_asked(cell.steps, cell.solver, schedule, cell.guidance), "task": cell.task}
         settings["noise"] = model.settings[cell.task].noise
         if key in found or cell.same != cell.name:
-            continue  # what has the same plan comes first, in the same order
+            continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
         done = _read_cell(path, settings)
         if done is not None and (keep or done.get("code") == code):
             found[key] = done
             continue
-        price = cell.evaluations * count
-        limit = math.inf if minutes is None else minutes * 60
-        pace = spent / asked if asked else 0.0
-        over = over or clock() - began + price * pace > limit
-        if over:
+        if minutes is not None and clock() - began + pace.estimate(cell.evaluations) > minutes * 60:
             continue
         if cell.task not in examples:
             cases = scene_cases(cell.task, count=count, split=split, seed=seed, level=level, size=side)
@@ -274,7 +269,7 @@ def measure_curve(
         started = clock()
         rows, failed = _rows(model, cell, schedule, examples[cell.task], seed, batch_size)
         seconds = round(clock() - started, 3)
-        spent, asked = spent + seconds, asked + price
+        pace.add(cell.evaluations, seconds)
         found[key] = {"settings": settings, "code": code, "seconds": seconds, "failed": failed, "rows": rows}
         write_json(path, found[key])
     points, missing = [], dict.fromkeys(names, 0)

@@ -14,13 +14,13 @@ from .curve_chart import draw_curve
 HEADS = ("task", "metric", "best", "at", "evaluations", "as good", "at", "evaluations")
 
 
-def write_curve(curve: Curve, folder: str | Path) -> list[Path]:
-    """Write curve.json, curve.md and curve.png, all or none."""
+def write_curve(curve: Curve, folder: str | Path, command: str | None = None) -> list[Path]:
+    """Write curve.json, curve.md and curve.png, all or none; command: what was typed, to be told with them."""
     folder = Path(folder)
     return write_files(
         {
-            folder / "curve.json": json_bytes(curve_data(curve)),
-            folder / "curve.md": markdown(curve).encode(),
+            folder / "curve.json": json_bytes({"command": command, **curve_data(curve)}),
+            folder / "curve.md": markdown(curve, command).encode(),
             folder / "curve.png": png_bytes(draw_curve(curve)),
         }
     )
@@ -100,10 +100,13 @@ def _value(point: Point | None) -> str:
     return f"{point.figure.value:.2f} dB" if point.figure.unit == "dB" else f"{point.figure.value:.3f}"
 
 
-def markdown(curve: Curve) -> str:
-    """The choices, then a table a task: a line a way of asking, a column a number of steps."""
+def markdown(curve: Curve, command: str | None = None) -> str:
+    """A page: the chart, the choices, a table a task with a line a way and a column a number of steps, the defaults."""
     s = curve.settings
     parts = [
+        "# Quality against UNet evaluations",
+        *([] if command is None else [f"Made by\n\n    {command}"]),
+        "![a panel a task: quality against UNet evaluations, a line a solver and number of branches](curve.png)",
         f"Measured on {s['count']} scenes a task ({s['split']}, seeds {s['seeds'][0]} to {s['seeds'][1]}), "
         f"schedule {s['schedule']}. As good as the best: within {NEAR_SHARE:.0%} of it, or {NEAR_DB:g} dB. "
         "The chosen cells are bold. Evaluations of an answer are steps times branches; the numbers after the "
@@ -111,9 +114,16 @@ def markdown(curve: Curve) -> str:
         _markdown(HEADS, _lines(curve), 2),
     ]
     if total := sum(curve.missing.values()):
-        parts.append(f"{total} of {s['cells']} cells are not measured yet.")
+        parts.append(
+            f"{total} of {s['cells']} cells are not measured yet (a dash): the same command goes on with them."
+        )
     for task in dict.fromkeys(p.cell.task for p in curve.points):
         parts.append(_task_table(curve, task))
+    if curve.choices:
+        defaults = json.dumps(curve.defaults(), indent=1)
+        parts.append(f"## The defaults that follow: `instructdiffusion.json`\n\n```json\n{defaults}\n```")
+    about = ", ".join(f"{name} {version}" for name, version in curve.versions.items() if version != "missing")
+    parts.append(f"Weights {s['weights']}; {about}.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -28,12 +28,17 @@ def test_bad_arguments(arguments, message, tmp_path, capsys):
 
 def test_a_small_curve(model_folder, tmp_path, capsys):
     options = ["--tasks", "segment", "--count", "1", "--steps", "1", "2", "--solvers", "euler"]
-    options += ["--scales", "2,1", "authors", "--device", "cpu", "-o", str(tmp_path)]
+    options += ["--scales", "2,1", "authors", "--device", "cpu"]
+    options += ["--journal", str(tmp_path / "journal"), "-o", str(tmp_path / "docs")]
     assert main(["curve", "--model", str(model_folder), *options]) == 0
     printed = capsys.readouterr().out
     assert "instructdiffusion.json" in printed and "curve.png" in printed
-    data = json.loads((tmp_path / "curve.json").read_text())
+    assert sorted(p.name for p in (tmp_path / "docs").iterdir()) == ["curve.json", "curve.md", "curve.png"]
+    data = json.loads((tmp_path / "docs" / "curve.json").read_text())
+    assert "--scales 2,1 authors --schedule trailing" in data["command"]
     assert set(data["defaults"]) == {"segment"}
     asked = {tuple(p["guidance"]) for p in data["points"] if p["guidance"]}
     assert asked == {(2, 0.5), (2, 1), (7.5, 0.5), (7.5, 1.5)}
-    assert (tmp_path / "curve.png").is_file() and (tmp_path / "curve.md").is_file()
+    assert len(list((tmp_path / "journal").rglob("*.json"))) == len(
+        {p["measured_as"] for p in data["points"]}
+    )

@@ -12,6 +12,7 @@ from PIL import Image
 from instructdiffusion.answer import Answer
 from instructdiffusion.evaluation import curve as curve_module
 from instructdiffusion.evaluation.curve import Cell, Point, choose, curve_cells, measure_curve
+from instructdiffusion.evaluation.curve_order import Pace, in_order, tier
 from instructdiffusion.evaluation.curve_report import curve_data, markdown, summary, write_curve
 from instructdiffusion.evaluation.measures import Figure
 from instructdiffusion.evaluation.scenes import scene_cases
@@ -181,6 +182,54 @@ def test_minutes_bound_the_run_and_what_is_missing_is_said(tmp_path):
     assert len(slow.asked) + len(rest.asked) == 12
 
 
+def test_a_budget_tells_of_every_task_and_solver_before_the_dear_cells(tmp_path):
+    """Two minutes where all would take ten: the main line of both tasks, and guidance, before the rest."""
+
+    class Timed(Model):
+        now = 0.0
+
+        def run(self, *arguments, **options):
+            many = {"none": 1}.get(options["guidance"], 2 if options["guidance"][1] == 0.5 else 3)
+            self.now += 0.5 + 0.1 * options["steps"] * many
+            return super().run(*arguments, **options)
+
+    model = Timed()
+    wide = {**SMALL, "steps": (1, 2, 4, 20, 100), "solvers": None}
+    curve = measure_curve(
+        model, tmp_path, ["denoise", "segment"], minutes=2.0, clock=lambda: model.now, **wide
+    )
+    assert 100 < model.now <= 120
+    for task in ("denoise", "segment"):
+        got = {(p.cell.solver, p.cell.branches, p.cell.steps) for p in curve.of(task)}
+        assert {("dpmpp_2m", 1, n) for n in (1, 2, 4, 20, 100)} <= got
+        assert {("dpmpp_2m", b, n) for b in (2, 3) for n in (1, 2, 4, 20)} <= got
+        assert ("dpmpp_2m", 3, 100) not in got
+    tasks = [p.cell.task for p in curve.points]
+    assert tasks == sorted(tasks)  # told task by task, whatever the order of measuring
+
+
+def test_cells_that_are_measured_as_one_come_as_soon_as_the_first():
+    cells = in_order(curve_cells(Model(), "edit", (1, 2, 100)))
+    ranks = [min(tier(c) for c in cells if c.same == cell.same) for cell in cells]
+    assert ranks == sorted(ranks)
+    first = [(c.solver, c.steps) for c in cells[: ranks.count(0)] if c.same == c.name]
+    assert first[0] == ("euler", 1) and first[-1] == ("dpmpp_2m", 100)  # the cheapest stands for one step
+
+
+def test_a_pace_has_a_part_for_asking_and_a_part_an_evaluation():
+    pace = Pace()
+    assert pace.estimate(100) == 0
+    for evaluations in (1, 2, 4):
+        pace.add(evaluations, 3 + 0.5 * evaluations)
+        if evaluations == 1:
+            assert pace.estimate(100) == pytest.approx(350)  # nothing else is known: all in proportion
+    assert pace.estimate(100) == pytest.approx(53)
+    falling = Pace()
+    falling.add(1, 5.0)
+    falling.add(2, 3.0)
+    assert falling.estimate(3) == pytest.approx(8.0)  # no sense in it: in proportion again
+
+
 def test_a_cell_that_breaks_down_is_a_point_without_a_figure(tmp_path):
     def breaks(options):
         if options["guidance"] != "none":
@@ -196,11 +245,14 @@ def test_a_cell_that_breaks_down_is_a_point_without_a_figure(tmp_path):
 
 def test_the_files(tmp_path):
     curve = measure_curve(Model(from_four), tmp_path, ["segment", "denoise"], **SMALL)
-    write_curve(curve, tmp_path)
+    write_curve(curve, tmp_path, "instructdiffusion curve -o here")
     data = json.loads((tmp_path / "curve.json").read_text())
+    assert data.pop("command") == "instructdiffusion curve -o here"
     assert data == json.loads(json.dumps(curve_data(curve)))
     assert data["defaults"] == curve.defaults()["defaults"] and len(data["points"]) == 54
     table = (tmp_path / "curve.md").read_text()
+    assert "    instructdiffusion curve -o here\n" in table and "(curve.png)" in table
+    assert json.loads(table.partition("```json")[2].partition("```")[0]) == curve.defaults()
     lines = [line for line in table.splitlines() if line.startswith("| euler, 1 branch |")]
     assert len(lines) == 2 and all(line.split("|")[4].strip().startswith("**") for line in lines)
     with Image.open(tmp_path / "curve.png") as image:
