@@ -41,6 +41,8 @@ $(READY): pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check '$(TORCH)' || { echo "error: '$(TORCH)' could not be installed: is there a network? another build: make TORCH='torch>=2.4'" >&2; exit 1; }
 	@echo "[setup] installing instructdiffusion and what its tests need"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[test]' || { echo "error: the packages could not be installed; see above" >&2; exit 1; }
+	@# k-diffusion's samplers are what ours are held to; what it asks for beside them (training tools, CLIP) is not needed
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps 'k-diffusion==0.1.1.post1' || { echo "error: k-diffusion could not be installed; see above" >&2; exit 1; }
 	@touch $(READY)
 
 clean:
