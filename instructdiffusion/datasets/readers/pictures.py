@@ -95,4 +95,6 @@ def _opened(source: Path | bytes) -> Image.Image:
 
 def _why(error: Exception) -> str:
     words = str(error)
-    return "the picture is cut off" if "truncated" in words.lower() else f"the picture cannot be read: {words}"
+    return (
+        "the picture is cut off" if "truncated" in words.lower() else f"the picture cannot be read: {words}"
+    )
