@@ -49,7 +49,9 @@ def test_the_input_is_named(wording: ModuleType, task, subject, color, words, na
 def test_a_color_that_the_picture_has_already_is_refused_with_one_that_it_lacks(wording: ModuleType) -> None:
     picture = np.full((40, 40, 3), (20, 30, 200), np.uint8)
     picture[:10, :16] = (250, 10, 10)  # a tenth
-    with pytest.raises(ValueError, match=r"`color`: 10% of the picture is red already.*choose \w+,") as refused:
+    with pytest.raises(
+        ValueError, match=r"`color`: 10% of the picture is red already.*choose \w+,"
+    ) as refused:
         wording.word("segment", "the star", "red", picture=picture)
     other = str(refused.value).partition("choose ")[2].partition(",")[0]
     assert wording.word("segment", "the star", other, picture=picture).colors[0].name == other
