@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+_PATIENCE = 600.0  # seconds; where the machine has other work too, a graph of one takes a hundred
+
 
 @dataclass(frozen=True)
 class Comfy:
@@ -30,7 +32,7 @@ class Comfy:
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", body)
         request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=_PATIENCE) as answer:
                 content = answer.read()
         except urllib.error.HTTPError as error:
             content = error.read()
@@ -49,7 +51,7 @@ class Comfy:
         assert "prompt_id" in answer, json.dumps(answer)[:2000]
         return answer["prompt_id"]
 
-    def wait(self, prompt: str, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, prompt: str, seconds: float = _PATIENCE) -> dict[str, Any]:
         """The finished prompt's history."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -84,7 +86,9 @@ class Comfy:
     def picture(self, image: dict[str, str]) -> np.ndarray:
         """An output picture as uint8 [h, w, c]."""
         query = urllib.parse.urlencode(image)
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/view?{query}", timeout=60) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}/view?{query}", timeout=_PATIENCE
+        ) as answer:
             return np.asarray(Image.open(io.BytesIO(answer.read())))
 
     def pictures(self, outputs: dict[str, Any], node: int | str) -> list[np.ndarray]:

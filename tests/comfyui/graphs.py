@@ -1,23 +1,24 @@
-"""The graphs in workflows/, as code: `python -m tests.comfyui.graphs` writes them, and a test holds the files to it.
+"""The graphs in workflows/, as code: `python -m tests.comfyui.remake` writes them, and a test holds the files to it.
 
-python -m tests.comfyui.graphs OBJECT_INFO.json    # what a ComfyUI with this pack answers at /object_info
+The scenes that they ask about lie in scenes.json, chosen by `scenes` among those that the built-in model answers well.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
+_SCENES = Path(__file__).with_name("scenes.json")
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _SEEDS = {"seed", "noise_seed"}
 _COLUMN, _GAP, _TOP = 400, 50, 200
-_PREVIEWS = {
-    "InstructScene", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask", "PreviewImage", "SaveImage",
+PREVIEWED = {  # kinds of nodes that show a picture once they ran
+    "InstructScene", "InstructSampler", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
+    "PreviewImage", "SaveImage",
 }  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def _height(name: str, kind: dict[str, Any], slots: int, outputs: int) -> int:
         if _is_widget(type_, options):
             rows += 90 if options.get("multiline") else 26
             rows += 26 if options.get("control_after_generate") else 0
-    return rows + 40 + (300 if name in _PREVIEWS else 0) + (120 if name == "PreviewAny" else 0)
+    return rows + 40 + (300 if name in PREVIEWED else 0) + (120 if name == "PreviewAny" else 0)
 
 
 def _start(task: str, note: str, seed: int, count: int = 1) -> tuple[Graph, Node, Node]:
@@ -208,7 +209,7 @@ def boxes(seed: int, subject: str, note: str) -> Graph:
     box.inputs["label"] = subject
     graph.add("SaveImage", 4, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
     graph.add("PreviewImage", 4, "Cut out", images=(box, 3))
-    graph.add("PreviewAny", 4, "Boxes", source=(box, 0))
+    graph.add("PreviewAny", 4, "As data", source=(box, 0))
     return graph
 
 
@@ -270,30 +271,39 @@ def styled(seed: int, subject: str, note: str) -> Graph:
     return graph
 
 
-GRAPHS: dict[str, Graph] = {
-    "segment": masks("segment", 30, "the blue hexagons", "Every pixel of what you name, as a mask."),
-    "refer": masks("refer", 77, "the yellow hexagon", "The one thing that a phrase describes, as a mask."),
-    "keypoints": points(
-        "keypoints", 24, "the right ankle\nthe left wrist\nthe left shoulder\nthe right shoulder",
-        "Joints of people and animals, one a line, up to five at once.",
-    ),
-    "detect": boxes(39, "the heart", "A box around every thing that you name, for other packs."),
-    "classify": label(
-        40, "a flower\na star\na fish\nan apple",
-        "Which of the categories fits, one a line; each is answered in a colour.",
-    ),
-    "align": points(
-        "align", 17, "the left ear\nthe left eye\nthe right eyebrow\nthe nose\nthe left mouth corner",
-        "Landmarks of a face or parts of a thing, one a line.",
-    ),
-    "denoise": picture("denoise", 20, "", "Takes the noise out of a picture, at its own size."),
-    "deblur": picture("deblur", 77, "", "Takes the blur out of a picture, at its own size."),
-    "dewatermark": picture("dewatermark", 34, "", "Takes a watermark off a picture; what it did not cover is kept."),
-    "edit": picture("edit", 54, "remove the horse", "Changes what you say and keeps the rest."),
-    "batch": masks("segment", 4, "the square", "Four pictures at once; where there is none, the mask is empty.", 4),
-    "lora": styled(54, "remove the horse", "A LoRA on the built-in model: every edit also turns the picture sepia."),
-    "guider": native(30, "the blue hexagons", "The guidance alone, inside ComfyUI's own sampling nodes."),
-}  # fmt: skip
+def _made(scenes: dict[str, Any]) -> dict[str, Graph]:
+    """Every graph by name. scenes: name -> (seed of the scene, what is asked about it)."""
+    made: dict[str, Graph] = {
+        "segment": masks("segment", *scenes["segment"], "Every pixel of what you name, as a mask."),
+        "refer": masks("refer", *scenes["refer"], "The one thing that a phrase describes, as a mask."),
+        "keypoints": points(
+            "keypoints", *scenes["keypoints"], "Joints of people and animals, one a line, up to five at once."
+        ),
+        "detect": boxes(*scenes["detect"], "A box around every thing that you name, for other packs."),
+        "classify": label(
+            *scenes["classify"], "Which of the categories fits, one a line; each is answered in a colour."
+        ),
+        "align": points(
+            "align", *scenes["align"], "Landmarks of a face or parts of a thing, one a line, up to five at once."
+        ),
+        "denoise": picture("denoise", *scenes["denoise"], "Takes the noise out of a picture, at its own size."),
+        "deblur": picture("deblur", *scenes["deblur"], "Takes the blur out of a picture, at its own size."),
+        "dewatermark": picture(
+            "dewatermark", *scenes["dewatermark"], "Takes a watermark off a picture; what it did not cover is kept."
+        ),
+        "edit": picture("edit", *scenes["edit"], "Changes what you say and keeps the rest."),
+        "batch": masks(
+            "segment", *scenes["batch"], "Four pictures at once; where there is none, the mask is empty.", 4
+        ),
+        "lora": styled(
+            *scenes["edit"], "A LoRA on the built-in model: every edit also turns the picture sepia."
+        ),
+        "guider": native(*scenes["segment"], "The guidance alone, inside ComfyUI's own sampling nodes."),
+    }  # fmt: skip
+    return made
+
+
+GRAPHS = _made(json.loads(_SCENES.read_text(encoding="utf-8")))
 
 
 def written(info: dict[str, Any]) -> dict[Path, str]:
@@ -304,16 +314,3 @@ def written(info: dict[str, Any]) -> dict[Path, str]:
         files[FOLDER / f"{name}.json"] = json.dumps(ui, indent=1) + "\n"
         files[FOLDER / "api" / f"{name}.json"] = json.dumps(graph.api(info), indent=1) + "\n"
     return files
-
-
-def main(path: str) -> None:
-    """Write the files."""
-    info = json.loads(Path(path).read_text(encoding="utf-8"))
-    for file, text in written(info).items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        print(file.relative_to(FOLDER.parent))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
+import numpy as np
 import pytest
+
+from instructdiffusion import InstructDiffusion
+from instructdiffusion.answer import Answer
 
 from .client import Comfy
 from .graphs import FOLDER, GRAPHS, written
+from .reference import answers, with_lora
+from .snapshot import NODES, SNAPSHOT, ours
 
-NODES = {
-    "InstructLoader", "InstructTask", "InstructSampler", "InstructGuider", "MaskExtract", "KeypointExtract",
-    "BoxFromMask", "ClassExtract", "InstructScene",
-}  # fmt: skip
-_INTERFACE = (
-    "name",
-    "display_name",
-    "category",
-    "input",
-    "input_order",
-    "output",
-    "output_name",
-    "output_is_list",
-)
-SNAPSHOT = FOLDER.parent / "tests" / "comfyui" / "object_info.json"
-
-
-def ours(info: dict) -> dict:
-    """The nodes of this pack in /object_info, what graphs depend on in every version."""
-    return {name: {key: info[name][key] for key in _INTERFACE} for name in sorted(NODES)}
+LORA = FOLDER.parent / "instructdiffusion" / "assets" / "loras" / "tiny-sepia.safetensors"
 
 
 def test_the_pack_loads_without_a_warning(comfy: Comfy) -> None:
     log = comfy.log.read_text()
     assert not re.search(r"instructdiffusion.*(IMPORT FAILED|warning|error)", log, re.IGNORECASE), log[-2000:]
-    seconds = re.search(r"([\d.]+) seconds: .*custom_nodes/instructdiffusion", log)
-    assert seconds, "ComfyUI does not list the pack among its custom nodes"
+    listed = re.search(r"[\d.]+ seconds: .*custom_nodes/instructdiffusion", log)
+    assert listed, "ComfyUI does not list the pack among its custom nodes"
     assert set(comfy.call("/object_info")) >= NODES
 
 
 def test_the_nodes_are_those_of_the_snapshot(comfy: Comfy) -> None:
-    """Ids, inputs and outputs are an interface: saved graphs depend on them. Delete the file to take a new one."""
-    info = ours(comfy.call("/object_info"))
-    if not SNAPSHOT.exists():
-        SNAPSHOT.write_text(json.dumps(info, indent=1) + "\n")
-    assert info == json.loads(SNAPSHOT.read_text())
+    """Ids, inputs and outputs are an interface: saved graphs depend on them. `remake --snapshot` takes a new one."""
+    assert ours(comfy.call("/object_info")) == json.loads(SNAPSHOT.read_text())
 
 
 def test_every_input_has_a_tooltip_and_every_node_a_page(comfy: Comfy) -> None:
@@ -58,16 +43,74 @@ def test_every_input_has_a_tooltip_and_every_node_a_page(comfy: Comfy) -> None:
 
 def test_the_files_are_those_of_the_code(comfy: Comfy) -> None:
     for path, text in written(comfy.call("/object_info")).items():
-        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m tests.comfyui.graphs"
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run python -m tests.comfyui.remake"
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_a_graph_runs(comfy: Comfy, name: str) -> None:
+def test_a_graph_runs_and_gives_the_package_s_answer(
+    comfy: Comfy, tiny: InstructDiffusion, name: str
+) -> None:
+    """What is saved or previewed is what the package answers to the same scene, words and seed."""
     graph = json.loads((FOLDER / "api" / f"{name}.json").read_text())
     outputs = comfy.run(graph)
     saved = [i for o in outputs.values() for i in o.get("images", []) if i["type"] == "output"]
     assert saved, "nothing was saved"
-    assert all(comfy.picture(i).size for i in saved)
+    asking = "InstructGuider" if name == "guider" else "InstructSampler"
+    expected = answers(tiny, graph, asking)
+    titles = {node["_meta"]["title"]: number for number, node in graph.items()}
+    _CHECKS.get(name, same_picture)(comfy, outputs, titles, expected)
+    if name == "lora":
+        brown = answers(with_lora(tiny, LORA), graph)
+        same_picture(comfy, outputs, {"Answer": titles["With the LoRA"]}, brown)
+        assert np.abs(brown[0].picture.astype(int) - expected[0].picture).mean() > 5, "the LoRA does nothing"
+
+
+def same_masks(comfy: Comfy, outputs: Any, titles: dict[str, str], expected: list[Answer]) -> None:
+    """A mask a picture; at least one of them is not empty."""
+    masks = [picture[..., 0] > 127 for picture in comfy.pictures(outputs, titles["Mask"])]
+    assert len(masks) == len(expected)
+    for mask, answer in zip(masks, expected):
+        truth = answer.result.union()
+        both, either = (mask & truth).sum(), (mask | truth).sum()
+        assert either == 0 or both / either > 0.9
+    assert any(mask.any() for mask in masks), "the demo scene is not answered: choose another (scenes)"
+
+
+def same_points(comfy: Comfy, outputs: Any, titles: dict[str, str], expected: list[Answer]) -> None:
+    """The found points, to a pixel."""
+    (points,) = (answer.result for answer in expected)
+    found = {p["label"]: (p["x"], p["y"]) for p in json.loads(outputs[titles["Points"]]["text"][0])}
+    truth = {n: xy for n, xy, seen in zip(points.names, points.xy[0], points.visible[0]) if seen}
+    assert set(found) == set(truth) and found
+    assert all(np.abs(np.subtract(found[name], truth[name])).max() <= 1 for name in truth)
+
+
+def same_boxes(comfy: Comfy, outputs: Any, titles: dict[str, str], expected: list[Answer]) -> None:
+    """The boxes, to the pixels that a mask of them has."""
+    ((frame,),) = [json.loads(outputs[titles["As data"]]["text"][0])]
+    found = sorted([b["x"], b["y"], b["x"] + b["width"], b["y"] + b["height"]] for b in frame)
+    truth = sorted(expected[0].result.xyxy.tolist())
+    assert len(found) == len(truth) > 0
+    assert np.abs(np.subtract(found, truth)).max() <= 1.5
+
+
+def same_category(comfy: Comfy, outputs: Any, titles: dict[str, str], expected: list[Answer]) -> None:
+    """The category."""
+    assert outputs[titles["Category"]]["text"][0] == expected[0].result.name != ""
+
+
+def same_picture(comfy: Comfy, outputs: Any, titles: dict[str, str], expected: list[Answer]) -> None:
+    """The picture, to two of 255 levels."""
+    drawn = comfy.pictures(outputs, titles.get("Answer") or titles["Plain"])[0]
+    assert np.abs(drawn.astype(int) - expected[0].picture).max() <= 2
+
+
+_CHECKS = {
+    **dict.fromkeys(("segment", "refer", "batch", "guider"), same_masks),
+    **dict.fromkeys(("keypoints", "align"), same_points),
+    "detect": same_boxes,
+    "classify": same_category,
+}
 
 
 @pytest.mark.parametrize("name", GRAPHS)

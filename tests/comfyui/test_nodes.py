@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from shutil import copyfile, copytree, ignore_patterns, rmtree
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from instructdiffusion import InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
 
 from .client import Comfy
+from .test_graphs import LORA
+
+TINY = LORA.parents[1] / "tiny"
 
 
 def node(kind: str, inputs: dict) -> dict:
@@ -51,11 +55,6 @@ def upload(comfy: Comfy, name: str, picture: Image.Image) -> dict:
     """A LoadImage node of a picture put into the server's input folder."""
     picture.save(comfy.base / "input" / name)
     return node("LoadImage", {"image": name})
-
-
-@pytest.fixture(scope="module")
-def tiny() -> InstructDiffusion:
-    return InstructDiffusion.from_pretrained("tiny")
 
 
 @pytest.mark.parametrize(
@@ -194,22 +193,15 @@ def test_unloaded_models_come_back(comfy: Comfy) -> None:
     assert np.array_equal(before, after)
 
 
-def test_a_lora_changes_the_answer(comfy: Comfy) -> None:
+def test_a_lora_of_the_user_s_own_changes_the_answer(comfy: Comfy) -> None:
     """ComfyUI's own LoRA loader finds the model's layers by diffusers' names."""
-    generator = torch.Generator().manual_seed(0)
-    name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_q"
-    weights = {
-        f"{name}.lora_down.weight": torch.randn(4, 160, generator=generator),
-        f"{name}.lora_up.weight": torch.randn(160, 4, generator=generator),
-        f"{name}.alpha": torch.tensor(4.0),
-    }
-    save_file(weights, comfy.base / "models" / "loras" / "test.safetensors")
-    plain = comfy.pictures(comfy.run(asked("segment")), 4)[0]
-    graph = asked("segment")
-    lora = {"model": ["1", 0], "lora_name": "test.safetensors", "strength_model": 1.0}
-    graph["9"] = {"class_type": "LoraLoaderModelOnly", "inputs": lora}
+    copyfile(LORA, comfy.base / "models" / "loras" / "mine.safetensors")
+    plain = comfy.pictures(comfy.run(asked("edit")), 4)[0]
+    graph = asked("edit")
+    lora = {"model": ["1", 0], "lora_name": "mine.safetensors", "strength_model": 1.0}
+    graph["9"] = node("LoraLoaderModelOnly", lora)
     graph["3"]["inputs"]["model"] = ["9", 0]
-    assert np.abs(comfy.pictures(comfy.run(graph), 4)[0].astype(int) - plain).max() > 2
+    assert np.abs(comfy.pictures(comfy.run(graph), 4)[0].astype(int) - plain).mean() > 5
     assert "lora key not loaded" not in comfy.log.read_text()
 
 
@@ -241,6 +233,20 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     other_size["7"] = save("6")
     assert "64 x 64" in comfy.fails(other_size)
 
+    mask_of_another_size = {"1": scene("segment", size=96), "2": scene("segment")}
+    mask_of_another_size["3"] = node("ImageToMask", {"image": ["1", 0], "channel": "red"})
+    box = {"mask": ["3", 0], "masks_are": "a picture each", "threshold": 0.5, "min_area": 4, "padding": 0}
+    mask_of_another_size["4"] = node("BoxFromMask", {**box, "label": "", "image": ["2", 0]})
+    mask_of_another_size["5"] = save("4", 4)
+    message = comfy.fails(mask_of_another_size)
+    assert "`mask`" in message and "96 x 96" in message and "64 x 64" in message
+
+    red = upload(comfy, "red.png", Image.new("RGB", (64, 64), (255, 0, 0)))
+    words = {"task": "segment", "subject": "the star", "color": "red", "words": "", "image": ["2", 0]}
+    there_already = asked("segment", red, instruction=["5", 0]) | {"5": node("InstructTask", words)}
+    message = comfy.fails(there_already)
+    assert "`color`" in message and "choose" in message
+
     missing = comfy.call(
         "/prompt", {"prompt": {**asked("segment"), "1": {**LOADER, "inputs": {"model": "gone.ckpt"}}}}
     )
@@ -248,6 +254,16 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     enum = comfy.call("/prompt", {"prompt": asked("segment", solver="magic")})
     assert "prompt_id" not in enum and "solver" in json.dumps(enum)
     comfy.run(asked("segment", seed=31))
+
+
+def test_a_folder_without_its_weights_is_refused_with_what_is_missing(comfy: Comfy) -> None:
+    folder = comfy.base / "models" / "diffusers" / "broken"
+    copytree(TINY, folder, ignore=ignore_patterns("diffusion_pytorch_model.safetensors"))
+    graph = asked("segment")
+    graph["1"] = node("InstructLoader", {"model": "broken (folder)"})
+    message = comfy.fails(graph)
+    assert "`model`" in message and "lacks the weights of unet" in message and "copy it again" in message
+    rmtree(folder)
 
 
 def test_a_model_of_another_kind_is_refused_with_what_it_is(comfy: Comfy) -> None:
