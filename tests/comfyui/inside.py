@@ -1,0 +1,206 @@
+"""What can be seen only from inside ComfyUI's process: run by its Python, in its folder, prints JSON.
+
+python inside.py REPOSITORY    # `test_inside` runs it and says what the numbers have to be
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(sys.argv[1])
+sys.argv = ["main.py", "--cpu", "--preview-method", "latent2rgb"]
+sys.path.insert(0, str(Path.cwd()))
+
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+
+import comfy.model_management  # noqa: E402
+import comfy.patcher_extension  # noqa: E402
+import comfy.samplers  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfy.utils  # noqa: E402
+import folder_paths  # noqa: E402
+import latent_preview  # noqa: E402, F401
+import torch  # noqa: E402
+from comfy_api.latest import io, ui  # noqa: E402, F401
+
+OPTIONS = {
+    "text": "paint the star yellow", "seed": 3, "steps": 2, "solver": "task's own", "scheduler": "task's own",
+    "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25, "resolution": 0,
+}  # fmt: skip
+
+
+def pack() -> tuple[dict[str, Any], float]:
+    """(the nodes by id, the seconds of CPU that loading them took beyond what ComfyUI had loaded)."""
+    began = time.process_time()
+    name = str(REPOSITORY)
+    spec = importlib.util.spec_from_file_location(
+        name, REPOSITORY / "__init__.py", submodule_search_locations=[name]
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    kinds = asyncio.run(_kinds(module))
+    return {kind.define_schema().node_id: kind for kind in kinds}, time.process_time() - began
+
+
+async def _kinds(module: Any) -> list[Any]:
+    return await (await module.comfy_entrypoint()).get_node_list()
+
+
+class Counter:
+    """What a MODEL's wrappers and patch saw: pictures evaluated, calls, runs, and guided predictions."""
+
+    def __init__(self) -> None:
+        self.evaluated = self.applied = self.outer = self.guided = 0
+
+    def on(self, model: Any, patch: bool = False) -> Any:
+        """A clone of the MODEL with counting wrappers; patch: also with a function that changes every prediction."""
+
+        # Functions and not methods: ComfyUI copies a clone's options deeply, methods with the object they belong to.
+        def unet(apply_model: Any, args: dict[str, Any]) -> Any:
+            self.evaluated += len(args["cond_or_uncond"])
+            return apply_model(args["input"], args["timestep"], **args["c"])
+
+        def apply(executor: Any, *args: Any, **options: Any) -> Any:
+            self.applied += 1
+            return executor(*args, **options)
+
+        def outer(executor: Any, *args: Any, **options: Any) -> Any:
+            self.outer += 1
+            return executor(*args, **options)
+
+        def guided(args: dict[str, Any]) -> Any:
+            self.guided += 1
+            return args["denoised"] * 0
+
+        clone = model.clone()
+        clone.set_model_unet_function_wrapper(unet)
+        kinds = comfy.patcher_extension.WrappersMP
+        clone.add_wrapper_with_key(kinds.APPLY_MODEL, "test", apply)
+        clone.add_wrapper_with_key(kinds.OUTER_SAMPLE, "test", outer)
+        if patch:
+            clone.set_model_sampler_post_cfg_function(guided)
+        return clone
+
+
+class Run:
+    """The nodes on one model and picture."""
+
+    def __init__(self, kinds: dict[str, Any]) -> None:
+        self.kinds = kinds
+        self.model, self.clip, self.vae = kinds["InstructLoader"].execute("tiny (built in)").args
+        self.image = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
+
+    def sampler(self, model: Any = None, **options: Any) -> torch.Tensor:
+        """InstructSampler's picture."""
+        inputs = {"model": model or self.model, "clip": self.clip, "vae": self.vae, "image": self.image}
+        return self.kinds["InstructSampler"].execute(**inputs, **{**OPTIONS, **options}).args[0]
+
+    def guider(self, model: Any, steps: int = 2, **options: Any) -> torch.Tensor:
+        """The latents that a native sampler finds with InstructGuider."""
+        inputs = {"model": model, "clip": self.clip, "vae": self.vae, "image": self.image}
+        given = {k: OPTIONS[k] for k in ("text", "guidance", "text_guidance", "image_guidance")} | options
+        guider, latent = self.kinds["InstructGuider"].execute(**inputs, **given).args
+        empty = latent["samples"]
+        noise = torch.randn(empty.shape, generator=torch.Generator().manual_seed(3))
+        sampling = model.get_model_object("model_sampling")
+        sigmas = comfy.samplers.calculate_sigmas(sampling, "sgm_uniform", steps)
+        return guider.sample(noise, empty, comfy.samplers.sampler_object("euler"), sigmas, disable_pbar=True)
+
+
+def evaluations(run: Run) -> dict[str, Any]:
+    """Pictures evaluated in two steps, by guidance, and what wrappers and patches saw."""
+    scales = {
+        "none": {"guidance": "none"},
+        "three branches": {"guidance": "scales"},
+        "no branch without the picture": {"guidance": "scales", "image_guidance": 0.5},
+        "only the full branch": {"guidance": "scales", "text_guidance": 0.5, "image_guidance": 0.5},
+    }
+    found: dict[str, Any] = {}
+    for ask in (run.sampler, run.guider):
+        for name, options in scales.items():
+            counter = Counter()
+            ask(counter.on(run.model), **options)
+            found[f"{ask.__name__}: {name}"] = counter.evaluated
+        counter = Counter()
+        changed = ask(counter.on(run.model, patch=True))
+        found[f"{ask.__name__}: wrappers"] = [counter.applied > 0, counter.outer, counter.guided]
+        found[f"{ask.__name__}: patch"] = not torch.equal(changed, ask(run.model.clone()))
+    return found
+
+
+def interrupted(run: Run) -> dict[str, int]:
+    """Blocks that were computed after "interrupt" came in the third block of the only step."""
+    seen = {"in": 0, "out": 0, "interrupted": 0}
+
+    def block(h: torch.Tensor, transformer_options: Any) -> torch.Tensor:
+        seen["in"] += 1
+        if seen["in"] == 3:
+            comfy.model_management.interrupt_current_processing(True)
+        return h
+
+    def up(
+        h: torch.Tensor, skip: torch.Tensor, transformer_options: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        seen["out"] += 1
+        return h, skip
+
+    model = run.model.clone()
+    model.set_model_input_block_patch(block)
+    model.set_model_output_block_patch(up)
+    try:
+        run.sampler(model, steps=1)
+    except comfy.model_management.InterruptProcessingException:
+        seen["interrupted"] = 1
+    comfy.model_management.interrupt_current_processing(False)
+    return seen
+
+
+def progress(run: Run) -> dict[str, Any]:
+    """What the progress bar was told in four steps."""
+    told: list[tuple[int, int, bool]] = []
+
+    def hook(value: int, total: int, preview: Any = None, **_: Any) -> None:
+        told.append((int(value), int(total), preview is not None))
+
+    comfy.utils.set_progress_bar_global_hook(hook)
+    run.sampler(steps=4)
+    comfy.utils.set_progress_bar_global_hook(None)
+    return {"told": told}
+
+
+def unloaded(run: Run) -> dict[str, Any]:
+    """Whether the models leave memory and come back with the same answer."""
+    before = run.sampler()
+    loaded = len(comfy.model_management.current_loaded_models)
+    comfy.model_management.unload_all_models()
+    left = len(comfy.model_management.current_loaded_models)
+    return {"loaded": loaded, "left": left, "same": torch.equal(before, run.sampler())}
+
+
+def main() -> None:
+    """Print everything as one line of JSON."""
+    kinds, seconds = pack()
+    found: dict[str, Any] = {
+        "import": seconds, "loaded at import": len(comfy.model_management.current_loaded_models),
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        folder_paths.set_temp_directory(folder)  # where previews go
+        run = Run(kinds)
+        found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
+        found |= {"progress": progress(run), "unload": unloaded(run)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Inside ComfyUI's process: what loading costs, what is evaluated, who is heard, and that "interrupt" is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .server import REPOSITORY, comfyui_path
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """What `inside` prints."""
+    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+    script = Path(__file__).with_name("inside.py")
+    done = subprocess.run(
+        [python, str(script), str(REPOSITORY)], cwd=comfyui_path(), capture_output=True, text=True, timeout=1800
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def test_loading_the_pack_is_cheap_and_loads_no_model(seen: dict[str, Any]) -> None:
+    assert seen["import"] < 0.3
+    assert seen["loaded at import"] == 0
+
+
+@pytest.mark.parametrize("node", ["sampler", "guider"])
+def test_branches_of_no_weight_are_not_evaluated(seen: dict[str, Any], node: str) -> None:
+    """Pictures that went through the UNet in two steps."""
+    found = seen["evaluations"]
+    expected = {
+        "none": 2, "three branches": 6, "no branch without the picture": 4, "only the full branch": 2,
+    }  # fmt: skip
+    assert {name: found[f"{node}: {name}"] for name in expected} == expected
+
+
+@pytest.mark.parametrize("node", ["sampler", "guider"])
+def test_wrappers_and_patches_of_a_model_are_heard(seen: dict[str, Any], node: str) -> None:
+    applied, outer, guided = seen["evaluations"][f"{node}: wrappers"]
+    assert applied and outer == 1 and guided == 2
+    assert seen["evaluations"][f"{node}: patch"], "a patch that changes every prediction changes nothing"
+
+
+def test_interrupt_ends_a_step_in_its_middle(seen: dict[str, Any]) -> None:
+    assert seen["interrupt"] == {"in": 3, "out": 0, "interrupted": 1}
+
+
+def test_progress_is_told_step_by_step_with_previews(seen: dict[str, Any]) -> None:
+    assert seen["progress"]["told"][-4:] == [[i, 4, True] for i in range(1, 5)]
+
+
+def test_unloading_frees_the_models_and_they_come_back(seen: dict[str, Any]) -> None:
+    assert seen["unload"]["loaded"] > 0 == seen["unload"]["left"] and seen["unload"]["same"]
