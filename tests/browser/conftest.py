@@ -1,18 +1,17 @@
-"""Headless Chromium on the page of a real ComfyUI; skipped in a line where either is missing.
-
-CHROMEDRIVER  the driver (else `chromedriver` on the path)
-"""
+"""Headless Chromium on the page of a real ComfyUI; skipped in a line where either is missing."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ..comfyui.conftest import comfy, comfyui_path
+from ..comfyui.client import Comfy
+from ..comfyui.conftest import comfy
+from ..comfyui.server import comfyui_path
+from .canvas import driver, open_page, window
 
 __all__ = ["comfy"]
 
@@ -20,7 +19,7 @@ __all__ = ["comfy"]
 def _missing() -> str:
     if comfyui_path() is None:
         return "no ComfyUI: set COMFYUI_PATH to a checkout of it"
-    if not (os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")):
+    if not driver():
         return "no chromedriver: install Chromium and its driver"
     try:
         import selenium  # noqa: F401
@@ -38,21 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A Chromium window of 2000 x 1250 pixels."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    for switch in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-        "--window-size=2000,1250", f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):  # fmt: skip
-        options.add_argument(switch)
-    driver = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
-    window = webdriver.Chrome(options=options, service=Service(driver))
-    try:
-        yield window
-    finally:
-        window.quit()
+def page(comfy: Comfy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The server's page in a window."""
+    with window(tmp_path_factory.mktemp("chromium")) as browser:
+        open_page(browser, comfy)
+        yield browser

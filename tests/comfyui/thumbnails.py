@@ -1,20 +1,13 @@
-"""The pictures that ComfyUI's template browser shows: the question's picture beside the answer, a graph each.
-
-python -m tests.comfyui.thumbnails PORT    # of a running ComfyUI with this pack
-"""
+"""The pictures that ComfyUI's template browser shows: the question's picture beside the answer, a graph each."""
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from .client import Comfy
-from .graphs import FOLDER, GRAPHS
 
 _SIDE = 192  # pixels of a picture; a thumbnail is two of them wide
 
@@ -33,16 +26,3 @@ def thumbnail(comfy: Comfy, graph: dict[str, Any]) -> Image.Image:
         picture = Image.fromarray(np.asarray(comfy.picture(image))[..., :3])
         sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (column * _SIDE, 0))
     return sheet
-
-
-def main(port: int) -> None:
-    """Write workflows/NAME.jpg for every graph."""
-    comfy = Comfy(port, Path(), Path())
-    for name in GRAPHS:
-        graph = json.loads((FOLDER / "api" / f"{name}.json").read_text(encoding="utf-8"))
-        thumbnail(comfy, graph).save(FOLDER / f"{name}.jpg", quality=88)
-        print(f"workflows/{name}.jpg")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -1,0 +1,143 @@
+"""ComfyUI's page in a headless Chromium, used as a person uses it: a graph's file is dropped, Run is pressed.
+
+CHROMEDRIVER  the driver (else `chromedriver` on the path)
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..comfyui.client import Comfy
+from ..comfyui.graphs import FOLDER, GRAPHS
+
+_PATIENCE = 600.0  # seconds; the page is several megabytes of scripts
+# A drop event with a file in it, on the canvas: what the browser sends when a file is dragged onto the page.
+_DROP = """
+const [name, text] = arguments;
+const data = new DataTransfer();
+data.items.add(new File([text], name, {type: 'application/json'}));
+const canvas = document.querySelector('#graph-canvas');
+const box = canvas.getBoundingClientRect();
+const place = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, bubbles: true, cancelable: true};
+for (const kind of ['dragenter', 'dragover', 'drop'])
+  canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
+"""
+# The whole graph, as large as it fits beside the page's own bars.
+_FIT = """
+const nodes = window.app.graph._nodes, title = 30, [left, top, margin] = [70, 110, 20];
+const x1 = Math.min(...nodes.map(n => n.pos[0])), x2 = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
+const y1 = Math.min(...nodes.map(n => n.pos[1] - title)), y2 = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
+const width = window.innerWidth - left - margin, height = window.innerHeight - top - margin;
+const view = window.app.canvas.ds;
+view.scale = Math.min(1, width / (x2 - x1), height / (y2 - y1));
+view.offset[0] = left / view.scale - x1;
+view.offset[1] = top / view.scale - y1;
+window.app.graph.setDirtyCanvas(true, true);
+"""
+_READY = "return !!(window.app && window.app.graph && document.querySelector('#graph-canvas'))"
+_TYPES = "return window.app ? window.app.graph._nodes.map(n => n.type) : []"
+_DIALOGS = "for (const b of document.querySelectorAll('.p-dialog-close-button')) b.click()"
+_RUN = "[data-testid='queue-button'] button, .comfyui-queue-button button"
+BOXES = "return window.app.graph._nodes.map(n => [n.type, ...n.pos, ...n.size])"
+PREVIEWS = "return window.app.graph._nodes.filter(n => n.imgs && n.imgs.length).length"
+ALERTS = "return [...document.querySelectorAll('.p-toast-message')].map(m => m.innerText)"
+UNKNOWN = (
+    "return window.app.graph._nodes.filter(n => n.has_errors || !n.constructor.nodeData).map(n => n.type)"
+)
+
+
+def driver() -> str | None:
+    """Chromium's driver, or None."""
+    return os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
+
+
+@contextmanager
+def window(profile: Path) -> Iterator[Any]:
+    """A Chromium window of 2000 x 1250 pixels with its profile in that folder."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for switch in (
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+        "--window-size=2000,1250", f"--user-data-dir={profile}",
+    ):  # fmt: skip
+        options.add_argument(switch)
+    browser = webdriver.Chrome(options=options, service=Service(driver()))
+    browser.set_script_timeout(_PATIENCE)
+    browser.set_page_load_timeout(_PATIENCE)
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+def until(browser: Any, script: str, wanted: Any, seconds: float = _PATIENCE) -> Any:
+    """The script's value once `wanted` accepts it; AssertionError with the last value where it does not in time."""
+    from selenium.common.exceptions import WebDriverException
+
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            value = browser.execute_script(script)
+        except WebDriverException:  # the page is still loading its scripts
+            value = None
+        if value is not None and wanted(value):
+            return value
+        assert time.monotonic() < end, f"still {value!r} after {seconds:g} s"
+        time.sleep(0.3)
+
+
+def open_page(browser: Any, comfy: Comfy) -> None:
+    """The server's page, once its canvas is there; what greets a first visit is closed."""
+    browser.get(f"http://127.0.0.1:{comfy.port}/")
+    until(browser, _READY, bool)
+    time.sleep(3)
+    browser.execute_script(_DIALOGS)
+
+
+def drop(browser: Any, name: str) -> None:
+    """Drop the file of a graph, and wait until the canvas shows its nodes."""
+    browser.execute_script("window.app.graph.clear()")
+    browser.execute_script(_DROP, f"{name}.json", (FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    wanted = len(GRAPHS[name].nodes) + 1  # and the note
+    until(browser, _TYPES, lambda types: len(types) == wanted)
+    time.sleep(0.5)
+
+
+def press_run(browser: Any, previews: int) -> None:
+    """Press Run, and wait until that many nodes show pictures."""
+    from selenium.webdriver.common.by import By
+
+    buttons = browser.find_elements(By.CSS_SELECTOR, _RUN)
+    assert buttons, "the page has no Run button"
+    browser.execute_script("arguments[0].click()", buttons[0])  # a first-start dialog may lie over it
+    until(browser, PREVIEWS, lambda count: count >= previews)
+    time.sleep(1)
+
+
+def picture(browser: Any) -> Image.Image:
+    """The page with the whole graph in view."""
+    browser.execute_script(_FIT)
+    time.sleep(1)
+    return Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
+
+
+def overlapping(boxes: list[list[Any]], title: float = 30) -> list[tuple[str, str]]:
+    """Pairs of nodes that lie over one another; boxes: (type, x, y, width, height), titles above them."""
+    pairs = []
+    for i, (first, x, y, w, h) in enumerate(boxes):
+        for second, x2, y2, w2, h2 in boxes[i + 1 :]:
+            if not (x + w <= x2 or x2 + w2 <= x or y + h <= y2 - title or y2 + h2 <= y - title):
+                pairs.append((first, second))
+    return pairs
