@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .sampling import OnStep, Plan, StepNoise, UNetDenoiser, sample
+from .sampling import DeepCache, OnStep, Plan, StepNoise, UNetDenoiser, sample
 
 if TYPE_CHECKING:
     from .models.loading import Components
@@ -94,11 +94,13 @@ class Editor:
         *,
         reconstruct: bool = True,
         on_step: OnStep | None = None,
+        reuse: int = 1,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1.
 
         pictures: uint8 [n, h, w, 3], sides multiples of `multiple`. start: unit noise [n, c, h/f, w/f].
-        noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too.
+        noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
+        whole UNet runs in every so many-th row only (`sampling.DeepCache`).
         """
         condition = self.encode(pictures)
         if self._null is None:
@@ -108,7 +110,7 @@ class Editor:
             components.unet, condition, self.read(texts), self._null, components.prediction_type
         )
         x = start.to(components.unet.device, torch.float32) * plan.sigma_start
-        latents = sample(model, x, plan, noise, on_step)
+        latents = sample(model if reuse == 1 else DeepCache(model, reuse), x, plan, noise, on_step)
         edited = self.decode(latents / self._scale() + self._shift())
         return edited, self.decode(condition) if reconstruct else None
 

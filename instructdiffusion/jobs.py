@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .answer import Answer
+from .batches import in_batches
 from .compose import keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
 from .resize import model_size, resize_picture
@@ -53,6 +55,7 @@ class Job:
     batch_size: int = 16
     on_step: OnStep | None = None
     decode: Mapping[str, Any] = field(default_factory=dict)
+    reuse: int = 1
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
@@ -75,21 +78,26 @@ class Job:
         ]
         for size in dict.fromkeys(sizes):
             same = [i for i, s in enumerate(sizes) if s == size]
-            for first in range(0, len(same), self.batch_size):
-                numbers = same[first : first + self.batch_size]
-                batch = [questions[i] for i in numbers]
-                shape = editor.latent_shape(size)
-                edited, copies = editor.draw(
-                    np.stack([resize_picture(q.picture, size) for q in batch]),
-                    [q.instruction.text for q in batch],
-                    self.plan,
-                    torch.stack([self._start(q, shape) for q in batch]),
-                    _step_noise(batch, shape),
-                    reconstruct=self.task.local,
-                    on_step=self.on_step,
-                )
+            edit = partial(self._edit, editor, questions, size)
+            for _, numbers, (edited, copies) in in_batches(same, self.batch_size, edit):
                 for row, number in enumerate(numbers):
                     yield number, edited[row], None if copies is None else copies[row]
+
+    def _edit(
+        self, editor: Editor, questions: Sequence[Question], size: tuple[int, int], numbers: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the editor draws for the questions of these numbers, whose pictures the model sees at `size`."""
+        batch, shape = [questions[i] for i in numbers], editor.latent_shape(size)
+        return editor.draw(
+            np.stack([resize_picture(q.picture, size) for q in batch]),
+            [q.instruction.text for q in batch],
+            self.plan,
+            torch.stack([self._start(q, shape) for q in batch]),
+            _step_noise(batch, shape),
+            reconstruct=self.task.local,
+            on_step=self.on_step,
+            reuse=self.reuse,
+        )
 
     def _draw_tiles(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
         """Every picture at its own size, in tiles; tiles of different pictures share batches.
@@ -103,8 +111,8 @@ class Job:
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
         last = {t.picture: i for i, t in enumerate(tiles)}
         canvases: dict[int, tuple[Blend, Blend | None, Tensor]] = {}
-        for first in range(0, len(tiles), self.batch_size):
-            batch = tiles[first : first + self.batch_size]
+
+        def edit(batch: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray | None]:
             for number in {t.picture for t in batch} - set(canvases):
                 size = padded[number].shape[:2]
                 copy = Blend(size, tile, overlap) if self.task.local else None
@@ -113,7 +121,7 @@ class Job:
             cut = tile // grid
             start = [canvases[t.picture][2][:, t.y // grid :, t.x // grid :][:, :cut, :cut] for t in batch]
             fields = [(questions[t.picture].seed, canvases[t.picture][2].shape) for t in batch]
-            edited, copies = editor.draw(
+            return editor.draw(
                 np.stack([padded[t.picture][t.y : t.y + tile, t.x : t.x + tile] for t in batch]),
                 [questions[t.picture].instruction.text for t in batch],
                 self.plan,
@@ -121,7 +129,10 @@ class Job:
                 TileNoise(batch, fields, grid, [questions[t.picture].steps for t in batch]),
                 reconstruct=self.task.local,
                 on_step=self.on_step,
+                reuse=self.reuse,
             )
+
+        for first, batch, (edited, copies) in in_batches(tiles, self.batch_size, edit):
             for row, t in enumerate(batch):
                 drawn, copy, _ = canvases[t.picture]
                 drawn.add(t.y, t.x, edited[row])
@@ -146,6 +157,8 @@ class Job:
         source, instruction = question.picture, question.instruction
         picture = self._picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
+        if self.reuse > 1:
+            settings["reuse"] = self.reuse
         if not self.task.perception:
             result = self.task.decode(source, picture, instruction, **self.decode)
             return Answer(instruction, result, result, source, settings)

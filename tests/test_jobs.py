@@ -18,7 +18,7 @@ class Recorder:
         self.drawn = drawn
         self.pictures, self.starts, self.noises = [], [], []
 
-    def __call__(self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None):
+    def __call__(self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1):
         self.pictures += list(pictures)
         self.starts += list(start)
         self.noises += list(noise.step(0, start))

@@ -230,7 +230,7 @@ def test_a_mask_that_the_model_draws_is_read_at_the_pictures_size(model, monkeyp
     region[h // 4 : h // 2, w // 4 : 3 * w // 4] = True
     source[region] = (60, 140, 60)
 
-    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None):
+    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1):
         copies = pictures.astype(np.float32) / 255
         marked = copies.copy()
         green = np.abs(copies - np.float32([60, 140, 60]) / 255).max(3) < 0.1
@@ -359,3 +359,27 @@ def test_one_step_of_an_edit_is_one_evaluation_and_many_of_a_mask_are_second_ord
     assert (one["steps"], one["solver"], one["guidance"]) == (1, "euler", None)
     many = model.segment(picture, "the red star", steps=2).settings
     assert (many["steps"], many["solver"], many["guidance"]) == (2, "dpmpp_2m", None)
+
+
+@pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
+def test_rows_may_share_the_unets_deep_features(name, model, picture):
+    """The UNet's middle runs in every third row only; the answer comes near that of the whole UNet."""
+    ran = []
+    handle = model.components.unet.mid_block.register_forward_hook(lambda *_: ran.append(1))
+    call = CALLS[name][0]
+
+    def ask(**options):
+        return call(model, picture, **options)
+
+    try:
+        whole = ask(steps=6, guidance="none")
+        assert len(ran) == 6 and "reuse" not in whole.settings
+        shared = ask(steps=6, guidance="none", reuse=3)
+        assert len(ran) == 6 + 2 and shared.settings["reuse"] == 3
+    finally:
+        handle.remove()
+    near = np.abs(shared.picture.astype(int) - whole.picture).mean()
+    assert near < np.abs(ask(steps=6, guidance="none", seed=9).picture.astype(int) - whole.picture).mean()
+    for bad in (0, True, 1.5):
+        with pytest.raises(ValueError, match="reuse is a whole number"):
+            ask(reuse=bad)

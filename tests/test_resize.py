@@ -17,6 +17,14 @@ from instructdiffusion.resize import model_size, resize_field, resize_picture
         ((300, 200), "aspect", (64, 48)),
         ((64, 64), "aspect", (64, 64)),
         ((2000, 20), "aspect", (64, 16)),
+        ((64, 64), "authors", (64, 64)),
+        ((300, 200), "authors", (64, 48)),
+        ((200, 300), "authors", (48, 64)),
+        (
+            (96, 1000),
+            "authors",
+            (16, 160),
+        ),  # the shorter side goes up to a multiple, and takes the longer along
     ],
 )
 def test_model_size(size, fit, expected):
@@ -27,6 +35,20 @@ def test_model_size(size, fit, expected):
 def test_a_resolution_that_does_not_fit_is_refused(resolution):
     with pytest.raises(ValueError, match="multiple of 16"):
         model_size((64, 64), resolution, 16)
+
+
+def test_the_authors_sizes_are_those_of_the_published_rule():
+    """Written out as the published inference code has it, for pictures of all shapes at 512 and multiples of 64."""
+    import math
+
+    for width, height in np.random.default_rng(0).integers(40, 3000, (500, 2)).tolist():
+        factor = 512 / max(width, height)
+        factor = math.ceil(min(width, height) * factor / 64) * 64 / min(width, height)
+        theirs = int((width * factor) // 64) * 64, int((height * factor) // 64) * 64
+        ours = model_size((height, width), 512, 64, "authors")
+        rounds = any(abs(side * factor / 64 - round(side * factor / 64)) < 1e-9 for side in (width, height))
+        assert ours == theirs[::-1] or rounds  # a hair below a multiple is the multiple here
+        assert min(ours) == min(theirs) or rounds
 
 
 def test_unknown_fit_and_wrong_kind():

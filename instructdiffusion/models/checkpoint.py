@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from . import ldm_keys
 from .layout import training_alphas
@@ -90,6 +91,9 @@ def load_checkpoint_components(
         raise ValueError(
             f"expected a prediction_type of {', '.join(PREDICTIONS)}, got {prediction!r} for {path.name}"
         )
+    fit = facts.get("fit", "stretch" if facts else "authors")  # what says nothing of itself is not ours
+    if fit not in FITS:
+        raise ValueError(f"expected a fit, one of {', '.join(FITS)}, got {fit!r} for {path.name}")
     alphas = _alphas(state, path.name)
     tokenizer = load_tokenizer(path, text_config["vocab_size"])
     ends = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("bos", "eos", "pad")}
@@ -115,6 +119,7 @@ def load_checkpoint_components(
         prediction_type=prediction,
         resolution=resolution,
         path=companion(path) if companion(path).is_dir() else path.parent,
+        fit=fit,
     )
 
 

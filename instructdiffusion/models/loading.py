@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
 from .unpickle import PICKLED, SAFE, first_line, is_checkpoint
@@ -33,7 +34,8 @@ class Components:
 
     alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
     pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one with
-    its settings (`companion`).
+    its settings (`companion`). fit: how pictures come to the model's size unless a call says otherwise
+    (`resize.model_size`): "authors" for published checkpoints.
     """
 
     unet: UNet2DConditionModel
@@ -44,6 +46,11 @@ class Components:
     prediction_type: str
     resolution: int
     path: Path
+    fit: str = "stretch"
+
+    def __post_init__(self) -> None:
+        if self.fit not in FITS:
+            raise ValueError(f"expected a fit, one of {', '.join(FITS)}, got {self.fit!r} for {self.path}")
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -128,7 +135,22 @@ def load_components(
         prediction_type=prediction,
         resolution=int(size if isinstance(size, int) else max(size)) * factor,
         path=folder,
+        fit=_folder_fit(folder),
     )
+
+
+def _folder_fit(folder: Path) -> str:
+    """What the model's own settings say; else the authors' for a folder that diffusers wrote (its version is in it)."""
+
+    def read(name: str) -> Any:
+        path = folder / name
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    said = _guarded("instructdiffusion.json", lambda: read("instructdiffusion.json").get("fit"))
+    if said is not None:
+        return str(said)
+    foreign = _guarded("model_index.json", lambda: "_diffusers_version" in read("model_index.json"))
+    return "authors" if foreign else "stretch"
 
 
 def companion(path: str | Path) -> Path:

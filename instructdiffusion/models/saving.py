@@ -72,7 +72,11 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
     }
     state["alphas_cumprod"] = torch.from_numpy(np.array(components.alphas_cumprod, dtype=np.float64))
     state["scale_factor"] = torch.tensor(float(components.vae.config.scaling_factor), dtype=torch.float64)
-    facts = {"prediction_type": components.prediction_type, "resolution": components.resolution}
+    facts = {
+        "prediction_type": components.prediction_type,
+        "resolution": components.resolution,
+        "fit": components.fit,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_companion(components, companion(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -116,8 +120,12 @@ def _is_model(folder: Path) -> bool:
 
 
 def _settings(components: Components) -> bytes | None:
+    """The model's settings file; with the fit in it where that is not what a folder of ours is read with."""
     path = components.path / SETTINGS
-    return path.read_bytes() if path.is_file() else None
+    if components.fit == "stretch":
+        return path.read_bytes() if path.is_file() else None
+    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json_bytes({**said, "fit": components.fit})
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:

@@ -59,7 +59,7 @@ def _assert_same(a, b):
         assert list(one) == list(other)
         assert all(torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one), part
     assert np.array_equal(a.alphas_cumprod, b.alphas_cumprod)
-    assert (a.prediction_type, a.resolution) == (b.prediction_type, b.resolution)
+    assert (a.prediction_type, a.resolution, a.fit) == (b.prediction_type, b.resolution, b.fit)
     assert a.vae.config.scaling_factor == b.vae.config.scaling_factor
     for text in ("Segment the red star.", "", "xyzzy é"):
         assert a.tokenizer(text)["input_ids"] == b.tokenizer(text)["input_ids"]
@@ -232,6 +232,34 @@ def test_what_the_file_does_not_say_is_stable_diffusions(model, file):
     other = training_alphas({**_scheduler(), "beta_end": 0.02})
     _write(file, {**state, "alphas_cumprod": other.float()})
     assert np.array_equal(load_components(file).alphas_cumprod, other.float().double().numpy())
+
+
+def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tmp_path):
+    """Which a file of ours does not, and which goes round; a folder that diffusers wrote is a published one too."""
+    assert load_components(file).fit == "stretch"
+    theirs = load_components(_write(file, load_file(file)))
+    assert theirs.fit == "authors"
+    folder = save_pretrained(theirs, tmp_path / "folder")
+    assert load_components(folder).fit == "authors"
+    assert load_components(export_checkpoint(theirs, tmp_path / "again.ckpt")).fit == "authors"
+    assert not (save_pretrained(model.components, tmp_path / "ours") / "instructdiffusion.json").exists()
+    index = tmp_path / "ours" / "model_index.json"
+    assert load_components(index.parent).fit == "stretch"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "_diffusers_version": "0.12.0"}))
+    assert load_components(index.parent).fit == "authors"
+    (index.parent / "instructdiffusion.json").write_text('{"fit": "aspect"}')
+    assert load_components(index.parent).fit == "aspect"
+    (index.parent / "instructdiffusion.json").write_text('{"fit": "crop"}')
+    with pytest.raises(ValueError, match="expected a fit, one of stretch, aspect, authors, got 'crop'"):
+        load_components(index.parent)
+
+    asked = InstructDiffusion(theirs)
+    seen, draw = [], asked.editor.draw
+    asked.editor.draw = lambda pictures, *a, **k: seen.append(pictures.shape[1:3]) or draw(pictures, *a, **k)
+    wide = np.zeros((100, 300, 3), np.uint8)
+    answer = asked.segment(wide, "the red star", resolution=64)
+    asked.segment(wide, "the red star", resolution=64, fit="stretch")
+    assert seen == [(32, 96), (64, 64)] and answer.picture.shape == wide.shape
 
 
 def _scheduler():
@@ -570,7 +598,8 @@ def test_loading_draws_no_random_numbers(exported):
 
 
 @pytest.mark.parametrize(
-    "facts", ["[]", "{", '{"resolution": 63}', '{"resolution": "big"}', '{"prediction_type": 3}']
+    "facts",
+    ["[]", "{", '{"resolution": 63}', '{"resolution": "big"}', '{"prediction_type": 3}', '{"fit": "crop"}'],
 )
 def test_a_file_that_says_nonsense_of_itself_is_refused(file, facts):
     save_file(load_file(file), file, metadata={"instructdiffusion": facts})
