@@ -7,6 +7,8 @@ s_image = .5 by default: the third branch then has no weight, and InstructPix2Pi
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from instructdiffusion.editor import Editor
+from instructdiffusion.models.speed import speed_up
 from instructdiffusion.sampling import (
     Guidance,
     Plan,
@@ -72,7 +75,8 @@ class Contender:
     """draw(question, steps) -> (latents, picture uint8).
 
     lossy: its answer differs from the rung before; like: whose answer it must give to count as the same.
-    options: how `InstructDiffusion.run` gives its answers, to measure their quality.
+    options: how `InstructDiffusion.run` gives its answers, to measure their quality. unet: the UNet it runs, None
+    for the editor's.
     """
 
     name: str
@@ -82,6 +86,7 @@ class Contender:
     lossy: bool = False
     like: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    unet: Any = None
 
 
 class EveryBranch:
@@ -218,11 +223,12 @@ def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callab
 
 
 def make_contenders(
-    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool
+    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool, compiled: bool = False
 ) -> list[Contender]:
     """All contenders; the first has the most steps and is what the others are compared with.
 
-    ladder: also the rungs that change the answer (fewer steps, another solver, one evaluation).
+    ladder: also the rung with the UNet in another layout, and those that change the answer (fewer steps, another
+    solver, one evaluation). compiled: also a rung with the UNet compiled.
     """
     ours = Ours(editor, scales)
     full = max(steps)
@@ -267,6 +273,12 @@ def make_contenders(
     rung("+ branches without weight dropped", full, lambda q, n: ours.edit(q, ancestral(n)), like=first)
     if not ladder:
         return made
+    for name, changes in (("channels_last", {"channels_last": True}), ("compiled", {"compiled": True})):
+        if name != "compiled" or compiled:
+            own = dataclasses.replace(ours.parts, unet=copy.deepcopy(ours.parts.unet))
+            other = Ours(Editor(speed_up(own, **changes)), scales)
+            draw = lambda q, n, other=other: other.edit(q, ancestral(n))  # noqa: E731
+            rung(f"the same, UNet {name}", full, draw, like=first, unet=other.parts.unet)
     # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so does this rung, to give the same answer.
     top = ours.schedule.sigma_max
     start = math.sqrt(1 + top**2) / top

@@ -27,10 +27,14 @@ def quality(
     A row that gives another row's answer has that one's quality, and is not measured again.
     """
     by_name = {row["name"]: row for row in rows}
+    known: dict[str, dict[str, float]] = {}
     for contender in contenders:
         if contender.options:
-            say(f"quality of {contender.name} on {count} scenes a task")
-            by_name[contender.name]["quality"] = measured(model, contender.options, count)
+            key = repr(sorted(contender.options.items()))
+            if key not in known:
+                say(f"quality of {contender.name} on {count} scenes a task")
+                known[key] = measured(model, contender.options, count)
+            by_name[contender.name]["quality"] = known[key]
 
 
 def measured(model: Any, options: dict[str, Any], count: int) -> dict[str, float]:

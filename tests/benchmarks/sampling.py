@@ -1,4 +1,4 @@
-"""The sampler against the authors' loop and diffusers' pipeline: python -m tests.benchmarks.sampling [--out FILE.json]
+"""The sampler against the authors' loop and diffusers' pipeline: python -m tests.benchmarks.sampling [--out FOLDER]
 
 Same weights, same noise, one run, alternating order, several repeats. Times are of one picture from uint8 to
 uint8, text and autoencoder included. Quality stands beside every row whose answer differs.
@@ -7,47 +7,82 @@ uint8, text and autoencoder included. Quality stands beside every row whose answ
 from __future__ import annotations
 
 import argparse
+import math
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from instructdiffusion.editor import Editor
-from instructdiffusion.files import write_json
+from instructdiffusion.files import check_writable, json_bytes, png_bytes, write_files
 
+from .chart import draw_rows
 from .contenders import Contender, Question, asked_in_words, make_contenders
-from .counting import Shares, Step, count_step, fused_step, watch
+from .counting import Shares, Step, count_step, fused_step, idle, watch
 from .machine import load, machine
 from .models import large_model, question_picture
 from .quality import quality
-from .report import table, targets
+from .report import page, table, targets
 
 SAME = 0.01  # RMS difference, in deviations of the latents, up to which two answers are the same
+FIRST_SHARE = 0.25  # of --minutes, for the rounds of the trained model; what is left goes to the large one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, print the table, write the JSON."""
+    """Run, print the tables, write the files; 1 where the large model was asked for and there is no memory for it."""
     arguments = parse(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    results = run(
-        model=arguments.model,
-        large=arguments.large,
-        steps=tuple(arguments.steps or ((2,) if arguments.large else (100, 50))),
-        repeats=arguments.repeats,
-        scenes=0 if arguments.large else arguments.scenes,
-        scales=tuple(arguments.guidance),
-        device=arguments.device,
-        say=lambda text: print(text, file=sys.stderr),
-    )
-    print(table(results))
     if arguments.out is not None:
-        print(f"written: {write_json(arguments.out, results)}")
-    return 0
+        check_writable(arguments.out)
+    began = perf_counter()
+    limit = math.inf if arguments.minutes is None else 60 * arguments.minutes
+    common: dict[str, Any] = {
+        "scales": tuple(arguments.guidance),
+        "device": arguments.device,
+        "say": lambda text: print(text, file=sys.stderr),
+    }
+    results = [
+        run(
+            model=arguments.model,
+            steps=tuple(arguments.steps),
+            repeats=arguments.repeats,
+            scenes=arguments.scenes,
+            compiled=arguments.compile,
+            seconds=limit * (FIRST_SHARE if arguments.large else 1),
+            **common,
+        )
+    ]
+    status = 0
+    if arguments.large:
+        left = limit - (perf_counter() - began)
+        steps, rounds = (arguments.large_steps,), min(3, arguments.repeats)
+        try:
+            results.append(run(large=True, steps=steps, repeats=rounds, scenes=0, seconds=left, **common))
+        except MemoryError as error:  # what is measured is not thrown away
+            print(f"the large model is left out: {error}", file=sys.stderr)
+            status = 1
+    for found in results:
+        print(table(found), end="\n\n")
+    if arguments.out is not None:
+        command = shlex.join(
+            ["python", "-m", "tests.benchmarks.sampling", *(sys.argv[1:] if argv is None else argv)]
+        )
+        files = {
+            "benchmark.json": json_bytes({"command": command, "runs": results}),
+            "benchmark.md": page(results, command).encode(),
+            "benchmark.png": png_bytes(draw_rows(results)),
+        }
+        written = write_files({arguments.out / name: data for name, data in files.items()})
+        print(f"written: {', '.join(map(str, written))}")
+    return status
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -55,25 +90,47 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sampling", description=__doc__)
     parser.add_argument("--model", default="tiny", help="tiny, a folder or a hub id; default: tiny")
     parser.add_argument(
-        "--large", action="store_true", help="a random UNet of SD 1.5's size instead: 6 GiB, minutes on a CPU"
+        "--large",
+        action="store_true",
+        help="then also a random UNet of SD 1.5's size: 6 GiB, minutes on a CPU",
     )
     parser.add_argument(
-        "--steps", type=int, nargs="+", metavar="N", help="of the full loops; default: 100 50 (--large: 2)"
+        "--steps",
+        type=int,
+        nargs="+",
+        metavar="N",
+        default=[100, 50],
+        help="of the full loops; default: 100 50",
     )
-    parser.add_argument("--repeats", type=int, default=7, help="default: 7")
     parser.add_argument(
-        "--scenes", type=int, default=100, help="for quality, 0 leaves it out; default: 100 a task"
+        "--large-steps", type=int, default=2, metavar="N", help="of the large one's; default: 2"
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="default: 5; the large one at most 3")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="no round begins that would end later; at least one runs. Default: no limit",
+    )
+    parser.add_argument(
+        "--scenes", type=int, default=40, help="for quality, 0 leaves it out; default: 40 a task"
     )
     parser.add_argument(
         "--guidance", type=float, nargs=2, metavar=("TEXT", "IMAGE"), default=(1.5, 0.5),
         help="the authors' scales, IMAGE .5 for diffusers' sake; default: 1.5 .5",
     )  # fmt: skip
+    parser.add_argument(
+        "--compile", action="store_true", help="a rung with the UNet compiled: minutes, a C++ compiler"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="default: torch's")
-    parser.add_argument("--out", type=Path, metavar="FILE.json")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for benchmark.md, benchmark.json, benchmark.png"
+    )
     arguments = parser.parse_args(argv)
-    if arguments.repeats < 1 or arguments.scenes < 0 or min(arguments.steps or [1]) < 1:
-        parser.error("expected --repeats and --steps of at least 1 and --scenes of at least 0")
+    if min(arguments.repeats, arguments.large_steps, *arguments.steps) < 1 or arguments.scenes < 0:
+        parser.error("expected --repeats, --steps and --large-steps of at least 1 and --scenes of at least 0")
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        parser.error("expected --minutes above 0")
     return arguments
 
 
@@ -82,16 +139,22 @@ def run(
     model: str | Path = "tiny",
     large: bool = False,
     steps: tuple[int, ...] = (100, 50),
-    repeats: int = 7,
-    scenes: int = 100,
+    repeats: int = 5,
+    scenes: int = 40,
     scales: tuple[float, float] = (1.5, 0.5),
     device: str = "cpu",
+    compiled: bool = False,
+    seconds: float = math.inf,
     say: Callable[[str], None] = lambda text: None,
     components: Any = None,
 ) -> dict[str, Any]:
-    """Everything measured, as plain data. components: a model in hand, in place of `model` and `large`."""
+    """Everything measured, as plain data. components: a model in hand, in place of `model` and `large`.
+
+    seconds: no round begins that would end after them.
+    """
     from instructdiffusion import InstructDiffusion
 
+    began = perf_counter()
     if components is None:
         components = large_model(device) if large else None
     asked = (
@@ -100,20 +163,26 @@ def run(
         else InstructDiffusion.from_pretrained(model, device=device)
     )
     editor, before = asked.editor, load()
-    contenders = make_contenders(editor, scales, steps, ladder=not large)
+    contenders = make_contenders(editor, scales, steps, ladder=not large, compiled=compiled)
     if not large:
         contenders.append(asked_in_words(asked))
     question = ask(editor, device)
     sync = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
-    say(f"{len(contenders)} contenders; first without clocks, to compare what they draw")
-    same = compare(contenders, question)
-    seconds = timed(contenders, question, repeats, sync, say)
+    say(f"{len(contenders)} contenders; first without clocks")
+    for contender in contenders[:1] if large else contenders:  # a large one needs no more to be warm
+        contender.draw(question, 1 if large else contender.steps)
+    # Clocks around the networks cost nothing where the host runs them; on a device they take runs of their own.
+    inside = editor if device == "cpu" else None
+    left = seconds - (perf_counter() - began)
+    rounds = timed(contenders, question, repeats, sync, say, left, inside)
+    same = differences(contenders, rounds.drawn)
     rows = []
     for contender in contenders:
-        say(f"watching {contender.name}")
-        shares = [watched(contender, question, editor, sync) for _ in range(min(3, repeats))]
+        shares = rounds.shares[contender.name] or [
+            watched(contender, question, editor, sync) for _ in range(3)
+        ]
         step = counted(contender, question, editor, device)
-        rows.append(row(contender, seconds[contender.name], same[contender.name], shares, step))
+        rows.append(row(contender, rounds.seconds[contender.name], same[contender.name], shares, step))
     if scenes:
         quality(asked, contenders, rows, scenes, say)
     fused = fused_step()
@@ -124,7 +193,7 @@ def run(
         "picture": list(question.picture.shape[:2]),
         "latents": list(question.noise.shape[1:]),
         "guidance": list(scales),
-        "repeats": repeats,
+        "repeats": len(next(iter(rounds.seconds.values()))),
         "scenes": scenes,
         "rows": rows,
         "fused_step": None if fused is None else vars(fused),
@@ -143,19 +212,29 @@ def ask(editor: Editor, device: str) -> Question:
 
 
 def compare(contenders: Sequence[Contender], question: Question) -> dict[str, float | None]:
-    """RMS difference of the latents from those of `like`, in the latter's deviations; None without one.
+    """`differences` of what they draw now."""
+    return differences(contenders, {c.name: c.draw(question, c.steps)[0] for c in contenders})
 
-    Also warms everything up.
-    """
-    drawn = {c.name: c.draw(question, c.steps)[0].float() for c in contenders}
+
+def differences(contenders: Sequence[Contender], drawn: dict[str, Tensor]) -> dict[str, float | None]:
+    """RMS difference of the latents from those of `like`, in the latter's deviations; None without one."""
     out: dict[str, float | None] = {}
     for c in contenders:
         if c.like is None or c.like not in drawn:
             out[c.name] = None
             continue
-        like = drawn[c.like]
-        out[c.name] = float((drawn[c.name] - like).square().mean().sqrt() / like.std())
+        like = drawn[c.like].float()
+        out[c.name] = float((drawn[c.name].float() - like).square().mean().sqrt() / like.std())
     return out
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What the rounds gave, by contender: seconds and shares of every repeat, and the latents of the first."""
+
+    seconds: dict[str, list[float]]
+    shares: dict[str, list[Shares]]
+    drawn: dict[str, Tensor] = field(default_factory=dict)
 
 
 def timed(
@@ -164,36 +243,58 @@ def timed(
     repeats: int,
     sync: Callable[[], None],
     say: Callable[[str], None],
-) -> dict[str, list[float]]:
-    """Seconds of every repeat; every other round goes through the contenders backwards."""
-    seconds: dict[str, list[float]] = {c.name: [] for c in contenders}
+    limit: float = math.inf,
+    inside: Editor | None = None,
+) -> Rounds:
+    """`repeats` rounds, or as many as end within `limit` seconds, but one; every other goes backwards.
+
+    inside: the editor whose networks' shares are taken in the same runs, None to leave them out.
+    """
+    rounds = Rounds({c.name: [] for c in contenders}, {c.name: [] for c in contenders})
+    began = last = perf_counter()
     for number in range(repeats):
+        now = perf_counter()
+        if number and now - began + (now - last) > limit:
+            say(f"no time for round {number + 1}")
+            break
+        last = now
         say(f"round {number + 1} of {repeats}")
         for c in contenders if number % 2 == 0 else reversed(contenders):
-            sync()
-            start = perf_counter()
-            c.draw(question, c.steps)
-            sync()
-            seconds[c.name].append(perf_counter() - start)
-    return seconds
+            kept: list[Tensor] = []
+
+            def draw(c: Contender = c, kept: list[Tensor] = kept) -> None:
+                kept.append(c.draw(question, c.steps)[0])
+
+            shares = watch(draw, {} if inside is None else networks(c, inside), sync)
+            rounds.seconds[c.name].append(shares.seconds)
+            if inside is not None:
+                rounds.shares[c.name].append(shares)
+            rounds.drawn.setdefault(c.name, kept[0])
+    return rounds
+
+
+def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
+    """The modules whose time is told apart."""
+    parts = editor.components
+    return {
+        "unet": [parts.unet if contender.unet is None else contender.unet],
+        "vae": [parts.vae.encoder, parts.vae.decoder],
+        "text": [parts.text_encoder],
+    }
 
 
 def watched(contender: Contender, question: Question, editor: Editor, sync: Callable[[], None]) -> Shares:
     """One run with clocks around the networks."""
-    parts = editor.components
-    modules = {
-        "unet": [parts.unet],
-        "vae": [parts.vae.encoder, parts.vae.decoder],
-        "text": [parts.text_encoder],
-    }
-    return watch(lambda: contender.draw(question, contender.steps), modules, sync)
+    return watch(lambda: contender.draw(question, contender.steps), networks(contender, editor), sync)
 
 
 def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:
-    """What a step does outside the UNet; None for a contender of a single step."""
-    if contender.steps == 1:
+    """What a step does outside the UNet; None for a contender of a single step, or with a compiled UNet."""
+    unet: Any = editor.components.unet if contender.unet is None else contender.unet
+    if contender.steps == 1 or hasattr(unet, "_orig_mod"):
         return None
-    return count_step(lambda steps: contender.draw(question, steps), editor.components.unet, device)
+    with idle(unet):
+        return count_step(lambda steps: contender.draw(question, steps), unet, device)
 
 
 def row(

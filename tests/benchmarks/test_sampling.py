@@ -8,12 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageColor
 
 from .authors import GuidedDenoiser, authors_loop, euler_ancestral, package_sampler
+from .chart import COLORS
 from .contenders import make_contenders, make_pipeline
 from .counting import OpCounter, count_step, fused_step, watch
 from .report import table, targets
-from .sampling import ask, compare, counted, main, parse, run, watched
+from .sampling import ask, compare, counted, main, parse, run, timed, watched
 
 SCALES = (1.5, 0.5)
 STEPS = 4
@@ -36,9 +38,9 @@ def named(contenders, part):
 def test_contenders_that_claim_it_draw_the_same(contenders, question):
     same = compare(contenders, question)
     claimed = {c.name: same[c.name] for c in contenders if c.like is not None}
-    assert len(claimed) == 5 and max(claimed.values()) < 0.01
+    assert len(claimed) == 6 and max(claimed.values()) < 0.01
     exact = [d for name, d in claimed.items() if name.startswith("ours") and "DPM" not in name]
-    assert len(exact) == 3 and max(exact) < 1e-3  # the authors' own answer
+    assert len(exact) == 4 and max(exact) < 1e-3  # the authors' own answer
 
 
 def test_other_noise_or_guidance_draws_something_else(model, contenders, question):
@@ -111,6 +113,10 @@ def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model,
     assert steps["authors"].bytes > steps["branches without weight"].bytes
     assert steps["authors"].syncs == 2
     assert counted(named(contenders, "one evaluation"), question, model.editor, "cpu") is None
+    assert "forward" not in vars(model.components.unet)  # it runs again as it did
+    ours = named(contenders, "branches without weight")
+    whole = count_step(lambda steps: ours.draw(question, steps), model.components.unet)
+    assert whole == steps["branches without weight"]  # what the UNet answers has no part in it
 
     linear = torch.nn.Linear(3, 3)
 
@@ -168,7 +174,7 @@ def results(model):
 
 def test_a_run_measures_every_contender(results):
     names = [r["name"] for r in results["rows"]]
-    assert len(names) == len(set(names)) == 12
+    assert len(names) == len(set(names)) == 13
     assert [r["evaluations"] for r in results["rows"][-2:]] == [1, 1]
     assert all(r["median"] > 0 and len(r["seconds"]) == 1 for r in results["rows"])
     lossy = [r for r in results["rows"] if r["lossy"] and r["step"] is not None]
@@ -222,13 +228,41 @@ def test_targets_are_judged_by_the_rows():
 @pytest.mark.slow
 def test_the_command(model_folder, tmp_path, capsys):
     options = ["--steps", "2", "--repeats", "1", "--scenes", "0", "--device", "cpu"]
-    out = tmp_path / "figures.json"
+    out = tmp_path / "docs"
     assert main(["--model", str(model_folder), *options, "--out", str(out)]) == 0
     assert "targets" in capsys.readouterr().out
-    assert json.loads(out.read_text())["model"] == str(model_folder)
-    for bad in (["--repeats", "0"], ["--steps", "0"], ["--scenes", "-1"]):
+    assert sorted(p.name for p in out.iterdir()) == ["benchmark.json", "benchmark.md", "benchmark.png"]
+    written = json.loads((out / "benchmark.json").read_text())
+    (found,) = written["runs"]
+    assert found["model"] == str(model_folder) and "--steps 2 --repeats 1" in written["command"]
+    text = (out / "benchmark.md").read_text()
+    assert written["command"] in text and "(benchmark.png)" in text
+    assert all(f"| {r['name']} |" in text for r in found["rows"])
+    assert all(t["name"] in text for t in found["targets"])
+    with Image.open(out / "benchmark.png") as image:
+        pixels = np.asarray(image)
+    assert (pixels == 255).all(2).mean() > 0.4  # ink on white, in the colours of all three groups
+    assert all((pixels == np.array(ImageColor.getrgb(c))).all(2).any() for c in COLORS.values())
+    for bad in (
+        ["--repeats", "0"],
+        ["--steps", "0"],
+        ["--scenes", "-1"],
+        ["--minutes", "0"],
+        ["--large-steps", "0"],
+    ):
         with pytest.raises(SystemExit):
             parse(bad)
+
+
+def test_rounds_end_in_time_but_one_runs(contenders, question):
+    some, draws = (
+        [replace(c, draw=lambda q, n: (draws.append(1) or q.noise, None)) for c in contenders[:2]],
+        [],
+    )
+    ran = timed(some, question, 3, lambda: None, lambda text: None, limit=-1.0)
+    assert [len(s) for s in ran.seconds.values()] == [1, 1] and len(draws) == 2
+    ran = timed(some, question, 3, lambda: None, lambda text: None)
+    assert [len(s) for s in ran.seconds.values()] == [3, 3] and not any(ran.shares.values())
 
 
 @pytest.mark.slow

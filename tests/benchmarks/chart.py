@@ -1,0 +1,54 @@
+"""The benchmark as a picture: a bar a contender, milliseconds on a logarithmic axis, a panel a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+SCALE = 2  # drawn this much larger than it is meant to be seen, for fine screens
+WIDTH, NAMES, VALUES = 860, 330, 150  # of the picture, of the column of names, and of that of numbers
+BAR, GAP, HEAD = 13, 6, 34
+INK, FAINT = "#222222", "#666666"
+COLORS = {"authors": "#d55e00", "diffusers": "#e69f00", "ours": "#0072b2"}  # Okabe and Ito
+
+
+def draw_rows(results: Sequence[dict[str, Any]]) -> np.ndarray:
+    """The chart, uint8 [h, w, 3]. The thin line on a bar is the spread between the quartiles."""
+    height = sum(HEAD + (BAR + GAP) * len(found["rows"]) + GAP for found in results)
+    image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
+    draw, top = ImageDraw.Draw(image), 0
+    for found in results:
+        _panel(draw, found, top)
+        top += HEAD + (BAR + GAP) * len(found["rows"]) + GAP
+    return np.asarray(image)
+
+
+def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int) -> None:
+    rows = found["rows"]
+    times = [1000 * row["median"] for row in rows]
+    low, high = math.log(min(times) / 2), math.log(max(times))
+    left, right = NAMES * SCALE, (WIDTH - VALUES) * SCALE
+
+    def x(milliseconds: float) -> float:
+        share = (math.log(milliseconds) - low) / (high - low)
+        return left + min(max(share, 0.0), 1.0) * (right - left)
+
+    title = f"{found['model']}, {found['picture'][0]} px: milliseconds a picture, logarithmic"
+    draw.text((10 * SCALE, (top + HEAD / 2) * SCALE), title, fill=INK, font=_font(13), anchor="lm")
+    for number, (row, time) in enumerate(zip(rows, times, strict=True)):
+        y = (top + HEAD + number * (BAR + GAP)) * SCALE
+        middle = y + BAR * SCALE / 2
+        draw.text((left - 8 * SCALE, middle), row["name"], fill=INK, font=_font(10), anchor="rm")
+        draw.rectangle((left, y, x(time), y + BAR * SCALE), fill=COLORS[row["group"]])
+        ends = [x(1000 * seconds) for seconds in row["quartiles"]]
+        draw.line((ends[0], middle, ends[1], middle), fill=INK, width=SCALE)
+        label = f"{time:,.1f} ms, {rows[0]['median'] / row['median']:.1f} x"
+        draw.text((x(time) + 6 * SCALE, middle), label, fill=FAINT, font=_font(10), anchor="lm")
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size * SCALE)
