@@ -30,6 +30,7 @@ from ..instructdiffusion.models.ldm_keys import (
 )
 from ..instructdiffusion.settings import read_settings
 from .engine import ATTACHMENT
+from .model_files import folder_fit
 
 _PREDICTIONS = {
     "epsilon": comfy.model_base.ModelType.EPS,
@@ -61,7 +62,7 @@ def load_folder(folder: Path) -> tuple[Any, Any, Any]:
     vae = load_vae(vae_to_ldm(_weights(folder / "vae"), configs["vae"]), configs["vae"])
     clip = load_clip(_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
     model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
-    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio)
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_fit(folder))
     return model, clip, vae
 
 
@@ -86,13 +87,15 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
     if found is None:
         raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
     model, clip, vae = found[:3]
-    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio)
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_fit(folder))
     return model, clip, vae
 
 
-def attach(model: Any, folder: Path, resolution: int) -> None:
-    """Let a MODEL carry the settings of its folder and the side in pixels at which it sees pictures."""
-    model.set_attachments(ATTACHMENT, {"settings": read_settings(folder), "resolution": resolution})
+def attach(model: Any, folder: Path, resolution: int, fit: str) -> None:
+    """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, and how they come
+    to that size (`resize.model_size`)."""
+    known = {"settings": read_settings(folder), "resolution": resolution, "fit": fit}
+    model.set_attachments(ATTACHMENT, known)
 
 
 def _side(unet: dict[str, Any]) -> int:

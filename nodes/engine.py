@@ -14,6 +14,7 @@ from torch import Tensor
 from ..instructdiffusion.sampling import OnStep, Plan, StepNoise, sample
 from ..instructdiffusion.settings import Settings, read_settings
 from .guider import BranchGuider, conditions, interruptible, needed
+from .model_files import file_fit
 
 ATTACHMENT = "instructdiffusion"  # under this name a MODEL carries what this pack knows about it
 
@@ -89,11 +90,17 @@ class ComfyEditor:
         *,
         reconstruct: bool = True,
         on_step: OnStep | None = None,
+        reuse: int = 1,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1; see `Editor.draw`.
 
-        All texts of a batch must be one: ComfyUI's conditions are for a whole batch.
+        All texts of a batch must be one: ComfyUI's conditions are for a whole batch. ValueError for a `reuse` of
+        deep features: here that is a patch's to do, on the MODEL.
         """
+        if reuse != 1:
+            raise ValueError(
+                f"expected reuse=1, got {reuse}: patch the MODEL with a node that caches features"
+            )
         (text,) = set(texts)
         condition = self.encode(pictures)
         guider = BranchGuider(self.model)
@@ -173,8 +180,8 @@ def check_model(model: Any, name: str = "model") -> None:
         )
 
 
-def model_settings(model: Any) -> tuple[dict[str, Settings], int]:
-    """(settings of every task, resolution in pixels) of a MODEL: its own where it came from InstructLoader."""
+def model_settings(model: Any) -> tuple[dict[str, Settings], int, str]:
+    """(settings of every task, resolution in pixels, fit) of a MODEL: its own where it came from InstructLoader."""
     known = model.get_attachment(ATTACHMENT) or {}
     settings = known.get("settings") or read_settings(None)
-    return settings, int(known.get("resolution") or 512)
+    return settings, int(known.get("resolution") or 512), known.get("fit") or file_fit({})

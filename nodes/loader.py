@@ -15,7 +15,7 @@ from comfy_api.latest import io
 from safetensors import SafetensorError
 
 from .engine import check_model
-from .model_files import facts, find_folders, fingerprint, input_channels, read_header
+from .model_files import facts, file_fit, find_folders, fingerprint, input_channels, read_header
 from .types import CATEGORY
 
 BUILT_IN = "tiny (built in)"
@@ -165,5 +165,6 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
     check_model(model)
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.
-    attach(model, path.with_suffix(""), resolution if isinstance(resolution, int) else 512)
+    side = resolution if isinstance(resolution, int) else 512
+    attach(model, path.with_suffix(""), side, file_fit(known))
     return model, clip, vae

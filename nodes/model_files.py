@@ -74,3 +74,21 @@ def facts(header: dict[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def folder_fit(folder: Path) -> str:
+    """How a model folder's pictures come to its size (`resize.model_size`): what its settings say, else the authors'
+    way for a folder that diffusers wrote (its version is in it), else "stretch"."""
+
+    def read(name: str) -> dict[str, Any]:
+        path = folder / name
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found if isinstance(found, dict) else {}
+
+    said = read("instructdiffusion.json").get("fit")
+    return str(said or ("authors" if "_diffusers_version" in read("model_index.json") else "stretch"))
+
+
+def file_fit(known: dict[str, Any]) -> str:
+    """The same for a single file, of which `facts` are known: one that says nothing of itself is the authors'."""
+    return str(known.get("fit", "stretch" if known else "authors"))

@@ -152,7 +152,7 @@ class InstructSampler(io.ComfyNode):
         asked = question(instruction, text)
         pictures = to_pictures(image)
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
-        own, side = model_settings(model)
+        own, side, fit = model_settings(model)
         scales: Any = {OWN: None, "none": "none"}.get(guidance, (text_guidance, image_guidance))
         settings = own[asked.task].changed(
             steps=steps or None,
@@ -166,12 +166,12 @@ class InstructSampler(io.ComfyNode):
         )
         side = resolution or side
         try:
-            model_size((1, 1), side, editor.multiple)
+            model_size((1, 1), side, editor.multiple, fit)
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
         progress = _progress(editor, len(plan) * batches(asked.task, pictures, side, batch, editor.factor))
-        job = Job(get_task(asked.task), settings, plan, side, batch_size=batch, on_step=progress)
+        job = Job(get_task(asked.task), settings, plan, side, fit, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
         edited = to_image([drawn[i] for i in range(len(pictures))])

@@ -84,3 +84,14 @@ def test_what_the_package_wrote_about_a_checkpoint_is_read(files: ModuleType, tm
     save_file({"x": torch.zeros(1)}, tmp_path / "bad.safetensors", metadata={"instructdiffusion": "{"})
     assert files.facts(files.read_header(tmp_path / "m.safetensors")) == said
     assert files.facts(files.read_header(tmp_path / "bad.safetensors")) == files.facts({}) == {}
+
+
+def test_published_models_see_pictures_as_the_authors_show_them(files: ModuleType, tmp_path: Path) -> None:
+    folder = model(tmp_path / "m")
+    assert files.folder_fit(folder) == "stretch"
+    (folder / "model_index.json").write_text('{"_diffusers_version": "0.30"}')
+    assert files.folder_fit(folder) == "authors"
+    (folder / "instructdiffusion.json").write_text('{"fit": "aspect"}')
+    assert files.folder_fit(folder) == "aspect"
+    assert files.file_fit({}) == "authors"
+    assert files.file_fit({"resolution": 256}) == "stretch" and files.file_fit({"fit": "aspect"}) == "aspect"
