@@ -19,7 +19,7 @@ from pathlib import Path
 from .client import Comfy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_START = 300.0  # seconds; a cold start on two busy cores
+_START = 1200.0  # seconds; a cold start on cores that are busy with other work took 400
 _FOLDERS = (
     "custom_nodes", "models/loras", "models/checkpoints", "models/diffusers", "input", "output", "temp", "user",
 )  # fmt: skip
