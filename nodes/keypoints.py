@@ -34,11 +34,11 @@ class KeypointExtract(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "threshold",
-                    default=0.4,
+                    default=0.2,
                     min=0.05,
                     max=0.95,
                     step=0.05,
-                    tooltip="The share of a disc that must be there for its point to count as found.",
+                    tooltip="How opaque a disc must be, on the whole, for its point to count as found.",
                 ),
             ],
             outputs=[

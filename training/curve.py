@@ -1,4 +1,4 @@
-"""Draw the curves of training runs: python training/curve.py runs/tiny-5-rich/log.jsonl -o docs/curve.png
+"""Draw the curves of training runs: python training/curve.py runs/tiny-7-even/log.jsonl -o docs/curve.png
 
 One panel a figure of the validation (its name and last value above), over hours of training.
 """

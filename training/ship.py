@@ -1,4 +1,4 @@
-"""Turn a trained model folder into the one that ships: python training/ship.py --model runs/tiny-5-rich/model"""
+"""Turn a trained model folder into the one that ships: python training/ship.py --model runs/tiny-7-even/model"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Opaque discs back to points: where each colour's disc is, to a fraction of a pixel.
+"""Discs back to points: where each colour's disc is, to a fraction of a pixel.
 
 A disc covers a pixel by q, out = (1 - q) src + q color, so q = <d, u> / |u|^2 with d = out - src and
-u = color - src. The best place is where a disc-shaped window holds most of what came out in the
-colour; there the disc is fitted to q by least squares, leaving out what another mark may hide.
+u = color - src. A model in doubt draws a disc as faintly as it is unlikely, so q is evidence at any strength: the
+best place is where a disc-shaped window holds most of it. A disc that came out nearly opaque is then fitted to q
+by least squares, leaving out what another mark may hide; of a faint one the centre of mass is taken.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..paint import as_float, disc_coverage
 
-_LIKE = 0.3  # RGB distance at which a pixel's likeness to a colour has fallen to exp(-1/2)
+_TELLS = 0.04  # squared RGB distance of a pixel from a colour below which the colour would not show on it
+_OPAQUE = 0.5  # score from which a disc's edge is sharp enough to be fitted
 
 
 def find_discs(
@@ -19,9 +21,9 @@ def find_discs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Centres float32 [k, 2] (x, y) and scores float32 [k] in 0..1 of one disc a colour [k, 3].
 
-    The score is the share of the disc that came out in its colour and was not so before; about 1 for a
-    clean disc, about 0 where there is none (its centre then means nothing). Parts hidden by other marks
-    or beyond the picture's edge count neither way, up to two thirds of the disc.
+    The score is how opaque the disc came out, the mean over its pixels, less where its colour does not explain
+    what changed: about 1 for a clean disc, about 0 where there is none (its centre then means nothing). Parts hidden
+    by other marks, beyond the picture's edge, or of the colour before count neither way, up to two thirds of the disc.
     """
     from scipy import signal
 
@@ -32,27 +34,31 @@ def find_discs(
     u = palette[:, None, None] - s
     size = (u * u).sum(-1)
     q = np.clip((d * u).sum(-1) / (size + np.float32(0.01)), 0, 1)
-    gap = ((e - palette[:, None, None]) ** 2).sum(-1)
-    like = np.exp(gap * np.float32(-0.5 / _LIKE**2)) * (gap <= gap.min(0) + 1e-6) * np.clip(4 * q - 1.5, 0, 1)
-    # A pixel no farther from the colour before than after, or too close to it already, tells nothing.
-    like *= (size > gap + 0.02) & (size > 0.04)
+    left = d - q[..., None] * u
+    left = (left * left).sum(-1)
+    tells = size > _TELLS
+    share = q * (left <= left.min(0) + 1e-6) * tells  # every pixel speaks for the colour that explains it best
     reach = int(np.ceil(radius))
     span = np.arange(-reach, reach + 1)
     disc = disc_coverage(0.5, 0.5, radius, span, span)
     area = float(disc.sum())
+
+    def within(plane: np.ndarray) -> np.ndarray:
+        return signal.convolve(plane, disc, "same")
+
+    energy = within((d * d).sum(-1)) + np.float32(1e-6)
     centres = np.zeros((len(palette), 2), np.float32)
     scores = np.zeros(len(palette), np.float32)
     for k in range(len(palette)):
-        if like[k].max() < 0.1:
-            continue
-        others = np.delete(like, k, axis=0)
-        free = np.float32(1) - (others.max(0) if len(others) else np.zeros((h, w), np.float32))
-        seen = signal.convolve(free, disc, "same")
-        held = signal.convolve(like[k], disc, "same") / np.maximum(seen, area / 3)
+        others = np.delete(share, k, axis=0)
+        free = tells[k] * (np.float32(1) - (others.max(0) if len(others) else np.zeros((h, w), np.float32)))
+        explained = np.clip(2 - 2 * within(left[k]) / energy, 0, 1)
+        held = within(share[k]) / np.maximum(within(free), area / 3) * explained
         top = int(np.argmax(held))
         row, column = divmod(top, w)
-        centre = _centroid(like[k], column + 0.5, row + 0.5, radius)
-        centre = _fit(q[k], _unhidden(others, h, w), centre, radius)
+        centre = _centroid(share[k], column + 0.5, row + 0.5, radius)
+        if held.flat[top] >= _OPAQUE:
+            centre = _fit(q[k], _unhidden(others, h, w), centre, radius)
         centres[k] = centre
         scores[k] = min(1.0, float(held.flat[top]))
     return centres, scores

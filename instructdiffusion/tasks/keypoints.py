@@ -75,11 +75,11 @@ class KeypointDetection(Task):
         edited: np.ndarray,
         instruction: Instruction,
         *,
-        threshold: float = 0.4,
+        threshold: float = 0.2,
     ) -> Keypoints:
         """Keypoints with one row, the names in the order asked for; no row where no point was drawn.
 
-        threshold: the share of a disc that must be there for a point to count as visible.
+        threshold: how opaque a disc must be, on the whole, for a point to count as visible.
         """
         check_pair(source, edited)
         h, w = source.shape[:2]
