@@ -37,7 +37,9 @@ def find_discs(
     left = d - q[..., None] * u
     left = (left * left).sum(-1)
     tells = size > _TELLS
-    share = q * (left <= left.min(0) + 1e-6) * tells  # every pixel speaks for the colour that explains it best
+    share = (
+        q * (left <= left.min(0) + 1e-6) * tells
+    )  # every pixel speaks for the colour that explains it best
     reach = int(np.ceil(radius))
     span = np.arange(-reach, reach + 1)
     disc = disc_coverage(0.5, 0.5, radius, span, span)
