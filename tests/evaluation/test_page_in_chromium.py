@@ -88,6 +88,12 @@ class Page:
                 name, value,
             )  # fmt: skip
 
+    def wait(self, count):
+        """Until `count` answers show: a reset is heard of before the form has its values back."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(self.window, 10).until(lambda _: len(self.shown) == count)
+
     @property
     def shown(self):
         """(task, kind, rank) of the answers that can be seen, in their order."""
@@ -129,7 +135,7 @@ def test_the_filter(opened):
     opened.window.find_element("css selector", "input[value=worst]").click()
     assert {(t, k) for t, k, _ in opened.shown} == {("refer", "worst")} and len(opened.shown) == 3
     opened.window.find_element("css selector", ".bar button[type=reset]").click()
-    assert len(opened.shown) == 27
+    opened.wait(27)
     opened.set(low="50")
     assert 0 < len(opened.shown) < 27 and all(rank >= 50 for _, _, rank in opened.shown)
     opened.set(low="0", high="20", order="best")
@@ -140,7 +146,8 @@ def test_the_filter(opened):
     opened.set(words="no such words at all")
     assert opened.shown == [] and "No answer fits" in opened.text(".none")
     opened.window.find_element("css selector", ".none button").click()
-    assert len(opened.shown) == 27 and opened.text("output") == "27 of 27 answers"
+    opened.wait(27)
+    assert opened.text("output") == "27 of 27 answers"
 
 
 def test_a_filter_is_kept_in_the_address(opened, chromium, report):

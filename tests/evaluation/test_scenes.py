@@ -190,7 +190,7 @@ def test_the_page_shows_answers_of_every_task(truth, tmp_path):
     evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
     page = (tmp_path / "report.html").read_text()
     assert page.count('data-task="segment"') == page.count('data-task="edit"') == 6
-    assert "on scenes</h1>" in page and "Headlines" in page and "data:image/png;base64," in page
+    assert "on scenes</h1>" in page and "Headlines" in page and "data:image/webp;base64," in page
 
 
 @pytest.mark.parametrize(
