@@ -68,14 +68,15 @@ class Editor:
     def encode(self, pictures: np.ndarray) -> Tensor:
         """The condition: the mode of the posterior [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3]."""
         vae = self.components.vae
-        x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(vae.device)
-        return vae.encode((x.float() / 127.5 - 1).to(vae.dtype)).latent_dist.mode()
+        device, dtype = _place(vae)
+        x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(device)
+        return vae.encode((x.float() / 127.5 - 1).to(dtype)).latent_dist.mode()
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> np.ndarray:
         """Pictures float32 [n, h, w, 3] in 0..1 of unscaled latents; FloatingPointError if not finite."""
         vae = self.components.vae
-        x = vae.decode(latents.to(vae.device, vae.dtype)).sample.float()
+        x = vae.decode(latents.to(*_place(vae))).sample.float()
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
                 "the autoencoder decodes to NaN or infinite values: check its weights, and in half precision "
@@ -109,7 +110,7 @@ class Editor:
         model = UNetDenoiser(
             components.unet, condition, self.read(texts), self._null, components.prediction_type
         )
-        x = start.to(components.unet.device, torch.float32) * plan.sigma_start
+        x = start.to(_place(components.unet)[0], torch.float32) * plan.sigma_start
         latents = sample(model if reuse == 1 else DeepCache(model, reuse), x, plan, noise, on_step)
         edited = self.decode(latents / self._scale() + self._shift())
         return edited, self.decode(condition) if reconstruct else None
@@ -120,3 +121,9 @@ class Editor:
     def _shift(self) -> float:
         config: Any = self.components.vae.config
         return float(getattr(config, "shift_factor", None) or 0.0)
+
+
+def _place(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Where a network lies and in what precision; diffusers' own .device walks all its parts, a millisecond each."""
+    first = next(module.parameters())
+    return first.device, first.dtype
