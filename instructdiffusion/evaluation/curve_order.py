@@ -9,27 +9,31 @@ if TYPE_CHECKING:
     from .curve import Cell
 
 MAIN_SOLVER = "dpmpp_2m"  # what many steps are taken with unless a model says otherwise
-FEW = 20  # steps up to which solvers differ most
+FEWEST, FEW = 4, 20  # steps of a fast mode, and those up to which solvers differ most
+LAST = 6
 AUTHORS_WAY = ("euler_ancestral", 3, (50, 100))  # what the authors' own runs take
 
 
 def tier(cell: Cell) -> int:
     """How soon a cell is measured, 0 first.
 
-    0  one branch and the main solver at every number of steps: the curve itself
-    1  more branches with it, at few steps: what guidance is worth
-    2  the other solvers with one branch, at few steps
-    3  the authors' way: three branches, 50 and 100 steps of Euler ancestral
-    4  the other solvers with more branches, at few steps
-    5  the rest
+    0  one branch and the main solver, up to 20 steps: the curve itself
+    1  more branches with it, up to 4 steps: what guidance is worth
+    2  one branch with it, more steps: where the curve ends
+    3  the other solvers with one branch, up to 20 steps
+    4  more branches with the main solver, up to 20 steps
+    5  the authors' way: three branches, 50 and 100 steps of Euler ancestral
+    6  the rest
     """
-    few, main = cell.steps <= FEW, cell.solver == MAIN_SOLVER
-    if main and cell.branches == 1:
-        return 0
-    if few:
-        return 1 if main else 2 if cell.branches == 1 else 4
+    few, alone = cell.steps <= FEW, cell.branches == 1
+    if cell.solver == MAIN_SOLVER:
+        if alone:
+            return 0 if few else 2
+        return 1 if cell.steps <= FEWEST else 4 if few else LAST
+    if alone and few:
+        return 3
     solver, branches, steps = AUTHORS_WAY
-    return 3 if (cell.solver, cell.branches) == (solver, branches) and cell.steps in steps else 5
+    return 5 if (cell.solver, cell.branches) == (solver, branches) and cell.steps in steps else LAST
 
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:
@@ -40,7 +44,7 @@ def in_order(cells: Sequence[Cell]) -> list[Cell]:
     rank: dict[tuple[str, str], int] = {}
     for cell in cells:
         key = cell.task, cell.same
-        rank[key] = min(tier(cell), rank.get(key, 5))
+        rank[key] = min(tier(cell), rank.get(key, LAST))
     return sorted(cells, key=lambda c: (rank[c.task, c.same], c.evaluations))
 
 

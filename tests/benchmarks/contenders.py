@@ -228,7 +228,7 @@ def make_contenders(
     """All contenders; the first has the most steps and is what the others are compared with.
 
     ladder: also the rung with the UNet in another layout, and those that change the answer (fewer steps, another
-    solver, one evaluation). compiled: also a rung with the UNet compiled.
+    solver, one evaluation). compiled: also a rung with the UNet compiled on top of that layout.
     """
     ours = Ours(editor, scales)
     full = max(steps)
@@ -273,10 +273,10 @@ def make_contenders(
     rung("+ branches without weight dropped", full, lambda q, n: ours.edit(q, ancestral(n)), like=first)
     if not ladder:
         return made
-    for name, changes in (("channels_last", {"channels_last": True}), ("compiled", {"compiled": True})):
-        if name != "compiled" or compiled:
+    for name, with_compiler in (("channels_last", False), ("channels_last and compiled", True)):
+        if compiled or not with_compiler:
             own = dataclasses.replace(ours.parts, unet=copy.deepcopy(ours.parts.unet))
-            other = Ours(Editor(speed_up(own, **changes)), scales)
+            other = Ours(Editor(speed_up(own, channels_last=True, compiled=with_compiler)), scales)
             draw = lambda q, n, other=other: other.edit(q, ancestral(n))  # noqa: E731
             rung(f"the same, UNet {name}", full, draw, like=first, unet=other.parts.unet)
     # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so does this rung, to give the same answer.
