@@ -99,7 +99,8 @@ def until(browser: Any, script: str, wanted: Any, seconds: float = _PATIENCE) ->
 
 
 def open_page(browser: Any, comfy: Comfy) -> None:
-    """The server's page, once its canvas is there; what greets a first visit is closed."""
+    """The server's page, once its canvas is there, without what greets a first visit."""
+    comfy.call("/settings", {"Comfy.TutorialCompleted": True})  # else its templates lie over the canvas
     browser.get(f"http://127.0.0.1:{comfy.port}/")
     until(browser, _READY, bool)
     time.sleep(3)

@@ -20,6 +20,7 @@ PREVIEWED = {  # kinds of nodes that show a picture once they ran
     "InstructScene", "InstructSampler", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
     "PreviewImage", "SaveImage",
 }  # fmt: skip
+_GROWING = PREVIEWED | {"SamplerCustomAdvanced"}  # it shows previews while it runs, and stays as tall
 
 
 @dataclass
@@ -150,7 +151,7 @@ def _height(name: str, kind: dict[str, Any], slots: int, outputs: int) -> int:
         if _is_widget(type_, options):
             rows += 90 if options.get("multiline") else 26
             rows += 26 if options.get("control_after_generate") else 0
-    return rows + 40 + (300 if name in PREVIEWED else 0) + (120 if name == "PreviewAny" else 0)
+    return rows + 40 + (300 if name in _GROWING else 0) + (120 if name == "PreviewAny" else 0)
 
 
 def _start(task: str, note: str, seed: int, count: int = 1) -> tuple[Graph, Node, Node]:
