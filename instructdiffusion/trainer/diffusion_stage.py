@@ -97,9 +97,11 @@ class DiffusionStage(nn.Module):
 
     def prepare_data(self, accelerator: Any) -> None:
         """Make (on the main process) and load the pool."""
-        root = Path(self.config.output).parent
+        root, quiet = Path(self.config.output).parent, not accelerator.is_main_process
+        self._frozen["vae"].to(accelerator.device)
+        self.null = self.null.to(accelerator.device)
         with accelerator.main_process_first():
-            self.pool = Pool(root, self.config.data, self.folder, quiet=not accelerator.is_main_process)
+            self.pool = Pool(root, self.config.data, self.folder, quiet, accelerator.device)
             self.pool.keep_sources(Path(self.config.output))
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
 
@@ -108,31 +110,37 @@ class DiffusionStage(nn.Module):
         return self.samples
 
     def samples(self, step: int) -> dict[str, Tensor]:
-        """The samples of a step: a pure function of (config, step)."""
+        """The samples of a step and its `draws`: a pure function of (config, step)."""
         assert self.pool is not None
         size = self.config.batch_size
         chosen = shuffled_indices(self.config.seed, step * size, size, len(self.pool))
-        return self.pool.take(chosen[self.rank :: self.world])
+        batch = self.pool.take(chosen[self.rank :: self.world])
+        return batch | self.draws(batch, step)
+
+    def draws(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """What chance decides of a step: roll [n] in 0..1 (whose conditions are dropped), t int64 [n], final bool [n],
+        noise as the latents. Drawn on the CPU, so that they are the same everywhere.
+        """
+        loss_config = self.config.loss
+        generator = step_generator(self.config.seed, step, f"{self.config.stage} {self.rank}")
+        roll = torch.rand(len(batch["task"]), generator=generator)
+        last = torch.where(self.perception[batch["task"]], loss_config.last_step, loss_config.last_step_other)
+        t, final = draw_timesteps(len(last), len(self.alphas), last, generator)
+        noise = torch.randn(batch["target"].shape, generator=generator)
+        return {"roll": roll, "t": t, "final": final, "noise": noise.to(batch["target"].device)}
 
     def forward(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures of one step."""
         loss_config, stage = self.config.loss, self.config.stage
         device = self.unet.device
+        t, final, perceives = batch["t"], batch["final"], self.perception[batch["task"]]
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        generator = step_generator(
-            self.config.seed, step, f"{stage} {self.rank}"
-        )  # on the CPU: the same everywhere
         words = batch[{"generator": "caption", "marks": "marked", "instruct": "text"}[stage]]
         clean = batch["source" if stage == "generator" else "target"] * self.scale
-        count = len(clean)
-        roll = torch.rand(count, generator=generator).to(device)
+        roll = batch["roll"]
         no_text = roll < loss_config.drop_text
         words = torch.where(no_text[:, None], self.null.to(device), words)
-        perceives = self.perception[batch["task"].cpu()]
-        last = torch.where(perceives, loss_config.last_step, loss_config.last_step_other)
-        t, final = draw_timesteps(count, len(self.alphas), last, generator)
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        noised = add_noise(clean, noise, t, final, self.alphas, loss_config.prediction)
+        noised = add_noise(clean, batch["noise"], t, final, self.alphas, loss_config.prediction)
         x = noised.x
         weights = snr_weights(t, self.alphas, loss_config.prediction, loss_config.min_snr)
         weights = weights.to(device)[:, None, None, None]
@@ -149,9 +157,9 @@ class DiffusionStage(nn.Module):
                 weights = weights * absent_weights(
                     batch["source"], batch["target"], perceives, loss_config.absent
                 )
-        out = self._predict(x, t.to(device), words)
+        out = self._predict(x, batch["t"], words)
         error = (out - noised.answer).square()
-        figures = {"one_step": float(error.detach()[final.to(device)].mean())} if bool(final.any()) else {}
+        figures = {"one_step": float(error.detach()[batch["final"]].mean())} if bool(final.any()) else {}
         return (error * weights).mean(), figures
 
     def _predict(self, x: Tensor, t: Tensor, words: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoi
 from .config import TrainConfig, to_dict
 from .ema import EMA
 from .optim import learning_rate, make_optimizer
-from .prefetch import prefetch
+from .prefetch import one_ahead, prefetch
 
 
 def build_stage(config: TrainConfig) -> Any:
@@ -118,8 +118,11 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
         stage.prepare_data(accelerator)
     end = min(config.steps, config.steps if stop_at is None else stop_at)
     writer = _Log(output) if accelerator.is_main_process else None
-    workers = 0 if getattr(stage, "pooled", False) else config.data.workers
-    batches = prefetch(stage.maker(), range(start, end), workers)
+    pooled = getattr(stage, "pooled", False)
+    if pooled and accelerator.device.type != "cpu":
+        batches = one_ahead(stage.maker(), range(start, end))
+    else:
+        batches = prefetch(stage.maker(), range(start, end), 0 if pooled else config.data.workers)
     silent = quiet or not accelerator.is_main_process
     bar = tqdm(batches, initial=start, total=config.steps, disable=silent, smoothing=0.05)
     began = time.perf_counter()

@@ -64,38 +64,50 @@ class Muon(torch.optim.Optimizer):
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
                 (self._muon if group["muon"] else self._adamw)(group, params)
 
+    # Lists of tensors at a time: a GPU takes a few launches for all of them, a CPU does what loops would do.
     def _muon(self, group: dict, params: list[Tensor]) -> None:
-        by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        grads = [_grad(p) for p in params]
         for p in params:
-            state = self.state[p]
-            if not state:
-                state["momentum"] = torch.zeros_like(p)
-            assert p.grad is not None
-            state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-            ahead = p.grad.lerp(state["momentum"], group["momentum"])  # Nesterov
-            flat = ahead.reshape(len(p), -1)
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        momenta = [self.state[p]["momentum"] for p in params]
+        torch._foreach_lerp_(momenta, grads, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(grads, momenta, group["momentum"])  # Nesterov
+        by_shape: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for p, direction in zip(params, ahead, strict=True):
+            flat = direction.reshape(len(p), -1)
             by_shape[flat.shape[0], flat.shape[1]].append((p, flat))
         for (rows, cols), pairs in by_shape.items():
             updates = orthogonalize(torch.stack([flat for _, flat in pairs]))
             scale = -group["lr"] * 0.2 * max(rows, cols) ** 0.5
-            for (p, _), update in zip(pairs, updates, strict=True):
-                p.add_(update.reshape(p.shape), alpha=scale)
+            moved = [update.reshape(p.shape) for (p, _), update in zip(pairs, updates, strict=True)]
+            torch._foreach_add_([p for p, _ in pairs], moved, alpha=scale)
 
     def _adamw(self, group: dict, params: list[Tensor]) -> None:
         beta1, beta2 = group["betas"]
+        grads = [_grad(p) for p in params]
         for p in params:
-            state = self.state[p]
-            if not state:
-                state["step"] = torch.zeros(())
-                state["mean"] = torch.zeros_like(p)
-                state["square"] = torch.zeros_like(p)
-            assert p.grad is not None
-            state["step"] += 1
-            n = float(state["step"])
-            state["mean"].lerp_(p.grad, 1 - beta1)
-            state["square"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
-            denominator = (state["square"] / (1 - beta2**n)).sqrt_().add_(group["eps"])
-            p.addcdiv_(state["mean"], denominator, value=-group["lr"] / (1 - beta1**n))
+            if not self.state[p]:
+                zeros = {"mean": torch.zeros_like(p), "square": torch.zeros_like(p)}
+                self.state[p].update(step=torch.zeros(()), **zeros)
+        states = [self.state[p] for p in params]
+        means, squares = [s["mean"] for s in states], [s["square"] for s in states]
+        for s in states:
+            s["step"] += 1
+        counts = [float(s["step"]) for s in states]
+        torch._foreach_lerp_(means, grads, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - beta2)
+        denominators = torch._foreach_div(squares, [1 - beta2**n for n in counts])
+        torch._foreach_sqrt_(denominators)
+        torch._foreach_add_(denominators, group["eps"])
+        rates = [-group["lr"] / (1 - beta1**n) for n in counts]
+        torch._foreach_addcdiv_(params, means, denominators, scalars=rates)
+
+
+def _grad(p: Tensor) -> Tensor:
+    assert p.grad is not None
+    return p.grad
 
 
 def make_optimizer(name: str, module: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:

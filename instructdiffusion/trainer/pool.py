@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from .prefetch import prefetch
 
 SHARD = 1024
 _AT_ONCE = 4  # pictures encoded together: their activations fit a core's cache, 1.4 times as fast as 64
+_AT_ONCE_ON_DEVICE = 512
 _STALE = 3600.0  # seconds after which a half-written shard is a killed run's, not another one's at work
 _BROKEN = "broken"  # where a shard's file lists the records that could not be read
 _FOR_SOURCES = ("datasets/augment.py", "datasets/sources.py", "datasets/views.py")  # scenes do without
@@ -78,45 +80,68 @@ def tokenize(tokenizer: Any, texts: list[str]) -> Tensor:
     return torch.tensor(encoded.input_ids)
 
 
-@torch.no_grad()
 def make_shard(source: PoolSource, number: int) -> str:
     """Make shard `number` unless it exists; returns its path."""
-    from .vae_stage import to_tensor
+    path = _path(source, number)
+    if not path.is_file():
+        vae, _ = _components(source.components, source.data.encoding)
+        _write(path, *_encoded(vae, *draw_shard(source, number)))
+    return str(path)
 
-    path = Path(source.folder) / f"shard-{number:05d}.safetensors"
-    if path.is_file():
-        return str(path)
-    vae, tokenizer = _components(source.components, source.data.encoding)
+
+def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], list[tuple[str, str]]]:
+    """Shard `number` before it is encoded: source and target uint8 [n, h, w, 3], tokens, tasks; what was broken."""
+    _, tokenizer = _components(source.components, source.data.encoding)
     mixture, size = source.mixture(), source.data.size
     # CLIP's vocabulary is too large for 16 bits.
-    token = torch.int16 if len(tokenizer) <= 1 << 15 else torch.int32
+    token = np.int16 if len(tokenizer) <= 1 << 15 else np.int32
     broken: list[tuple[str, str]] = []
-    parts: dict[str, list[Any]] = {k: [] for k in ("source", "target", "text", "caption", "marked", "task")}
     length = shard_length(source.data)
-    for start in range(0, length, 64):
-        examples = []
-        for index in range(number * length + start, number * length + min(start + 64, length)):
-            drawn, seed = mixture.pick(source.data.seed, index)
-            if isinstance(drawn, str):
-                examples.append(make_example(drawn, seed, size=size, level=source.data.level_of(seed)))
-            else:
-                examples.append(drawn.example(seed, size, broken))
-        for key in ("source", "target"):
-            x = to_tensor(np.stack([getattr(e, key) for e in examples])).to(vae.dtype)
-            for few in x.split(_AT_ONCE):
-                parts[key].append(vae.encode(few).latent_dist.mode().half())
-        parts["text"].append(tokenize(tokenizer, [e.instruction.text for e in examples]).to(token))
-        parts["caption"].append(tokenize(tokenizer, [e.record.caption for e in examples]).to(token))
-        words = [marked_caption(e.record.caption, e.instruction) for e in examples]
-        parts["marked"].append(tokenize(tokenizer, words).to(token))
-        parts["task"].append(
-            torch.tensor([TASK_NAMES.index(e.instruction.task) for e in examples], dtype=torch.uint8)
-        )
+    examples = []
+    for index in range(number * length, (number + 1) * length):
+        drawn, seed = mixture.pick(source.data.seed, index)
+        if isinstance(drawn, str):
+            examples.append(make_example(drawn, seed, size=size, level=source.data.level_of(seed)))
+        else:
+            examples.append(drawn.example(seed, size, broken))
+    words = {
+        "text": [e.instruction.text for e in examples],
+        "caption": [e.record.caption for e in examples],
+        "marked": [marked_caption(e.record.caption, e.instruction) for e in examples],
+    }
+    parts = {key: np.stack([getattr(e, key) for e in examples]) for key in ("source", "target")}
+    parts |= {key: tokenize(tokenizer, texts).numpy().astype(token) for key, texts in words.items()}
+    parts["task"] = np.array([TASK_NAMES.index(e.instruction.task) for e in examples], np.uint8)
+    return parts, broken
+
+
+@torch.no_grad()
+def _encoded(
+    vae: Any, parts: dict[str, np.ndarray], broken: list[tuple[str, str]]
+) -> tuple[dict[str, Tensor], list[tuple[str, str]]]:
+    """A drawn shard with latents in the place of its pictures."""
+    from .vae_stage import to_tensor
+
+    out = {key: torch.from_numpy(value) for key, value in parts.items()}
+    few = _AT_ONCE if vae.device.type == "cpu" else _AT_ONCE_ON_DEVICE
+    for key in ("source", "target"):
+        latents = []
+        for start in range(0, len(parts[key]), few):
+            x = to_tensor(parts[key][start : start + few]).to(vae.device, vae.dtype)
+            latents.append(vae.encode(x).latent_dist.mode().half())
+        out[key] = torch.cat(latents).cpu()
+    return out, broken
+
+
+def _write(path: Path, parts: dict[str, Tensor], broken: list[tuple[str, str]]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     said = {_BROKEN: json.dumps(broken)} if broken else None
-    save_file({k: torch.cat(v).contiguous() for k, v in parts.items()}, temporary, said)
+    save_file({k: v.contiguous() for k, v in parts.items()}, temporary, said)
     os.replace(temporary, path)
-    return str(path)
+
+
+def _path(source: PoolSource, number: int) -> Path:
+    return Path(source.folder) / f"shard-{number:05d}.safetensors"
 
 
 _CACHE: dict[tuple[str, str], tuple[Any, Any]] = {}
@@ -152,13 +177,20 @@ def code_digest(sources: bool = False) -> str:
     return digest.hexdigest()
 
 
-def pool_folder(root: Path, data: DataConfig, components: Path, sources: Sources | None = None) -> Path:
-    """Where the shards of these settings live; other settings, sources, weights or code, another folder."""
+def pool_folder(
+    root: Path, data: DataConfig, components: Path, sources: Sources | None = None, device: str = "cpu"
+) -> Path:
+    """Where the shards of these settings live; other settings, sources, weights or code, another folder.
+
+    device: the kind of device that encodes: another one rounds otherwise.
+    """
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
     code = code_digest() if sources is None else code_digest(True)
     settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
     if data.encoding != "float32":
         settings.append(data.encoding)
+    if device != "cpu":
+        settings.append(device)
     if sources is not None:
         settings += [data.scenes_share, sources.key()]
     digest = hashlib.sha256(json.dumps(settings).encode())
@@ -172,10 +204,20 @@ class Pool:
 
     sources: the datasets that samples come from (None: scenes only). broken: (source, what is wrong) of each
     record that could not be read when its turn came; the next one was taken.
+    device: where the samples are encoded and kept; on a CPU the workers encode, else this process does.
     """
 
-    def __init__(self, root: Path, data: DataConfig, components: Path, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        data: DataConfig,
+        components: Path,
+        quiet: bool = False,
+        device: torch.device | str = "cpu",
+    ) -> None:
         from tqdm import tqdm
+
+        device = torch.device(device)
 
         self.sources = open_sources(data.sources) if data.sources else None
         source = PoolSource(data, str(components), "", self.sources)
@@ -184,7 +226,7 @@ class Pool:
         if self.sources and not quiet:
             for line in [*self.sources.notes, *(f"{100 * v:5.1f} % {k}" for k, v in shares.items())]:
                 tqdm.write(line)
-        folder = pool_folder(root, data, components, self.sources)
+        folder = pool_folder(root, data, components, self.sources, device.type)
         source = replace(source, folder=str(folder))
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".shard-*"):
@@ -202,8 +244,7 @@ class Pool:
             raise OSError(
                 f"expected {(needed >> 20) + 1} MiB free for the pool in {folder}: make room or lower data.pool"
             )
-        made = prefetch(partial(_numbered, source, missing), range(len(missing)), data.workers)
-        for _ in tqdm(made, total=len(missing), desc="samples (x1024)", disable=quiet):
+        for _ in tqdm(self._made(source, missing, device), "samples (x1024)", len(missing), disable=quiet):
             pass
         shards = [load_file(folder / f"shard-{n:05d}.safetensors") for n in range(count)]
         self.broken: list[tuple[str, str]] = []
@@ -213,6 +254,27 @@ class Pool:
         for line in [] if quiet else told(self.broken):
             tqdm.write(line)
         self.parts = {k: torch.cat([s[k] for s in shards])[: data.pool] for k in shards[0]}
+        self.device = device
+        if device.type != "cpu":  # what is asked for by rows is asked on the CPU
+            self.parts = {k: v if k == "task" else v.to(device) for k, v in self.parts.items()}
+
+    @staticmethod
+    def _made(source: PoolSource, missing: list[int], device: torch.device) -> Iterator[None]:
+        """Make the missing shards, one an item."""
+        numbers, workers = range(len(missing)), source.data.workers
+        if not missing:
+            return
+        if device.type == "cpu":
+            for _ in prefetch(partial(_numbered, make_shard, source, missing), numbers, workers):
+                yield
+            return
+        vae, _ = _components(source.components, source.data.encoding)
+        vae.to(device)
+        drawn = prefetch(partial(_numbered, draw_shard, source, missing), numbers, workers)
+        for number, (parts, broken) in zip(missing, drawn, strict=True):
+            _write(_path(source, number), *_encoded(vae, parts, broken))
+            yield
+        vae.cpu()
 
     def keep_sources(self, output: Path) -> None:
         """Write down which sources a run draws from; ValueError where it goes on and they are not the same any more.
@@ -243,7 +305,8 @@ class Pool:
     def take(self, indices: np.ndarray) -> dict[str, Tensor]:
         """The samples at `indices`: latents float32, tokens int64."""
         rows = torch.from_numpy(indices)
-        out = {k: v[rows] for k, v in self.parts.items()}
+        there = rows.to(self.device)
+        out = {k: v[rows if k == "task" else there] for k, v in self.parts.items()}
         return {k: v.float() if k in ("source", "target") else v.long() for k, v in out.items()}
 
 
@@ -254,5 +317,5 @@ def _sample_bytes(size: int, components: Path) -> int:
     return 16 * side * side + 4096
 
 
-def _numbered(source: PoolSource, missing: list[int], position: int) -> str:
-    return make_shard(source, missing[position])
+def _numbered(make: Callable[..., Any], source: PoolSource, missing: list[int], position: int) -> Any:
+    return make(source, missing[position])

@@ -1,11 +1,11 @@
-"""Batches made ahead by other processes, handed over in step order."""
+"""Batches made ahead by other processes, or by a thread, handed over in step order."""
 
 from __future__ import annotations
 
 import multiprocessing
 from collections import deque
 from collections.abc import Callable, Generator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -44,3 +44,16 @@ def prefetch(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def one_ahead(make: Callable[[int], T], numbers: range) -> Generator[T, None, None]:
+    """make(n) for n in `numbers`, in order; a thread makes the next one while the last is in use.
+
+    For what a device waits for otherwise: its host draws the next step's noise while it computes.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming: Future[T] | None = None
+        for n in numbers:
+            result = thread.submit(make, n) if coming is None else coming
+            coming = thread.submit(make, n + numbers.step) if n != numbers[-1] else None
+            yield result.result()

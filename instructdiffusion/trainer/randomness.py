@@ -7,6 +7,7 @@ the unbroken run would have drawn.
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,8 +38,15 @@ def shuffled_indices(seed: int, start: int, count: int, population: int) -> np.n
     filled = 0
     while filled < count:
         epoch, offset = divmod(start + filled, population)
-        order = np.random.Generator(np.random.PCG64(entropy(seed, epoch, "epoch"))).permutation(population)
+        order = _order(seed, epoch, population)
         take = min(count - filled, population - offset)
         out[filled : filled + take] = order[offset : offset + take]
         filled += take
     return out
+
+
+@lru_cache(maxsize=4)  # the epochs at hand of a run, or of the two groups that a distillation draws from
+def _order(seed: int, epoch: int, population: int) -> np.ndarray:
+    order = np.random.Generator(np.random.PCG64(entropy(seed, epoch, "epoch"))).permutation(population)
+    order.setflags(write=False)
+    return order

@@ -86,7 +86,11 @@ def ready(config: TrainConfig):
     stage = build_stage(config)
     stage.prepare_data(
         SimpleNamespace(
-            main_process_first=nullcontext, is_main_process=False, process_index=0, num_processes=1
+            main_process_first=nullcontext,
+            is_main_process=False,
+            process_index=0,
+            num_processes=1,
+            device="cpu",
         )
     )
     return stage

@@ -158,8 +158,9 @@ def test_a_sample_never_loses_both_its_text_and_its_picture(drop_text, drop_imag
     count, lost_text, lost_image = 400, [], []
     picture = torch.ones(count, 4, 2, 2)
     batch = {"text": torch.ones(count, 5, dtype=torch.long), "source": picture, "target": -picture}
+    batch["task"] = torch.zeros(count, dtype=torch.long)
     for step in range(3):
-        stage(batch | {"task": torch.zeros(count, dtype=torch.long)}, step)
+        stage(batch | stage.draws(batch, step), step)
         lost_text.append((stage.text_encoder.heard == 0).all(1))
         condition = stage.unet.heard[:, 4:]
         lost_image.append((condition == 0).flatten(1).all(1))

@@ -23,7 +23,7 @@ def _gradients(config, batch):
         generator = torch.Generator().manual_seed(1)
         for p in stage.parameters():
             p.add_(0.02 * torch.randn(p.shape, generator=generator))
-    loss, _ = stage(batch, 0)
+    loss, _ = stage(batch | stage.draws(batch, 0), 0)
     loss.backward()
     assert all(p.grad is None or p.grad.dtype == p.dtype == torch.float32 for p in stage.parameters())
     gradients = [p.grad.flatten() for p in stage.parameters() if p.grad is not None]
