@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import comfy.utils
 import latent_preview
+import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
@@ -17,10 +19,12 @@ from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tiles import plan_tiles
 from .convert import to_image, to_pictures
 from .engine import ComfyEditor, model_settings
+from .preview import contact_sheet
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
 
 OWN = "task's own"
 GUIDANCES = (OWN, "none", "scales")
+PREVIEW = 512  # pixels; ComfyUI's own previews are as large
 
 
 class InstructSampler(io.ComfyNode):
@@ -170,11 +174,12 @@ class InstructSampler(io.ComfyNode):
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
-        progress = _progress(editor, len(plan) * batches(asked.task, pictures, side, batch, editor.factor))
+        progress = Progress(editor, len(plan) * batches(asked.task, pictures, side, batch, editor.factor))
         job = Job(get_task(asked.task), settings, plan, side, fit, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
         edited = to_image([drawn[i] for i in range(len(pictures))])
+        progress.end([drawn[i] for i in range(len(pictures))])
         shown = ui.PreviewImage(edited, cls=cls)
         return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, ui=shown)
 
@@ -214,17 +219,24 @@ def batches(task: str, pictures: list[Any], side: int, size: int, grid: int) -> 
     return math.ceil(squares / size)
 
 
-def _progress(editor: ComfyEditor, total: int) -> Any:
-    """on_step that moves ComfyUI's bar and shows previews where the user has them switched on."""
-    bar = comfy.utils.ProgressBar(total)
-    patcher = editor.model
-    previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
-    done = 0
+class Progress:
+    """ComfyUI's bar, moved step by step, with previews where the user has them switched on."""
 
-    def on_step(i: int, x: Any, denoised: Any) -> None:
-        nonlocal done
-        done += 1
-        preview = previewer.decode_latent_to_preview_image("JPEG", denoised) if previewer else None
-        bar.update_absolute(done, max(total, done), preview)
+    def __init__(self, editor: ComfyEditor, total: int) -> None:
+        patcher = editor.model
+        self.bar, self.done, self.total = comfy.utils.ProgressBar(total), 0, total
+        self.previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
 
-    return on_step
+    def __call__(self, i: int, x: Any, denoised: Any) -> None:
+        """A step is done; i: its number within its batch."""
+        self.done += 1
+        preview = self.previewer and self.previewer.decode_latent_to_preview_image("JPEG", denoised)
+        self.bar.update_absolute(self.done, max(self.total, self.done), preview or None)
+
+    def end(self, pictures: Sequence[np.ndarray]) -> None:
+        """The answers are the last preview: the page goes on showing a node's previews where it has had any, rather
+        than the pictures that the node gave."""
+        if self.previewer:
+            self.bar.update_absolute(
+                self.done, self.done, ("JPEG", contact_sheet(pictures, PREVIEW), PREVIEW)
+            )

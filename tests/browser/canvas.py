@@ -100,7 +100,8 @@ def until(browser: Any, script: str, wanted: Any, seconds: float = _PATIENCE) ->
 
 def open_page(browser: Any, comfy: Comfy) -> None:
     """The server's page, once its canvas is there, without what greets a first visit."""
-    comfy.call("/settings", {"Comfy.TutorialCompleted": True})  # else its templates lie over the canvas
+    # Else templates lie over the canvas, and its map over the graph's last nodes.
+    comfy.call("/settings", {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False})
     browser.get(f"http://127.0.0.1:{comfy.port}/")
     until(browser, _READY, bool)
     time.sleep(3)

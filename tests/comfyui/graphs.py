@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .snapshot import NODES
+
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
 _SCENES = Path(__file__).with_name("scenes.json")
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
@@ -20,7 +22,9 @@ PREVIEWED = {  # kinds of nodes that show a picture once they ran
     "InstructScene", "InstructSampler", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
     "PreviewImage", "SaveImage",
 }  # fmt: skip
-_GROWING = PREVIEWED | {"SamplerCustomAdvanced"}  # it shows previews while it runs, and stays as tall
+# SamplerCustomAdvanced shows previews while it runs, and stays as tall. InstructSampler's box of words would take up
+# the room that is left for a picture; it grows when it has one, with nothing below it in its column.
+_GROWING = PREVIEWED - {"InstructSampler"} | {"SamplerCustomAdvanced"}
 
 
 @dataclass
@@ -58,7 +62,8 @@ class Graph:
                     inputs[name] = [str(value[0].number), value[1]] if isinstance(value, tuple) else value
                 elif "default" in options:
                     inputs[name] = options["default"]
-            title = node.title or info[node.kind].get("display_name") or node.kind
+            # ComfyUI's own nodes are called otherwise in other versions.
+            title = node.title or (info[node.kind]["display_name"] if node.kind in NODES else node.kind)
             out[str(node.number)] = {"class_type": node.kind, "inputs": inputs, "_meta": {"title": title}}
         return out
 
@@ -91,6 +96,7 @@ class Graph:
             outputs = [
                 {"name": name, "type": type_ if isinstance(type_, str) else "COMBO", "links": []}
                 for name, type_ in zip(kind["output_name"], kind["output"])
+                if not kind.get("output_node")  # newer versions let some of them pass on what they show
             ]
             height = _height(node.kind, kind, len(slots), len(outputs))
             y = heights.get(node.column, _TOP)
@@ -166,14 +172,14 @@ _OWN = " To ask about your own picture, put a Load Image node in place of Instru
 def _ask(graph: Graph, loader: Node, scene: Node, task: str, subject: str) -> tuple[Node, Node]:
     words = graph.add("InstructTask", 1, task=task, subject=subject, image=(scene, 0))
     sampler = graph.add(
-        "InstructSampler", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
+        "InstructSampler", 2, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
         instruction=(words, 0),
     )  # fmt: skip
     return words, sampler
 
 
 def _read(graph: Graph, kind: str, scene: Node, edited: tuple[Node, int], words: Node, **more: Any) -> Node:
-    return graph.add(kind, 2, source=(scene, 0), edited=edited, instruction=(words, 0), **more)
+    return graph.add(kind, 3, source=(scene, 0), edited=edited, instruction=(words, 0), **more)
 
 
 def masks(task: str, seed: int, subject: str, note: str, count: int = 1) -> Graph:
@@ -181,10 +187,10 @@ def masks(task: str, seed: int, subject: str, note: str, count: int = 1) -> Grap
     graph, loader, scene = _start(task, note + _OWN, seed, count)
     words, sampler = _ask(graph, loader, scene, task, subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words)
-    picture = graph.add("MaskToImage", 3, mask=(found, 0))
-    graph.add("PreviewAny", 3, "Message", source=(found, 3))
-    graph.add("SaveImage", 4, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
-    graph.add("SaveImage", 4, "Overlay", images=(found, 1), filename_prefix=f"{task}_overlay")
+    picture = graph.add("MaskToImage", 4, mask=(found, 0))
+    graph.add("PreviewAny", 4, "Message", source=(found, 3))
+    graph.add("SaveImage", 5, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
+    graph.add("SaveImage", 5, "Overlay", images=(found, 1), filename_prefix=f"{task}_overlay")
     return graph
 
 
@@ -193,9 +199,9 @@ def points(task: str, seed: int, subject: str, note: str) -> Graph:
     graph, loader, scene = _start(task, note + _OWN, seed)
     words, sampler = _ask(graph, loader, scene, task, subject)
     found = _read(graph, "KeypointExtract", scene, (sampler, 0), words)
-    graph.add("SaveImage", 3, "Overlay", images=(found, 2), filename_prefix=f"{task}_overlay")
-    graph.add("PreviewAny", 4, "Points", source=(found, 1))
-    graph.add("PreviewAny", 4, "Message", source=(found, 3))
+    graph.add("SaveImage", 4, "Overlay", images=(found, 2), filename_prefix=f"{task}_overlay")
+    graph.add("PreviewAny", 5, "Points", source=(found, 1))
+    graph.add("PreviewAny", 5, "Message", source=(found, 3))
     return graph
 
 
@@ -205,12 +211,12 @@ def boxes(seed: int, subject: str, note: str) -> Graph:
     words, sampler = _ask(graph, loader, scene, "detect", subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words, per_object=True)
     box = graph.add(
-        "BoxFromMask", 3, mask=(found, 0), masks_are="objects of one picture", label=(words, 1), image=(scene, 0)
+        "BoxFromMask", 4, mask=(found, 0), masks_are="objects of one picture", label=(words, 1), image=(scene, 0)
     )  # fmt: skip
     box.inputs["label"] = subject
-    graph.add("SaveImage", 4, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
-    graph.add("PreviewImage", 4, "Cut out", images=(box, 3))
-    graph.add("PreviewAny", 4, "As data", source=(box, 0))
+    graph.add("SaveImage", 5, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
+    graph.add("PreviewImage", 5, "Cut out", images=(box, 3))
+    graph.add("PreviewAny", 5, "As data", source=(box, 0))
     return graph
 
 
@@ -219,9 +225,9 @@ def label(seed: int, subject: str, note: str) -> Graph:
     graph, loader, scene = _start("classify", note + _OWN, seed)
     words, sampler = _ask(graph, loader, scene, "classify", subject)
     found = _read(graph, "ClassExtract", scene, (sampler, 0), words)
-    graph.add("SaveImage", 3, "Category", images=(found, 2), filename_prefix="classify_overlay")
-    graph.add("PreviewAny", 4, "Category", source=(found, 0))
-    graph.add("PreviewAny", 4, "Scores", source=(found, 1))
+    graph.add("SaveImage", 4, "Category", images=(found, 2), filename_prefix="classify_overlay")
+    graph.add("PreviewAny", 5, "Category", source=(found, 0))
+    graph.add("PreviewAny", 5, "Scores", source=(found, 1))
     return graph
 
 
@@ -229,8 +235,8 @@ def picture(task: str, seed: int, subject: str, note: str) -> Graph:
     """Ask for a changed picture."""
     graph, loader, scene = _start(task, note + _OWN, seed)
     _, sampler = _ask(graph, loader, scene, task, subject)
-    graph.add("SaveImage", 2, "Answer", images=(sampler, 0), filename_prefix=task)
-    graph.add("PreviewImage", 3, "Truth", images=(scene, 3))
+    graph.add("SaveImage", 3, "Answer", images=(sampler, 0), filename_prefix=task)
+    graph.add("PreviewImage", 4, "Truth", images=(scene, 3))
     return graph
 
 
@@ -239,36 +245,36 @@ def native(seed: int, subject: str, note: str) -> Graph:
     graph, loader, scene = _start("segment", note, seed)
     words = graph.add("InstructTask", 1, task="segment", subject=subject, image=(scene, 0))
     guider = graph.add(
-        "InstructGuider", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
+        "InstructGuider", 2, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
         instruction=(words, 0),
     )  # fmt: skip
-    noise = graph.add("RandomNoise", 2, noise_seed=0)
-    solver = graph.add("KSamplerSelect", 2, sampler_name="euler")
-    sigmas = graph.add("BasicScheduler", 2, model=(loader, 0), scheduler="sgm_uniform", steps=1)
+    noise = graph.add("RandomNoise", 1, noise_seed=0)
+    solver = graph.add("KSamplerSelect", 1, sampler_name="euler")
+    sigmas = graph.add("BasicScheduler", 1, model=(loader, 0), scheduler="sgm_uniform", steps=1)
     sampler = graph.add(
-        "SamplerCustomAdvanced", 2, noise=(noise, 0), guider=(guider, 0), sampler=(solver, 0), sigmas=(sigmas, 0),
+        "SamplerCustomAdvanced", 3, noise=(noise, 0), guider=(guider, 0), sampler=(solver, 0), sigmas=(sigmas, 0),
         latent_image=(guider, 1),
     )  # fmt: skip
-    decoded = graph.add("VAEDecode", 2, samples=(sampler, 0), vae=(loader, 2))
-    found = graph.add("MaskExtract", 3, source=(scene, 0), edited=(decoded, 0), instruction=(words, 0))
-    mask = graph.add("MaskToImage", 3, mask=(found, 0))
-    graph.add("SaveImage", 4, "Mask", images=(mask, 0), filename_prefix="guider_mask")
-    graph.add("PreviewImage", 4, "Drawn", images=(decoded, 0))
+    decoded = graph.add("VAEDecode", 3, samples=(sampler, 0), vae=(loader, 2))
+    found = graph.add("MaskExtract", 4, source=(scene, 0), edited=(decoded, 0), instruction=(words, 0))
+    mask = graph.add("MaskToImage", 4, mask=(found, 0))
+    graph.add("SaveImage", 5, "Mask", images=(mask, 0), filename_prefix="guider_mask")
+    graph.add("PreviewImage", 5, "Drawn", images=(decoded, 0))
     return graph
 
 
 def styled(seed: int, subject: str, note: str) -> Graph:
     """An edit with and without a LoRA, side by side."""
     graph, loader, scene = _start("edit", note + _OWN, seed)
-    lora = graph.add("LoraLoaderModelOnly", 0, model=(loader, 0), lora_name="tiny-sepia.safetensors")
     words = graph.add("InstructTask", 1, task="edit", subject=subject)
+    lora = graph.add("LoraLoaderModelOnly", 1, model=(loader, 0), lora_name="tiny-sepia.safetensors")
     for column, (model, title) in enumerate(((loader, "Plain"), (lora, "With the LoRA"))):
         sampler = graph.add(
-            "InstructSampler", 1 + column, title, model=(model, 0), clip=(loader, 1), vae=(loader, 2),
+            "InstructSampler", 2 + column, title, model=(model, 0), clip=(loader, 1), vae=(loader, 2),
             image=(scene, 0), instruction=(words, 0),
         )  # fmt: skip
         prefix = ("lora_without", "lora_with")[column]
-        graph.add("SaveImage", 3, title, images=(sampler, 0), filename_prefix=prefix)
+        graph.add("SaveImage", 4, title, images=(sampler, 0), filename_prefix=prefix)
     return graph
 
 

@@ -167,11 +167,11 @@ def interrupted(run: Run) -> dict[str, int]:
 
 
 def progress(run: Run) -> dict[str, Any]:
-    """What the progress bar was told in four steps."""
-    told: list[tuple[int, int, bool]] = []
+    """What the progress bar was told in four steps: of previews their width."""
+    told: list[tuple[int, int, int]] = []
 
     def hook(value: int, total: int, preview: Any = None, **_: Any) -> None:
-        told.append((int(value), int(total), preview is not None))
+        told.append((int(value), int(total), preview[1].width if preview else 0))
 
     comfy.utils.set_progress_bar_global_hook(hook)
     run.sampler(steps=4)

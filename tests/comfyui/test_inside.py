@@ -52,8 +52,11 @@ def test_interrupt_ends_a_step_in_its_middle(seen: dict[str, Any]) -> None:
     assert seen["interrupt"] == {"in": 3, "out": 0, "interrupted": 1}
 
 
-def test_progress_is_told_step_by_step_with_previews(seen: dict[str, Any]) -> None:
-    assert seen["progress"]["told"][-4:] == [[i, 4, True] for i in range(1, 5)]
+def test_progress_is_told_step_by_step_with_previews_and_the_answer_as_the_last(seen: dict[str, Any]) -> None:
+    """The page shows a node's last preview as long as it lies there, not the picture that the node gave."""
+    *steps, answer = seen["progress"]["told"][-5:]
+    assert [step[:2] for step in steps] == [[i, 4] for i in range(1, 5)] and answer == [4, 4, 64]
+    assert all(0 < width < 64 for *_, width in steps)
 
 
 def test_unloading_frees_the_models_and_they_come_back(seen: dict[str, Any]) -> None:
