@@ -129,11 +129,7 @@ def _load_folder(path: Path) -> tuple[Any, Any, Any]:
 
     config = path / "unet" / "config.json"
     unet = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    if unet.get("in_channels") != 8:
-        raise ValueError(
-            f"expected an instruction model, whose UNet takes 8 channels, got one with {unet.get('in_channels')}: "
-            "use ComfyUI's own loaders for it"
-        )
+    _check_channels(unet.get("in_channels"))
     if tuple(unet.get("block_out_channels", ())) == _SD15 and unet.get("cross_attention_dim") == 768:
         return load_sd15_folder(path)
     return load_folder(path)
@@ -143,13 +139,8 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
     from .builtin import attach
 
     header = read_header(path)
-    channels, known = input_channels(header), facts(header)
-    if channels not in (None, 8):
-        kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(channels, "another kind of model")
-        raise ValueError(
-            f"expected an instruction model, whose UNet takes 8 channels, got {kind} with {channels}: "
-            "use ComfyUI's own loaders for it, or download instruct-pix2pix or InstructDiffusion"
-        )
+    known = facts(header)
+    _check_channels(input_channels(header))
     prediction = known.get("prediction_type", "epsilon")
     if prediction != "epsilon":
         raise ValueError(
@@ -162,9 +153,23 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
         output_clip=True,
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
     )[:3]
+    # Where no header tells, as in a .ckpt.
+    _check_channels(
+        getattr(model.model.model_config, "unet_config", {}).get("in_channels") if model else None
+    )
     check_model(model)
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.
     side = resolution if isinstance(resolution, int) else 512
     attach(model, path.with_suffix(""), side, file_fit(known))
     return model, clip, vae
+
+
+def _check_channels(channels: int | None) -> None:
+    """ValueError for a UNet that takes other than 8 channels; None is not known."""
+    if channels not in (None, 8):
+        kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(channels, "another kind of model")
+        raise ValueError(
+            f"expected an instruction model, whose UNet takes 8 channels, got {kind} with {channels}: "
+            "use ComfyUI's own loaders for it, or download instruct-pix2pix or InstructDiffusion"
+        )

@@ -18,8 +18,6 @@ from .graphs import FOLDER, GRAPHS
 from .server import REPOSITORY
 
 PYTHON = os.environ.get("COMFYUI_PYTHON", sys.executable)
-
-
 COMMANDS = {
     "comfy-cli": ["-m", "comfy_cli"],
     "ours": [
@@ -32,12 +30,7 @@ COMMANDS = {
 def call(command: str, home: Path, comfy: Comfy, *arguments: str) -> dict[str, Any]:
     """`COMMAND run` against the server; what it printed, which is JSON where no terminal reads it."""
     home.mkdir(exist_ok=True)
-    environment = {
-        **os.environ,
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home),
-        "PYTHONPATH": str(REPOSITORY),
-    }
+    environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home)}
     address = ("--host", "127.0.0.1", "--port", str(comfy.port))
     # Questions (may it send statistics?) would wait for an answer.
     line = [PYTHON, *COMMANDS[command], "--skip-prompt", "run", *arguments, *address]
