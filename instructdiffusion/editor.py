@@ -10,16 +10,23 @@ import torch
 from torch import Tensor
 
 from .sampling import DeepCache, OnStep, Plan, StepNoise, UNetDenoiser, sample
+from .sampling.replaying import Replaying
 
 if TYPE_CHECKING:
     from .models.loading import Components
 
 
 class Editor:
-    """The components of a model, as one function from pictures and texts to edited pictures."""
+    """The components of a model, as one function from pictures and texts to edited pictures.
 
-    def __init__(self, components: Components) -> None:
+    graphs: whether UNet and step are replayed as CUDA graphs, True, False, or None for where they can and pay
+    (`sampling.replaying.Replaying`); False suits weights that come and go, as in training. backend: of the step
+    outside the UNet where nothing is replayed (`sampling.sample`).
+    """
+
+    def __init__(self, components: Components, *, graphs: bool | None = False, backend: str = "auto") -> None:
         self.components = components
+        self.replaying = Replaying(graphs, backend)
         self._null: Tensor | None = None
 
     @property
@@ -111,7 +118,14 @@ class Editor:
             components.unet, condition, self.read(texts), self._null, components.prediction_type
         )
         x = start.to(_place(components.unet)[0], torch.float32) * plan.sigma_start
-        latents = sample(model if reuse == 1 else DeepCache(model, reuse), x, plan, noise, on_step)
+        if reuse == 1:
+            latents = self.replaying(model, x, plan, noise, on_step)
+        elif self.replaying.graphs:
+            raise ValueError(
+                f"graphs=True replays the whole UNet in every row; it cannot go with reuse={reuse}"
+            )
+        else:
+            latents = sample(DeepCache(model, reuse), x, plan, noise, on_step, backend=self.replaying.backend)
         edited = self.decode(latents / self._scale() + self._shift())
         return edited, self.decode(condition) if reconstruct else None
 

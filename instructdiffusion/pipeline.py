@@ -56,20 +56,33 @@ class InstructDiffusion:
     gives a list of answers in the same order.
     """
 
-    def __init__(self, components: Components, settings: Mapping[str, Settings] | None = None) -> None:
+    def __init__(
+        self,
+        components: Components,
+        settings: Mapping[str, Settings] | None = None,
+        *,
+        graphs: bool | None = None,
+    ) -> None:
         self.components = components
-        self.editor = Editor(components)
+        self.editor = Editor(components, graphs=graphs)
         self.schedule = Schedule(components.alphas_cumprod)
         self.settings = dict(settings) if settings is not None else read_settings(components.path)
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | os.PathLike[str] = "tiny", *, device: str | None = None, dtype: Any = None
+        cls,
+        name_or_path: str | os.PathLike[str] = "tiny",
+        *,
+        device: str | None = None,
+        dtype: Any = None,
+        graphs: bool | None = None,
     ) -> InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
-        device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. Raises
+        device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. graphs: whether
+        UNet and step are replayed as CUDA graphs: None where they can and pay, else True or False; calls raise
+        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed. Raises
         what `models.loading.load_components` does for missing, truncated or unfitting weights.
         """
         import torch
@@ -78,7 +91,7 @@ class InstructDiffusion:
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
-        return cls(load_components(name, dtype=dtype or torch.float32, device=device))
+        return cls(load_components(name, dtype=dtype or torch.float32, device=device), graphs=graphs)
 
     def run(
         self,

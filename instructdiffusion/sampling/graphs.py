@@ -13,6 +13,7 @@ is tested on the CPU, with the captured function called directly instead of repl
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from .sampler import OnStep, check_finite, check_start, noise_source
 from .schedule import input_scale
 
 WARM_UP = 3  # runs before a capture, as PyTorch's documentation does: kernels compile, libraries allocate
+LIMIT = 8  # graphs that are kept; they share the memory of what they compute, so this bounds their nodes and inputs
 
 
 def why_no_graph(denoiser: UNetDenoiser) -> str | None:
@@ -35,6 +37,13 @@ def why_no_graph(denoiser: UNetDenoiser) -> str | None:
     device = denoiser.image.device
     if device.type != "cuda":
         return f"CUDA graphs need a CUDA device, the UNet is on {device.type}"
+    unet = denoiser.unet
+    if any(getattr(unet, name, None) for name in ("_forward_hooks", "_forward_pre_hooks", "_hf_hook")):
+        return "the UNet has hooks, which a replay would not call (they watch it, or move its weights)"
+    if torch.is_autocast_enabled():
+        return (
+            "autocast is on, whose cast weights do not outlive a capture (load the model in half precision)"
+        )
     return why_not_here(device)
 
 
@@ -61,21 +70,51 @@ class _Step:
 
 
 class StepGraphs:
-    """Captured steps by size and branches; give all calls the same UNet. Not for use from several threads."""
+    """Captured steps by size and branches; give all calls the same UNet. Threads take turns, a run at a time.
 
-    def __init__(self) -> None:
+    limit: how many graphs are kept; the one that was not used for longest goes first. A graph reads the weights
+    where they lay when it was captured: weights that moved (`unet.to`) are noticed and captured anew, weights
+    changed in place need nothing, but after a part of the UNet was exchanged (an adapter) call `clear`.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ValueError(f"limit is a whole number of graphs of at least 1; got {limit!r}")
+        self.limit = limit
+        self._lock = threading.RLock()  # on_step may come back on the same thread
         self.clear()
 
     def clear(self) -> None:
         """Forget all graphs and give their memory back."""
-        self._unet: Any = None
-        self._states: dict[tuple[Any, ...], _State] = {}
-        self._steps: dict[tuple[Any, ...], _Step] = {}
-        self._pool: Any = None
+        with self._lock:
+            self._unet: Any = None
+            self._weights: list[tuple[Tensor, int]] = []
+            self._states: dict[tuple[Any, ...], _State] = {}
+            self._steps: dict[tuple[Any, ...], _Step] = {}  # the last used last
+            self._pool: Any = None
 
     def __len__(self) -> int:
-        """How many graphs have been captured; each keeps its memory until `clear`."""
+        """How many graphs are kept."""
         return len(self._steps)
+
+    def other(self, denoiser: UNetDenoiser) -> bool:
+        """Whether what is kept was captured with another UNet."""
+        return self._unet is not None and self._unet is not denoiser.unet
+
+    def missing(self, denoiser: UNetDenoiser, plan: Plan) -> int:
+        """How many graphs a run would have to capture first."""
+        with self._lock:
+            if self._unet is not denoiser.unet or self._moved():
+                return len({row.branches for row in plan})
+            key = _state_key(denoiser, plan)
+            return sum(_step_key(denoiser, b, key) not in self._steps for b in {row.branches for row in plan})
+
+    @torch.no_grad()
+    def prepare(self, denoiser: UNetDenoiser, plan: Plan) -> None:
+        """Capture what `sample` would capture first, and nothing else; the same errors."""
+        with self._lock:
+            self._check(denoiser)
+            self._ready(denoiser, plan)
 
     @torch.no_grad()
     def sample(
@@ -91,23 +130,53 @@ class StepGraphs:
         The first call for a size or a set of branches captures, which takes some evaluations of the UNet.
         Raises RuntimeError with the reason of `why_no_graph`, ValueError for a float64 x or another UNet.
         """
+        with self._lock:
+            return self._sample(denoiser, x, plan, noise, on_step)
+
+    def _check(self, denoiser: UNetDenoiser) -> None:
         reason = why_no_graph(denoiser)
         if reason is not None:
             raise RuntimeError(f"UNet and step cannot be captured: {reason}. Use sampling.sample")
-        if self._unet is not None and self._unet is not denoiser.unet:
+        if self.other(denoiser):
             raise ValueError("these graphs were captured with another UNet; make a StepGraphs for each")
+
+    def _moved(self) -> bool:
+        """Whether a weight lies elsewhere than when the first graph was captured."""
+        return any(weight.data_ptr() != address for weight, address in self._weights)
+
+    def _ready(self, denoiser: UNetDenoiser, plan: Plan) -> tuple[_State, dict[tuple[str, ...], _Step]]:
+        """The state and the steps of the plan's sets of branches, captured where they are new."""
+        if self._moved():
+            self.clear()
+        if self._unet is None:
+            self._unet = denoiser.unet
+            self._weights = [(w, w.data_ptr()) for w in denoiser.unet.parameters()]
+        key = _state_key(denoiser, plan)
+        state = self._state(denoiser, key)
+        steps = {b: self._step(denoiser, b, state, key) for b in dict.fromkeys(row.branches for row in plan)}
+        while len(self._steps) > self.limit:  # those of this run live on in `steps`
+            del self._steps[next(iter(self._steps))]
+        for old in set(self._states) - {key} - {step_key[0] for step_key in self._steps}:
+            del self._states[old]
+        return state, steps
+
+    def _sample(
+        self,
+        denoiser: UNetDenoiser,
+        x: Tensor,
+        plan: Plan,
+        noise: StepNoise | Sequence[Tensor] | Tensor | None,
+        on_step: OnStep | None,
+    ) -> Tensor:
+        self._check(denoiser)
         check_start(x, denoiser.kind)
         if x.shape != denoiser.image.shape or x.dtype == torch.float64:
             raise ValueError(
                 f"latents must be {tuple(denoiser.image.shape)} in at most float32; got {tuple(x.shape)} {x.dtype}"
             )
-        self._unet = denoiser.unet
         source = noise_source(noise, plan)
         coefs = plan.coefs(denoiser.kind)
-        state = self._state(denoiser, plan)
-        steps = {
-            row.branches: self._step(denoiser, row.branches, state) for row in plan
-        }  # captures spoil state
+        state, steps = self._ready(denoiser, plan)  # before the state is filled, which captures spoil
 
         table = _table(plan, coefs, state.x.device)
         finite = torch.ones(len(plan), len(x), dtype=torch.bool, device=state.x.device)
@@ -129,17 +198,16 @@ class StepGraphs:
             finite[i].copy_(state.finite)
             if on_step is not None:
                 on_step(i, state.x.clone(), state.history[0].clone())
-        check_finite(finite, plan, 0)
-        return state.x.clone()
+        end = state.x.clone()
+        check_finite(finite, plan, 0)  # waits: the next run, perhaps on another stream, may have the state
+        return end
 
-    def _state(self, denoiser: UNetDenoiser, plan: Plan) -> _State:
+    def _state(self, denoiser: UNetDenoiser, key: tuple[Any, ...]) -> _State:
         from .kernels.fused import MAX_HISTORY, SCALARS
 
-        past = max(plan.history - 1, 1)
+        _, past, saved, noise = key
         if past > MAX_HISTORY:
             raise ValueError(f"a graph looks back at most {MAX_HISTORY} rows; the plan looks back {past}")
-        saved, noise = any(row.save for row in plan), plan.draws > 0
-        key = (tuple(denoiser.image.shape), past, saved, noise)
         if key not in self._states:
             with torch.inference_mode(False):  # so that both kinds of caller may write them
 
@@ -157,13 +225,16 @@ class StepGraphs:
                 )
         return self._states[key]
 
-    def _step(self, denoiser: UNetDenoiser, branches: tuple[str, ...], state: _State) -> _Step:
+    def _step(
+        self, denoiser: UNetDenoiser, branches: tuple[str, ...], state: _State, state_key: tuple[Any, ...]
+    ) -> _Step:
         """The step of these branches with the denoiser's conditions in place; captured if it is new."""
         images, text = denoiser.conditions(branches)
-        key = (id(state), branches, tuple(text.shape))
-        if key not in self._steps:
-            self._steps[key] = self._capture(denoiser.unet, len(branches), images, text, state)
-        step = self._steps[key]
+        key = _step_key(denoiser, branches, state_key)
+        step = self._steps.pop(key, None)
+        if step is None:
+            step = self._capture(denoiser.unet, len(branches), images, text, state)
+        self._steps[key] = step
         step.input[:, images.shape[1] :].copy_(images)
         step.text.copy_(text)
         return step
@@ -202,13 +273,27 @@ class StepGraphs:
         return _Step(whole, static_text, batch, capture(run, whole.device, self._pool))
 
 
+def _state_key(denoiser: UNetDenoiser, plan: Plan) -> tuple[Any, ...]:
+    """What a run's buffers depend on: (shape, earlier denoised latents, whether x is saved, whether noise comes)."""
+    saved = any(row.save for row in plan)
+    return (tuple(denoiser.image.shape), max(plan.history - 1, 1), saved, plan.draws > 0)
+
+
+def _step_key(denoiser: UNetDenoiser, branches: tuple[str, ...], state: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a graph depends on, its state first."""
+    return (state, branches, tuple(denoiser.text.shape[1:]))
+
+
 def capture(run: Callable[[], None], device: torch.device, pool: Any) -> Callable[[], None]:
     """Warm `run` up on a side stream, capture it as a CUDA graph, and return the graph's replay.
 
     All graphs share the memory pool: between replays nothing in it is alive, for what outlives a step was
     allocated outside, so the order of the replays does not matter. They must not run at the same time.
     """
-    with torch.cuda.device(device):
+    with (
+        torch.cuda.device(device),
+        torch.cuda.stream(torch.cuda.current_stream(device)),
+    ):  # also after a failure
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

@@ -71,8 +71,7 @@ def test_auto_takes_the_kernel_and_never_waits(monkeypatch):
     assert len(seen) == 4
 
 
-@pytest.fixture(scope="module")
-def model():
+def _unet():
     diffusers = pytest.importorskip("diffusers")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -87,10 +86,15 @@ def model():
             cross_attention_dim=WIDTH,
             attention_head_dim=4,
         )
+    return unet.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def model():
     g = torch.Generator().manual_seed(1)
     image = torch.randn(2, *SHAPE, generator=g)
     text, null = (torch.randn(n, LENGTH, WIDTH, generator=g) for n in (2, 1))
-    return UNetDenoiser(unet.eval().requires_grad_(False).cuda(), image, text, null, "v_prediction")
+    return UNetDenoiser(_unet().cuda(), image, text, null, "v_prediction")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -107,3 +111,55 @@ def test_replayed_graphs_give_what_sample_gives(solver, schedule, model):
             end = graphs.sample(model, x, plan, noise)
             torch.testing.assert_close(end, expected, rtol=0, atol=2e-3 * float(expected.std()))
     assert len(graphs) == 3  # full and unconditional; full, image_only and text_only; full alone
+
+
+def test_a_replayed_run_never_waits_for_the_device(schedule, model):
+    """Between the check of the start and that of the flags at the end: no step reads anything back."""
+    from instructdiffusion.sampling.graphs import StepGraphs
+
+    graphs, calls = StepGraphs(), []
+    plan = make_plan(schedule.sigmas("trailing", 5), "euler_ancestral", cfg(3), schedule)
+    x, noise = initial_noise([1, 2], SHAPE).cuda() * plan.sigma_start, SeededNoise([1, 2])
+    graphs.sample(model, x, plan, noise)
+
+    def on_step(i, x, denoised):
+        calls.append(i)
+        torch.cuda.set_sync_debug_mode("error" if i < len(plan) - 1 else "default")
+
+    try:
+        graphs.sample(model, x, plan, noise, on_step)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert calls == list(range(len(plan)))
+
+
+def test_a_model_replays_by_itself_and_answers_the_same(model_folder, picture):
+    from instructdiffusion import InstructDiffusion
+
+    models = [
+        InstructDiffusion.from_pretrained(model_folder, device="cuda", graphs=g) for g in (False, None, True)
+    ]
+    for options in ({"steps": 10}, {"steps": 10, "solver": "euler_ancestral"}, {"steps": 1}):
+        never, auto, always = (
+            m.edit(picture, "add a red star", **options).picture.astype(int) for m in models
+        )
+        assert abs(auto - never).max() <= 2 and abs(always - never).max() <= 2
+    reasons = [m.editor.replaying.reason for m in models]
+    assert reasons[0] == "graphs=False" and "do not pay" in reasons[1] and reasons[2] is None
+    assert len(models[1].editor.replaying.held) == 2
+
+
+def test_half_precision_and_channels_last_are_replayed(schedule):
+    from instructdiffusion.sampling.graphs import StepGraphs
+
+    plan = make_plan(schedule.sigmas("trailing", 4), "dpmpp_2m", instructdiffusion(5, 1.25), schedule)
+    x = initial_noise([1, 2], SHAPE).cuda() * plan.sigma_start
+    for dtype in (torch.float16, torch.bfloat16):
+        unet = _unet().to("cuda", dtype, memory_format=torch.channels_last)
+        g = torch.Generator().manual_seed(1)
+        image, text, null = (
+            torch.randn(*s, generator=g) for s in ((2, *SHAPE), (2, LENGTH, WIDTH), (1, LENGTH, WIDTH))
+        )
+        half = UNetDenoiser(unet, image, text, null, "v_prediction")
+        end, expected = StepGraphs().sample(half, x, plan), sample(half, x, plan)
+        torch.testing.assert_close(end, expected, rtol=0, atol=0.05 * float(expected.std()))

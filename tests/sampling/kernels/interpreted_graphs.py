@@ -3,6 +3,7 @@
 Run by test_kernels_interpreted.py, as interpreted.py is. What is not covered is the capture itself.
 """
 
+import threading
 import types
 
 import pytest
@@ -19,6 +20,7 @@ from instructdiffusion.sampling import (
     interval,
     make_plan,
     none,
+    replaying,
     sample,
 )
 
@@ -164,3 +166,99 @@ def test_bad_input(schedule, unet):
     held.clear()
     assert len(held) == 0
     held.sample(denoiser(SmallUNet()), x, plan)
+
+
+def test_no_more_graphs_than_the_limit_are_kept(schedule, unet):
+    held = graphs.StepGraphs(limit=2)
+    plan, x = make(schedule, "dpmpp_2m", interval(instructdiffusion(5, 1.25), 1.0, 5.0), steps=6)
+    held.sample(denoiser(unet), x, plan)
+    other, y = make(schedule, "euler_ancestral", cfg(3))
+    held.sample(denoiser(unet), y, other, SeededNoise([1, 2]))
+    assert len(held) == 2 and held.missing(denoiser(unet), other) == 0
+    assert held.missing(denoiser(unet), plan) == 1  # the one used longest ago went
+    wide = graphs.StepGraphs(limit=1)
+    end = wide.sample(denoiser(unet), x, plan)  # two sets of branches in one run
+    torch.testing.assert_close(end, sample(denoiser(unet), x, plan), rtol=1e-4, atol=1e-4)
+    assert len(wide) == len(wide._states) == 1
+    for bad in (0, True, 1.5):
+        with pytest.raises(ValueError, match="limit"):
+            graphs.StepGraphs(limit=bad)
+
+
+def test_weights_that_moved_are_captured_anew(schedule):
+    unet, held = SmallUNet(), graphs.StepGraphs()
+    plan, x = make(schedule, "euler", none())
+    held.sample(denoiser(unet), x, plan)
+    with torch.no_grad():
+        unet.conv.weight.mul_(2)  # in place: the graph reads the new values
+    assert held.missing(denoiser(unet), plan) == 0
+    unet.conv.weight.data = unet.conv.weight.data.clone()
+    assert held.missing(denoiser(unet), plan) == 1
+    end = held.sample(denoiser(unet), x, plan)
+    torch.testing.assert_close(end, sample(denoiser(unet), x, plan), rtol=1e-4, atol=1e-4)
+    assert len(held) == 1
+
+
+def test_threads_take_turns(schedule, unet):
+    held = graphs.StepGraphs()
+    plan, x = make(schedule, "dpmpp_2m", cfg(3))
+    got = {}
+
+    def work(seed):
+        got[seed] = held.sample(denoiser(unet, seed), x, plan)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed, end in got.items():
+        torch.testing.assert_close(end, sample(denoiser(unet, seed), x, plan), rtol=1e-4, atol=1e-4)
+    assert len(got) == 4 and len(held) == 1
+
+
+def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
+    monkeypatch.setattr(replaying, "why_no_graph", lambda denoiser: None)
+    run = replaying.Replaying()
+    short, x = make(schedule, "euler", cfg(3), steps=3)
+    expected = sample(denoiser(unet), x, short)
+    for rows in (3, 6):
+        assert torch.equal(run(denoiser(unet), x, short), expected)
+        assert run.reason == f"{rows} rows do not pay for 1 captures, 8 do" and len(run.held) == 0
+    torch.testing.assert_close(run(denoiser(unet), x, short), expected, rtol=1e-4, atol=1e-4)
+    assert run.reason is None and len(run.held) == 1  # nine rows: from now on
+    single, y = make(schedule, "euler", cfg(3), steps=1)
+    run(denoiser(unet), y, single)
+    assert run.reason is None  # a graph of its size is there
+    long, y = make(schedule, "euler_ancestral", none(), steps=8)
+    run(denoiser(unet), y, long, SeededNoise([1, 2]))
+    assert run.reason is None and len(run.held) == 2
+    run(denoiser(SmallUNet()), x, short)  # another UNet: nothing of the first is kept
+    assert len(run.held) == 0 and run.reason is not None
+
+
+def test_what_fails_in_a_capture_is_said_and_the_run_goes_on(schedule, unet, monkeypatch, caplog):
+    monkeypatch.setattr(replaying, "why_no_graph", lambda denoiser: None)
+
+    def fails(run, device, pool):
+        raise RuntimeError(errors[-1])
+
+    errors = ["operation not permitted when stream is capturing\nmore"]
+    monkeypatch.setattr(graphs, "capture", fails)
+    plan, x = make(schedule, "euler", none(), steps=8)
+    expected = sample(denoiser(unet), x, plan)
+    run = replaying.Replaying()
+    for _ in range(2):  # the second time nothing is tried
+        assert torch.equal(run(denoiser(unet), x, plan), expected)
+        assert run.reason == "the capture failed: RuntimeError: " + errors[-1].partition("\n")[0]
+    assert len(caplog.records) == 1 and len(run.held) == 0
+    errors.append("CUDA out of memory.")
+    run = replaying.Replaying()
+    run(denoiser(unet), x, plan)
+    monkeypatch.setattr(graphs, "capture", lambda run, device, pool: run)
+    run(denoiser(unet), x, plan)  # there may be room by now
+    assert run.reason is None
+    with pytest.raises(RuntimeError, match="capturing"):
+        monkeypatch.setattr(graphs, "capture", fails)
+        errors.append("capturing")
+        replaying.Replaying(graphs=True)(denoiser(unet), x, plan)
