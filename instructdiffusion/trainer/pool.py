@@ -127,7 +127,7 @@ def _encoded(
     for key in ("source", "target"):
         latents = []
         for start in range(0, len(parts[key]), few):
-            x = to_tensor(parts[key][start : start + few]).to(vae.device, vae.dtype)
+            x = to_tensor(parts[key][start : start + few], vae.device).to(vae.dtype)
             latents.append(vae.encode(x).latent_dist.mode().half())
         out[key] = torch.cat(latents).cpu()
     return out, broken

@@ -80,7 +80,7 @@ class VaeStage(nn.Module):
 
     def forward(self, batch: np.ndarray, step: int) -> tuple[Tensor, dict[str, float]]:
         """Loss and figures for uint8 pictures [n, h, w, 3]."""
-        x = to_tensor(batch).to(self.vae.device)
+        x = to_tensor(batch, self.vae.device)
         posterior = self.vae.encode(x).latent_dist
         if self.config.model.vae_decoder_only:
             z = posterior.mode()  # what is decoded later; a noisy latent only bounds an encoder that learns
@@ -95,7 +95,7 @@ class VaeStage(nn.Module):
     def validate(self) -> tuple[dict[str, float], np.ndarray]:
         """PSNR through the mode of the posterior on fixed pictures, and a sheet of them (above: original)."""
         batch = pictures(self.config, 0, self.config.validate_samples, "validation", "val")
-        x = to_tensor(batch).to(self.vae.device)
+        x = to_tensor(batch, self.vae.device)
         z = self.vae.encode(x).latent_dist.mode()
         out = self.vae.decode(z).sample.clamp(-1, 1)
         errors = torch.mean((out - x) ** 2, dim=(1, 2, 3)) / 4
@@ -129,16 +129,10 @@ def _stream(name: str, rank: int) -> str:
     return f"{name} {rank}" if rank else name
 
 
-def to_tensor(batch: np.ndarray) -> Tensor:
-    """uint8 [n, h, w, 3] -> float32 [n, 3, h, w] in -1..1."""
-    return (
-        torch.from_numpy(np.ascontiguousarray(batch))
-        .permute(0, 3, 1, 2)
-        .float()
-        .div_(127.5)
-        .sub_(1.0)
-        .contiguous()
-    )
+def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 [n, h, w, 3] -> float32 [n, 3, h, w] in -1..1, on `device`."""
+    x = torch.from_numpy(np.ascontiguousarray(batch)).to(device)
+    return x.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0).contiguous()
 
 
 def to_pictures(x: Tensor) -> np.ndarray:
