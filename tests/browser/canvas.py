@@ -31,12 +31,16 @@ const place = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, 
 for (const kind of ['dragenter', 'dragover', 'drop'])
   canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
 """
-# The whole graph, as large as it fits beside the page's own bars.
+# The whole graph, as large as it fits beside the page's own bars, which lie over the canvas or, in older versions,
+# beside it.
 _FIT = """
-const nodes = window.app.graph._nodes, title = 30, [left, top, margin] = [70, 110, 20];
+const nodes = window.app.graph._nodes, title = 30, margin = 20;
+const canvas = document.querySelector('#graph-canvas').getBoundingClientRect();
+const [left, top] = [Math.max(margin, 70 - canvas.x), Math.max(margin, 110 - canvas.y)];
 const x1 = Math.min(...nodes.map(n => n.pos[0])), x2 = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
 const y1 = Math.min(...nodes.map(n => n.pos[1] - title)), y2 = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
-const width = window.innerWidth - left - margin, height = window.innerHeight - top - margin;
+const width = window.innerWidth - canvas.x - left - margin;
+const height = window.innerHeight - canvas.y - top - margin;
 const view = window.app.canvas.ds;
 view.scale = Math.min(1, width / (x2 - x1), height / (y2 - y1));
 view.offset[0] = left / view.scale - x1;
@@ -46,7 +50,7 @@ window.app.graph.setDirtyCanvas(true, true);
 _READY = "return !!(window.app && window.app.graph && document.querySelector('#graph-canvas'))"
 _TYPES = "return window.app ? window.app.graph._nodes.map(n => n.type) : []"
 _DIALOGS = "for (const b of document.querySelectorAll('.p-dialog-close-button')) b.click()"
-_RUN = "[data-testid='queue-button'] button, .comfyui-queue-button button"
+_RUN = "[data-testid='queue-button'] button, button[data-testid='queue-button'], .comfyui-queue-button button"
 BOXES = "return window.app.graph._nodes.map(n => [n.type, ...n.pos, ...n.size])"
 PREVIEWS = "return window.app.graph._nodes.filter(n => n.imgs && n.imgs.length).length"
 ALERTS = "return [...document.querySelectorAll('.p-toast-message')].map(m => m.innerText)"
