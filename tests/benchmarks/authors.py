@@ -94,8 +94,9 @@ class GuidedDenoiser:
     def evaluate(self, x: Tensor, sigma: Tensor, image: Tensor, text: Tensor) -> Tensor:
         """Denoised latents of a batch, for an eps or v prediction."""
         level = sigma[:, None, None, None]
-        inputs = torch.cat([x * (level**2 + 1) ** -0.5, image], dim=1)
+        inputs = torch.cat([(x * (level**2 + 1) ** -0.5).to(image.dtype), image], dim=1)
         out = self.unet(inputs, self.timestep(sigma), encoder_hidden_states=text, return_dict=False)[0]
+        out = out.to(x.dtype)  # in half precision, as autocast does; else nothing
         if self.kind == "epsilon":
             return x - out * level
         if self.kind == "v_prediction":

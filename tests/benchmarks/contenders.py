@@ -75,8 +75,9 @@ class Contender:
     """draw(question, steps) -> (latents, picture uint8).
 
     lossy: its answer differs from the rung before; like: whose answer it must give to count as the same.
-    options: how `InstructDiffusion.run` gives its answers, to measure their quality. unet: the UNet it runs, None
-    for the editor's.
+    options: how `InstructDiffusion.run` gives its answers, to measure their quality, and model whose run that is,
+    None for the one in hand. parts: the components it runs, None for the editor's. evaluations: of the UNet, given
+    where its steps are replayed as CUDA graphs, in which they are not seen.
     """
 
     name: str
@@ -86,7 +87,25 @@ class Contender:
     lossy: bool = False
     like: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
-    unet: Any = None
+    parts: Any = None
+    model: Any = None
+    evaluations: int | None = None
+
+    @property
+    def graphed(self) -> bool:
+        """Whether its steps are replayed as CUDA graphs."""
+        return self.evaluations is not None
+
+
+class Watched(Editor):
+    """An editor that keeps the latents of its last answer."""
+
+    latents: Tensor
+
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """As the editor's."""
+        self.latents = latents
+        return super().decode(latents)
 
 
 class EveryBranch:
@@ -105,17 +124,22 @@ class EveryBranch:
     def predict(self, x_scaled: Tensor, row: Any, branches: tuple[str, ...]) -> Tensor:
         """Predictions of the branches asked for, out of all."""
         image, text = self.ready or self._conditions()
-        x = torch.cat([x_scaled.repeat(3, 1, 1, 1), image], dim=1)
+        x = torch.cat([x_scaled.repeat(3, 1, 1, 1).to(image.dtype), image], dim=1)
         t = torch.full((len(x),), row.t, device=x.device)
         out = self.unet(x, t, encoder_hidden_states=text, return_dict=False)[0].unflatten(0, (3, -1))
         return out if len(branches) == 3 else torch.stack([out[ALL.index(b)] for b in branches])
 
 
 class Ours:
-    """This package's sampler on an editor, in the steps of the ladder."""
+    """This package's sampler on an editor's components, in the steps of the ladder; graphs, backend: as `Editor`."""
 
-    def __init__(self, editor: Editor, scales: tuple[float, float]) -> None:
-        self.editor, self.parts = editor, editor.components
+    def __init__(
+        self, editor: Editor, scales: tuple[float, float], graphs: bool = False, backend: str = "auto"
+    ) -> None:
+        self.editor, self.parts = (
+            Watched(editor.components, graphs=graphs, backend=backend),
+            editor.components,
+        )
         self.schedule = Schedule(self.parts.alphas_cumprod)
         self.guided = instructdiffusion(*scales)
 
@@ -137,18 +161,17 @@ class Ours:
         model = EveryBranch(
             parts.unet, parts.prediction_type, editor.encode(question.picture[None]), text, null, once
         )
-        x = sample(model, question.noise * plan.sigma_start, plan, question.fresh())
+        backend = editor.replaying.backend
+        x = sample(model, question.noise * plan.sigma_start, plan, question.fresh(), backend=backend)
         return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
 
     def edit(self, question: Question, plan: Plan, scale: float = 1.0) -> tuple[Tensor, np.ndarray]:
         """As the package does it; scale: on the starting noise, for what starts otherwise."""
-        last: list[Tensor] = []
         edited, _ = self.editor.draw(
             *(question.picture[None], [question.text], plan, question.noise * scale, question.fresh()),
             reconstruct=False,
-            on_step=lambda i, x, denoised: last.append(x) if i == len(plan) - 1 else None,
         )
-        return last[0], as_picture(edited[0])
+        return self.editor.latents * float(self.parts.vae.config.scaling_factor), as_picture(edited[0])
 
 
 def as_picture(values: np.ndarray) -> np.ndarray:
@@ -213,7 +236,7 @@ def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callab
             guidance_scale=scales[0] + 0.5,
             image_guidance_scale=1.0,
             generator=torch.Generator("cpu").manual_seed(question.seed),
-            latents=question.noise,
+            latents=question.noise.to(parts.unet.dtype),
             output_type="np",
             callback_on_step_end=keep,
         )
@@ -228,9 +251,14 @@ def make_contenders(
     """All contenders; the first has the most steps and is what the others are compared with.
 
     ladder: also the rung with the UNet in another layout, and those that change the answer (fewer steps, another
-    solver, one evaluation). compiled: also a rung with the UNet compiled on top of that layout.
+    solver, one evaluation). compiled: also a rung with the UNet compiled on top of that layout. On a CUDA device
+    the first rungs take the step in torch operations, then come the fused kernel, UNet and step as a CUDA graph,
+    which the rungs below keep, and the whole model in half precision.
     """
-    ours = Ours(editor, scales)
+    parts = editor.components
+    on_cuda = lies_on_cuda(parts)
+    half = parts.unet.dtype != torch.float32
+    ours = Ours(editor, scales, backend="reference" if on_cuda else "auto")
     full = max(steps)
     found = "k-diffusion" if package_sampler() else "written from the published algorithm"
     authors = make_authors(ours, scales)
@@ -245,9 +273,9 @@ def make_contenders(
     ]
     first = made[0].name
     default = make_pipeline(ours, scales, fast=False)
-    made.append(
-        Contender(f"diffusers, Euler ancestral, {full} steps", "diffusers", full, default, like=first)
-    )
+    # In half precision its generator draws other numbers, and so another answer.
+    like = None if half else first
+    made.append(Contender(f"diffusers, Euler ancestral, {full} steps", "diffusers", full, default, like=like))
     few = min(20, full)
     dpm = f"diffusers, DPM-Solver++ 2M, {few} steps"
     guided = {"solver": "dpmpp_2m", "schedule": "trailing", "guidance": ours.guided}
@@ -258,6 +286,11 @@ def make_contenders(
                 options={**guided, "steps": few},
             )
         )
+    if ladder and on_cuda:
+        name = f"diffusers, Euler ancestral, {full} steps, half precision"
+        small = Ours(Editor(halved(parts)), scales)
+        draw = make_pipeline(small, scales, fast=False)
+        made.append(Contender(name, "diffusers", full, draw, lossy=True, parts=small.parts))
 
     def ancestral(n: int) -> Plan:
         return ours.plan(n, "euler_ancestral", "native")
@@ -271,14 +304,32 @@ def make_contenders(
     )  # fmt: skip
     rung("+ conditions made once", full, lambda q, n: ours.every_branch(q, ancestral(n), True), like=first)
     rung("+ branches without weight dropped", full, lambda q, n: ours.edit(q, ancestral(n)), like=first)
+    replayed: dict[str, Any] = {}
+    lower = ours  # what the rungs below run on
+    if on_cuda:
+        fused, lower = Ours(editor, scales), Ours(editor, scales, graphs=True)
+        rung("+ step as the fused kernel", full, lambda q, n: fused.edit(q, ancestral(n)), like=first)
+    if ladder:
+        for name, with_compiler in (("channels_last", False), ("channels_last and compiled", True)):
+            if compiled or not with_compiler:
+                own = dataclasses.replace(parts, unet=copy.deepcopy(parts.unet))
+                other = Ours(Editor(speed_up(own, channels_last=True, compiled=with_compiler)), scales)
+                draw = lambda q, n, other=other: other.edit(q, ancestral(n))  # noqa: E731
+                rung(f"the same, UNet {name}", full, draw, like=first, parts=other.parts)
+    if on_cuda:
+        replayed = {"evaluations": ancestral(full).evaluations}
+        draw = lambda q, n: lower.edit(q, ancestral(n))  # noqa: E731
+        rung("the same, UNet + step as a CUDA graph", full, draw, like=first, **replayed)
     if not ladder:
         return made
-    for name, with_compiler in (("channels_last", False), ("channels_last and compiled", True)):
-        if compiled or not with_compiler:
-            own = dataclasses.replace(ours.parts, unet=copy.deepcopy(ours.parts.unet))
-            other = Ours(Editor(speed_up(own, channels_last=True, compiled=with_compiler)), scales)
-            draw = lambda q, n, other=other: other.edit(q, ancestral(n))  # noqa: E731
-            rung(f"the same, UNet {name}", full, draw, like=first, unet=other.parts.unet)
+    if on_cuda:
+        quick = Ours(Editor(halved(parts)), scales, graphs=True)
+        asked = model_of(quick.parts)
+        more = {"lossy": True, "parts": quick.parts, "model": asked}
+        rung(
+            "the same, half precision", full, lambda q, n: quick.edit(q, ancestral(n)),
+            like=first, options={**published, "steps": full}, **more, **replayed,
+        )  # fmt: skip
     # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so does this rung, to give the same answer.
     top = ours.schedule.sigma_max
     start = math.sqrt(1 + top**2) / top
@@ -286,28 +337,60 @@ def make_contenders(
     def multistep(n: int, guidance: Guidance | None = None) -> Plan:
         return ours.plan(n, "dpmpp_2m", "trailing", guidance)
 
+    def evaluations(plan: Plan) -> dict[str, Any]:
+        return {"evaluations": plan.evaluations} if on_cuda else {}
+
     rung(
-        f"+ DPM-Solver++ 2M, {few} steps", few, lambda q, n: ours.edit(q, multistep(n), start),
-        lossy=True, like=dpm, options={**guided, "steps": few},
+        f"+ DPM-Solver++ 2M, {few} steps", few, lambda q, n: lower.edit(q, multistep(n), start),
+        lossy=True, like=dpm, options={**guided, "steps": few}, **evaluations(multistep(few)),
     )  # fmt: skip
     for n in (8, 4):
-        draw = lambda q, n: ours.edit(q, multistep(n))  # noqa: E731
-        rung(f"+ {n} steps", n, draw, lossy=True, options={**guided, "steps": n})
+        draw = lambda q, n: lower.edit(q, multistep(n))  # noqa: E731
+        rung(f"+ {n} steps", n, draw, lossy=True, options={**guided, "steps": n}, **evaluations(multistep(n)))
     plain = {**guided, "guidance": "none"}
     for n in (4, 1):
         name = "+ one branch" if n > 1 else "+ one evaluation"
-        draw = lambda q, n: ours.edit(q, multistep(n, none()))  # noqa: E731
-        rung(name, n, draw, lossy=True, options={**plain, "steps": n})
+        draw = lambda q, n: lower.edit(q, multistep(n, none()))  # noqa: E731
+        seen = evaluations(multistep(n, none()))
+        rung(name, n, draw, lossy=True, options={**plain, "steps": n}, **seen)
+    if on_cuda:
+        draw = lambda q, n: quick.edit(q, multistep(n, none()))  # noqa: E731
+        rung("+ half precision", 1, draw, options={**plain, "steps": 1}, **more, **seen)
     return made
 
 
-def asked_in_words(model: Any) -> Contender:
-    """`InstructDiffusion.run` as users call it: one evaluation, and the answer read back from the picture."""
+def lies_on_cuda(parts: Any) -> bool:
+    """Whether the components compute on a CUDA device."""
+    return bool(parts.unet.device.type == "cuda")
+
+
+def halved(parts: Any) -> Any:
+    """Copies of the components in float16."""
+    names = ("unet", "vae", "text_encoder")
+    return dataclasses.replace(parts, **{n: copy.deepcopy(getattr(parts, n)).half() for n in names})
+
+
+def model_of(parts: Any) -> Any:
+    """The components as users have them, with CUDA graphs by choice."""
+    from instructdiffusion import InstructDiffusion
+
+    return InstructDiffusion(parts)
+
+
+def asked_in_words(parts: Any, graphs: bool = False, name: str = "", model: Any = None) -> Contender:
+    """`InstructDiffusion.run` as users call it: one evaluation, and the answer read back from the picture.
+
+    model: whose quality it has, None for the one in hand; name: what tells it from another.
+    """
+    from instructdiffusion import InstructDiffusion
+
     options = {"steps": 1, "solver": "euler", "schedule": "trailing", "guidance": "none"}
+    runs = InstructDiffusion(parts, graphs=graphs)
 
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
-        answer = model.run(question.instruction, question.picture, **{**options, "steps": steps})
+        answer = runs.run(question.instruction, question.picture, **{**options, "steps": steps})
         return question.noise, answer.picture
 
-    name = "ours: one evaluation, and the masks read back"
-    return Contender(name, "ours", 1, draw, lossy=True, options=options)
+    more = {"evaluations": 1} if graphs else {}
+    title = f"ours: one evaluation, and the masks read back{name}"
+    return Contender(title, "ours", 1, draw, lossy=True, options=options, parts=parts, model=model, **more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,11 +29,17 @@ NO_KERNEL |= {"detach", "_unsafe_view"}
 
 @dataclass(frozen=True)
 class Step:
-    """A step outside the UNet: operations that launch work, bytes they read and write, waits for the device."""
+    """A step outside the UNet: operations that launch work, bytes they read and write, waits for the device.
+
+    launches, waits: of a CUDA device, as its profiler saw them: kernels, copies and graphs that the host launched,
+    and times it waited; None elsewhere. What is replayed as a graph is one operation and one launch, UNet included.
+    """
 
     ops: float
     bytes: float
     syncs: float
+    launches: float | None = None
+    waits: float | None = None
 
 
 class OpCounter(TorchDispatchMode):
@@ -109,9 +115,12 @@ def recorded_launches(run: bool) -> Iterator[Recorder]:
 def idle(unet: Any) -> Iterator[None]:
     """Inside, the UNet predicts zeros: what surrounds it is counted, and that does not depend on its answer."""
     channels = unet.config.out_channels
+    zeros: dict[torch.Size, Tensor] = {}  # kept, so that a device has nothing to do for them
 
     def forward(sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
-        return (sample.new_zeros(len(sample), channels, *sample.shape[2:]),)
+        if sample.shape not in zeros:
+            zeros[sample.shape] = sample.new_zeros(len(sample), channels, *sample.shape[2:])
+        return (zeros[sample.shape],)
 
     unet.forward = forward
     try:
@@ -120,11 +129,68 @@ def idle(unet: Any) -> Iterator[None]:
         del unet.forward
 
 
-def count_step(draw: Callable[[int], Any], unet: Any, device: str = "cpu") -> Step:
-    """The step outside the UNet: a run of 6 steps less one of 4, so that what happens once a run cancels."""
+@contextmanager
+def replays(sync: Callable[[], None] = lambda: None) -> Iterator[list[float]]:
+    """Inside, the seconds of every CUDA graph's replay are listed; they are whole if `sync` waits for the device."""
+    spent: list[float] = []
+    original = torch.cuda.CUDAGraph.replay
+
+    def replay(graph: Any) -> None:
+        sync()
+        start = time.perf_counter()
+        original(graph)
+        sync()
+        spent.append(time.perf_counter() - start)
+
+    torch.cuda.CUDAGraph.replay = replay  # type: ignore[method-assign]
+    try:
+        yield spent
+    finally:
+        torch.cuda.CUDAGraph.replay = original  # type: ignore[method-assign]
+
+
+LAUNCHES = {
+    "cudaLaunchKernel",
+    "cudaLaunchKernelExC",
+    "cuLaunchKernel",
+    "cuLaunchKernelEx",
+    "cudaGraphLaunch",
+}
+LAUNCHES |= {"cudaMemcpyAsync", "cudaMemsetAsync", "cudaMemcpy2DAsync"}
+WAITS = {"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy"}
+
+
+def launched(draw: Callable[[int], Any], few: int = 4, many: int = 6) -> tuple[float | None, float | None]:
+    """(launches, waits) a step of draw(steps) as torch's profiler saw them; None where it saw no launch at all."""
+    from torch.profiler import ProfilerActivity, profile
+
+    def totals(steps: int) -> tuple[int, int]:
+        torch.cuda.synchronize()
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+            draw(steps)
+        torch.cuda.synchronize()
+        names = [event.name for event in seen.events() or ()]
+        return sum(n in LAUNCHES for n in names), sum(n in WAITS for n in names)
+
+    draw(many)  # what is only done the first time
+    first, second = totals(few), totals(many)
+    if not second[0]:
+        return None, None
+    return (second[0] - first[0]) / (many - few), (second[1] - first[1]) / (many - few)
+
+
+def count_step(draw: Callable[[int], Any], unet: Any, device: str = "cpu", graphed: bool = False) -> Step:
+    """The step outside the UNet: a run of 6 steps less one of 4, so that what happens once a run cancels.
+
+    graphed: the steps are replayed as CUDA graphs, in which nothing is told apart.
+    """
 
     def totals(steps: int) -> tuple[int, int, int]:
         counter = OpCounter()
+        if graphed:  # hooks on the UNet would not be called
+            with replays() as seen, counter:
+                draw(steps)
+            return counter.ops + len(seen), counter.bytes, counter.syncs
         before = unet.register_forward_pre_hook(lambda *_: setattr(counter, "paused", True))
         after = unet.register_forward_hook(lambda *_: setattr(counter, "paused", False))
         try:
@@ -174,8 +240,13 @@ class Shares:
         return 1.0 - self.unet - self.vae
 
 
-def watch(draw: Callable[[], Any], modules: Mapping[str, Any], sync: Callable[[], None]) -> Shares:
-    """One run with clocks around the modules "unet", "vae" (its encoder and decoder) and "text"; without them 0."""
+def watch(
+    draw: Callable[[], Any], modules: Mapping[str, Any], sync: Callable[[], None], clocked: bool = False
+) -> Shares:
+    """One run with clocks around the modules "unet", "vae" (its encoder and decoder) and "text"; without them 0.
+
+    clocked: the time in replays of CUDA graphs counts as the UNet's, whose modules are then not to be given.
+    """
     spent, samples, handles = dict.fromkeys(("unet", "vae", "text"), 0.0), 0, []
     started: dict[str, float] = {}
 
@@ -203,11 +274,13 @@ def watch(draw: Callable[[], Any], modules: Mapping[str, Any], sync: Callable[[]
                 module.register_forward_hook(end(name)),
             ]
     try:
-        sync()
-        start = time.perf_counter()
-        draw()
-        sync()
-        total = time.perf_counter() - start
+        with replays(sync) if clocked else nullcontext([]) as replayed:
+            sync()
+            start = time.perf_counter()
+            draw()
+            sync()
+            total = time.perf_counter() - start
+        spent["unet"] += sum(replayed)
     finally:
         for handle in handles:
             handle.remove()

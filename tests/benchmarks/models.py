@@ -13,7 +13,11 @@ from .machine import free_gib
 NEEDED_GIB = 6.0  # 3.4 of weights, and what a batch of three branches takes
 
 
-def large_model(device: str, channels: tuple[int, ...] = (320, 640, 1280, 1280)) -> Any:
+def large_model(
+    device: str,
+    channels: tuple[int, ...] = (320, 640, 1280, 1280),
+    dtype: torch.dtype = torch.float32,
+) -> Any:
     """Components with a UNet of SD 1.5's size, random weights, for 64 x 64 latents of 512 px pictures.
 
     The autoencoder and the text encoder are small stand-ins of the right shapes: what is to be measured is the
@@ -25,12 +29,15 @@ def large_model(device: str, channels: tuple[int, ...] = (320, 640, 1280, 1280))
     from instructdiffusion.models.layout import training_alphas
     from instructdiffusion.models.loading import Components, load_components
 
-    free = free_gib()
+    on_cuda = device.startswith("cuda")
+    free = round(torch.cuda.mem_get_info(device)[0] / 2**30, 1) if on_cuda else free_gib()
     if free is not None and free < NEEDED_GIB and channels[-1] == 1280:
         raise MemoryError(f"a UNet of SD 1.5's size needs about {NEEDED_GIB:g} GiB, {free:g} are free")
     small = load_components("tiny", device="cpu")
     width = 768
-    with torch.random.fork_rng(devices=[]):
+    # Made where it is to be: on a CPU the weights alone take half a minute to draw.
+    forked = [torch.device(device)] if on_cuda else []
+    with torch.random.fork_rng(devices=forked), torch.device(device):
         torch.manual_seed(0)
         unet = UNet2DConditionModel(
             sample_size=64,
@@ -46,7 +53,7 @@ def large_model(device: str, channels: tuple[int, ...] = (320, 640, 1280, 1280))
         vae = build_vae((32, 32, 32, 32))
         text_encoder = build_text_encoder(len(small.tokenizer), width, 1)
     for part in (unet, vae, text_encoder):
-        part.eval().requires_grad_(False).to(device)
+        part.eval().requires_grad_(False).to(device, dtype)
     return Components(
         *(unet, vae, text_encoder, small.tokenizer),
         *(training_alphas().numpy(), "epsilon", 512, Path("random")),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 from instructdiffusion.evaluation.measures import figures, measure
@@ -21,19 +23,27 @@ def quality(
     rows: Sequence[dict[str, Any]],
     count: int,
     say: Callable[[str], None] = lambda text: None,
+    seconds: float = math.inf,
 ) -> None:
     """Add row["quality"] = {"cIoU", "PSNR"} to the rows of contenders that say how their answers are given.
 
-    A row that gives another row's answer has that one's quality, and is not measured again.
+    A row that gives another row's answer has that one's quality, and is not measured again. The rows without many
+    evaluations come first, then the first row; those that are not begun within `seconds` are left without.
     """
+    began = perf_counter()
     by_name = {row["name"]: row for row in rows}
     known: dict[str, dict[str, float]] = {}
-    for contender in contenders:
+    for contender in sorted(contenders, key=lambda c: (c.steps > 20, c is not contenders[0], c.steps)):
         if contender.options:
-            key = repr(sorted(contender.options.items()))
+            key = repr((sorted(contender.options.items()), id(contender.model)))
             if key not in known:
-                say(f"quality of {contender.name} on {count} scenes a task")
-                known[key] = measured(model, contender.options, count)
+                if perf_counter() - began > seconds:
+                    say(f"no time for the quality of {contender.name}")
+                    continue
+                said = perf_counter()
+                known[key] = measured(contender.model or model, contender.options, count)
+                took = perf_counter() - said
+                say(f"quality of {contender.name} on {count} scenes a task: {took:.1f} s")
             by_name[contender.name]["quality"] = known[key]
 
 

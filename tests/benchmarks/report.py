@@ -62,10 +62,11 @@ def page(runs: Sequence[dict[str, Any]], command: str) -> str:
     parts.append("![a bar a contender: milliseconds a picture](benchmark.png)")
     for results in runs:
         rows = results["rows"]
+        heads = _heads(results)
         lines = [
-            HEADS,
-            ("---", *("---:",) * (len(HEADS) - 1)),
-            *(_line(row, rows[0]["median"]) for row in rows),
+            heads,
+            ("---", *("---:",) * (len(heads) - 1)),
+            *(_line(row, rows[0]["median"], len(heads) > len(HEADS)) for row in rows),
         ]
         parts.append(f"## {results['model']}, {results['picture'][0]} px")
         parts.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
@@ -77,11 +78,18 @@ def page(runs: Sequence[dict[str, Any]], command: str) -> str:
 def table(results: dict[str, Any]) -> str:
     """The rows in aligned columns, the targets, and what the machine was."""
     rows = results["rows"]
-    lines = [HEADS, *(_line(row, rows[0]["median"]) for row in rows)]
-    widths = [max(len(line[c]) for line in lines) for c in range(len(HEADS))]
+    heads = _heads(results)
+    lines = [heads, *(_line(row, rows[0]["median"], len(heads) > len(HEADS)) for row in rows)]
+    widths = [max(len(line[c]) for line in lines) for c in range(len(heads))]
     text = [_aligned(line, widths) for line in lines]
     text.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([*text, "", "targets", *(_target(t) for t in results["targets"]), "", *_notes(results)])
+
+
+def _heads(results: dict[str, Any]) -> tuple[str, ...]:
+    """The columns; with what the profiler counted where it did."""
+    seen = any((row["step"] or {}).get("launches") is not None for row in results["rows"])
+    return (*HEADS, "launches", "waits") if seen else HEADS
 
 
 def _notes(results: dict[str, Any]) -> list[str]:
@@ -101,6 +109,15 @@ def _notes(results: dict[str, Any]) -> list[str]:
         text.append(
             "ours looks for NaN after every step on the CPU; on a GPU once a run, so no step waits there."
         )
+    if len(_heads(results)) > len(HEADS):
+        text.append(
+            "launches, waits: of a step outside the UNet, kernels, copies and graphs that the host launched and times "
+            "it waited for the device, as torch's profiler saw them. A CUDA graph holds the UNet too: it is one op, "
+            "one launch, and its time is the UNet's."
+        )
+    if about.get("tf32") and "float16" not in results["model"]:
+        used = [name for name, on in about["tf32"].items() if on]
+        text.append(f"float32 as torch has it by default; TF32 in: {', '.join(used) or 'nothing'}.")
     fused = results.get("fused_step")
     if fused is not None:
         text.append(
@@ -111,14 +128,16 @@ def _notes(results: dict[str, Any]) -> list[str]:
         f"{about['threads']} of {about['cores']} cores, load {results['load'][0]} to {results['load'][1]}"
     )
     versions = f"torch {about['torch']}, diffusers {about['diffusers']}, k-diffusion {about['k-diffusion']}"
-    place = about.get("gpu") or f"{about['cpu']}, {about['instructions']}"
+    place = f"{about['cpu']}, {about['instructions']}"
+    if "gpu" in about:
+        place = f"{about['gpu']}, driver {about['driver']}, CUDA {about['cuda']}, triton {about['triton']}; {place}"
     text.append(f"{results['model']}; {place}; {threads}; {versions}; {results['repeats']} repeats")
     if results["load"][0] is not None and max(results["load"]) > about["threads"] + 1:
         text.append("other work ran on this machine meanwhile: do not publish these timings")
     return text
 
 
-def _line(row: dict[str, Any], base: float) -> tuple[str, ...]:
+def _line(row: dict[str, Any], base: float, seen: bool = False) -> tuple[str, ...]:
     step, good = row["step"], row.get("quality") or {}
     low, high = (f"{s * 1000:.1f}" for s in row["quartiles"])
     difference = row["difference"]
@@ -126,6 +145,10 @@ def _line(row: dict[str, Any], base: float) -> tuple[str, ...]:
     counts = ("-", "-", "-")
     if step is not None:
         counts = f"{step['ops']:.0f}", f"{step['bytes'] / 1e6:.2f}", f"{step['syncs']:.0f}"
+    profiled: tuple[str, ...] = ()
+    if seen:
+        values = [(step or {}).get(name) for name in ("launches", "waits")]
+        profiled = tuple("-" if v is None else f"{v:.0f}" for v in values)
     return (
         row["name"],
         f"{row['evaluations']:g}",
@@ -137,6 +160,7 @@ def _line(row: dict[str, Any], base: float) -> tuple[str, ...]:
         *counts,
         f"{good['cIoU']:.3f}" if "cIoU" in good else "-",
         f"{good['PSNR']:.2f}" if "PSNR" in good else "-",
+        *profiled,
     )
 
 

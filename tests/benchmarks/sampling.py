@@ -10,8 +10,10 @@ import argparse
 import math
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +27,7 @@ from instructdiffusion.files import check_writable, json_bytes, png_bytes, write
 
 from .chart import draw_rows
 from .contenders import Contender, Question, asked_in_words, make_contenders
-from .counting import Shares, Step, count_step, fused_step, idle, watch
+from .counting import Shares, Step, count_step, fused_step, idle, launched, watch
 from .machine import load, machine
 from .models import large_model, question_picture
 from .quality import quality
@@ -33,6 +35,10 @@ from .report import page, table, targets
 
 SAME = 0.01  # RMS difference, in deviations of the latents, up to which two answers are the same
 FIRST_SHARE = 0.25  # of --minutes, for the rounds of the trained model; what is left goes to the large one
+CUDA_SHARE = (
+    0.65  # the same on a GPU, for all of the trained model: a large UNet is as quick there as a small one
+)
+ROUNDS_SHARE = 0.5  # of a limit on a GPU, for the rounds; counts and quality take what is left of the rest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "device": arguments.device,
         "say": lambda text: print(text, file=sys.stderr),
     }
+    first_share = CUDA_SHARE if arguments.device.startswith("cuda") else FIRST_SHARE
     results = [
         run(
             model=arguments.model,
@@ -56,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             repeats=arguments.repeats,
             scenes=arguments.scenes,
             compiled=arguments.compile,
-            seconds=limit * (FIRST_SHARE if arguments.large else 1),
+            seconds=limit * (first_share if arguments.large else 1),
             **common,
         )
     ]
@@ -66,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         steps, rounds = (arguments.large_steps,), min(3, arguments.repeats)
         try:
             results.append(run(large=True, steps=steps, repeats=rounds, scenes=0, seconds=left, **common))
-        except MemoryError as error:  # what is measured is not thrown away
+        except (MemoryError, RuntimeError, ValueError) as error:  # what is measured is not thrown away
+            if not isinstance(error, MemoryError):
+                traceback.print_exc()
             print(f"the large model is left out: {error}", file=sys.stderr)
             status = 1
     for found in results:
@@ -92,7 +101,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--large",
         action="store_true",
-        help="then also a random UNet of SD 1.5's size: 6 GiB, minutes on a CPU",
+        help="then also a random UNet of SD 1.5's size: 6 GiB, minutes on a CPU; in half precision on a GPU",
     )
     parser.add_argument(
         "--steps",
@@ -109,7 +118,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="no round begins that would end later; at least one runs. Default: no limit",
+        help="no round begins that would end later; at least one runs. On a GPU counts and quality are left out "
+        "that begin later. Default: no limit",
     )
     parser.add_argument(
         "--scenes", type=int, default=40, help="for quality, 0 leaves it out; default: 40 a task"
@@ -150,13 +160,16 @@ def run(
 ) -> dict[str, Any]:
     """Everything measured, as plain data. components: a model in hand, in place of `model` and `large`.
 
-    seconds: no round begins that would end after them.
+    seconds: no round begins that would end after them; on a CUDA device, where nothing takes long, no count and no
+    quality either. There a large model is in half precision.
     """
     from instructdiffusion import InstructDiffusion
 
     began = perf_counter()
+    on_cuda = device.startswith("cuda")
     if components is None:
-        components = large_model(device) if large else None
+        dtype = torch.float16 if on_cuda else torch.float32
+        components = large_model(device, dtype=dtype) if large else None
     asked = (
         InstructDiffusion(components, None)
         if components is not None
@@ -165,31 +178,44 @@ def run(
     editor, before = asked.editor, load()
     contenders = make_contenders(editor, scales, steps, ladder=not large, compiled=compiled)
     if not large:
-        contenders.append(asked_in_words(asked))
+        contenders.append(asked_in_words(asked.components))
+    if not large and on_cuda:
+        contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
+        small = next(c for c in contenders if c.model is not None)
+        more = ", CUDA graph, half precision"
+        contenders.append(asked_in_words(small.parts, True, more, small.model))
     question = ask(editor, device)
-    sync = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
+    sync = torch.cuda.synchronize if on_cuda else lambda: None
     say(f"{len(contenders)} contenders; first without clocks")
-    for contender in contenders[:1] if large else contenders:  # a large one needs no more to be warm
-        contender.draw(question, 1 if large else contender.steps)
+    if on_cuda:
+        contenders = [c for c in contenders if works(c, question, say, needed=c is contenders[0])]
+    else:
+        for contender in contenders[:1] if large else contenders:  # a large one needs no more to be warm
+            contender.draw(question, 1 if large else contender.steps)
     # Clocks around the networks cost nothing where the host runs them; on a device they take runs of their own.
     inside = editor if device == "cpu" else None
-    left = seconds - (perf_counter() - began)
+    left = (ROUNDS_SHARE if on_cuda else 1) * seconds - (perf_counter() - began)
     rounds = timed(contenders, question, repeats, sync, say, left, inside)
     same = differences(contenders, rounds.drawn)
     rows = []
     for contender in contenders:
         shares = rounds.shares[contender.name] or [
-            watched(contender, question, editor, sync) for _ in range(3)
+            watched(contender, question, editor, sync) for _ in range(1 if on_cuda else 3)
         ]
-        step = counted(contender, question, editor, device)
+        late = on_cuda and perf_counter() - began > seconds
+        step = None if late else counted(contender, question, editor, device)
         rows.append(row(contender, rounds.seconds[contender.name], same[contender.name], shares, step))
+    say(f"rounds, shares and counts took {perf_counter() - began:.0f} s")
     if scenes:
-        quality(asked, contenders, rows, scenes, say)
+        left = seconds - (perf_counter() - began) if on_cuda else math.inf
+        quality(asked, contenders, rows, scenes, say, left)
     fused = fused_step()
     results = {
         "machine": machine(device),
         "load": [before, load()],
-        "model": "SD 1.5's size, random weights" if large else str(model),
+        "model": ("SD 1.5's size, random weights" + (", float16" if on_cuda else ""))
+        if large
+        else str(model),
         "picture": list(question.picture.shape[:2]),
         "latents": list(question.noise.shape[1:]),
         "guidance": list(scales),
@@ -200,6 +226,19 @@ def run(
     }
     results["targets"] = targets(results)
     return results
+
+
+def works(contender: Contender, question: Question, say: Callable[[str], None], needed: bool) -> bool:
+    """Draw once without clocks: whether it can be; one that is needed raises where it cannot."""
+    try:
+        contender.draw(question, contender.steps)
+    except (RuntimeError, ValueError, FloatingPointError) as error:
+        if needed:
+            raise
+        traceback.print_exc()
+        say(f"left out: {contender.name}: {type(error).__name__}: {error}")
+        return False
+    return True
 
 
 def ask(editor: Editor, device: str) -> Question:
@@ -275,9 +314,9 @@ def timed(
 
 def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
     """The modules whose time is told apart."""
-    parts = editor.components
+    parts = contender.parts or editor.components
     return {
-        "unet": [parts.unet if contender.unet is None else contender.unet],
+        "unet": [] if contender.graphed else [parts.unet],
         "vae": [parts.vae.encoder, parts.vae.decoder],
         "text": [parts.text_encoder],
     }
@@ -285,16 +324,22 @@ def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
 
 def watched(contender: Contender, question: Question, editor: Editor, sync: Callable[[], None]) -> Shares:
     """One run with clocks around the networks."""
-    return watch(lambda: contender.draw(question, contender.steps), networks(contender, editor), sync)
+    draw = lambda: contender.draw(question, contender.steps)  # noqa: E731
+    return watch(draw, networks(contender, editor), sync, contender.graphed)
 
 
 def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:
     """What a step does outside the UNet; None for a contender of a single step, or with a compiled UNet."""
-    unet: Any = editor.components.unet if contender.unet is None else contender.unet
+    unet: Any = (contender.parts or editor.components).unet
     if contender.steps == 1 or hasattr(unet, "_orig_mod"):
         return None
-    with idle(unet):
-        return count_step(lambda steps: contender.draw(question, steps), unet, device)
+    draw = lambda steps: contender.draw(question, steps)  # noqa: E731
+    with nullcontext() if contender.graphed else idle(unet):
+        step = count_step(draw, unet, device, contender.graphed)
+        if not device.startswith("cuda"):
+            return step
+        launches, waits = launched(draw)
+        return replace(step, launches=launches, waits=waits)
 
 
 def row(
@@ -306,7 +351,8 @@ def row(
         "group": contender.group,
         "steps": contender.steps,
         "lossy": contender.lossy,
-        "evaluations": shares[0].evaluations,
+        "evaluations": shares[0].evaluations if contender.evaluations is None else contender.evaluations,
+        "graph": contender.graphed,
         **spread(seconds),
         "like": contender.like,
         "difference": same,

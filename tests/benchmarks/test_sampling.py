@@ -14,8 +14,9 @@ from .authors import GuidedDenoiser, authors_loop, euler_ancestral, package_samp
 from .chart import COLORS
 from .contenders import make_contenders, make_pipeline
 from .counting import OpCounter, count_step, fused_step, watch
+from .quality import quality
 from .report import table, targets
-from .sampling import ask, compare, counted, main, parse, run, timed, watched
+from .sampling import ask, compare, counted, main, parse, run, timed, watched, works
 
 SCALES = (1.5, 0.5)
 STEPS = 4
@@ -282,3 +283,52 @@ def test_a_clock_stops_where_a_run_fails(model):
     with pytest.raises(RuntimeError):
         watch(fails, {"unet": [model.components.unet], "vae": [], "text": []}, lambda: None)
     assert not model.components.unet._forward_hooks
+
+
+def test_replays_of_graphs_are_clocked_and_counted_as_one_operation(monkeypatch):
+    class Graph:
+        def replay(self):
+            torch.ones(3) + 1
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    plain = Graph.replay
+
+    def draw(steps=2):
+        for _ in range(steps):
+            torch.ones(3).mul_(2)  # two operations beside the replay, which has two itself
+            Graph().replay()
+
+    shares = watch(draw, {}, lambda: None, clocked=True)
+    assert 0 < shares.unet < 1 and Graph.replay is plain
+    assert count_step(draw, None, "cpu", graphed=True).ops == 5
+
+
+def test_a_contender_that_fails_is_left_out_unless_it_is_needed(contenders, question, capsys):
+    def fails(question, steps):
+        raise FloatingPointError("not finite")
+
+    said, broken = [], replace(contenders[1], draw=fails)
+    assert works(contenders[-1], question, said.append, needed=True)
+    assert not works(broken, question, said.append, needed=False)
+    assert len(said) == 1 and "not finite" in said[0] and broken.name in said[0]
+    with pytest.raises(FloatingPointError):
+        works(broken, question, said.append, needed=True)
+    capsys.readouterr()
+
+
+def test_quality_that_would_come_too_late_is_left_out(model, contenders):
+    rows, said = [{"name": c.name} for c in contenders], []
+    quality(model, contenders, rows, 1, said.append, seconds=-1.0)
+    assert not any("quality" in row for row in rows)
+    assert said and all(text.startswith("no time for the quality of") for text in said)
+
+
+def test_what_the_profiler_counted_has_columns_of_its_own(results):
+    rows = [
+        {**r, "step": r["step"] and {**r["step"], "launches": 4.0, "waits": 1.0}} for r in results["rows"]
+    ]
+    about = {**results["machine"], "gpu": "a card", "driver": "1.2", "cuda": "13.0"}
+    about["tf32"] = {"matmul": False, "convolution": True}
+    text = table({**results, "rows": rows, "machine": about})
+    assert "launches  waits" in text and "TF32 in: convolution" in text and "a card, driver 1.2" in text
+    assert "launches" not in table(results)
