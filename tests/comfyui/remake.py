@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def main() -> None:
         from . import scenes
 
         scenes.main(options.candidates)
-    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "comfyui") as comfy:
+    previews = ("--preview-method", "latent2rgb")
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "comfyui", *previews) as comfy:
         write_graphs(comfy, options.snapshot)
         write_thumbnails(comfy)
         if options.docs:
@@ -80,6 +82,9 @@ def write_docs(comfy: Comfy, names: Sequence[str], profile: Path) -> None:
     with window(profile) as browser:
         open_page(browser, comfy)
         for name in names:
+            # Of a graph that it ran already ComfyUI shows the last nodes only: it has to forget the thumbnails.
+            comfy.call("/free", {"unload_models": True, "free_memory": True})
+            time.sleep(1.0)
             drop(browser, name)
             press_run(browser, previews=sum(node.kind in PREVIEWED for node in GRAPHS[name].nodes))
             page = picture(browser)
