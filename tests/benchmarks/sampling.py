@@ -13,25 +13,26 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from instructdiffusion.editor import Editor
 from instructdiffusion.files import check_writable, json_bytes, png_bytes, write_files
 
 from .chart import draw_rows
-from .contenders import Contender, Question, asked_in_words, make_contenders
-from .counting import Shares, Step, count_step, fused_step, idle, launched, watch
+from .contenders import Contender, Question
+from .counting import Shares, Step, count_step, fused_step, idle, launched
+from .ladder import asked_in_words, make_contenders
 from .machine import load, machine
 from .models import large_model, question_picture
 from .quality import quality
 from .report import page, table, targets
+from .rounds import differences, timed, watched
 
 SAME = 0.01  # RMS difference, in deviations of the latents, up to which two answers are the same
 FIRST_SHARE = 0.25  # of --minutes, for the rounds of the trained model; what is left goes to the large one
@@ -248,84 +249,6 @@ def ask(editor: Editor, device: str) -> Question:
     shape = (1, *editor.latent_shape((size, size)))
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return Question(picture, instruction, noise.to(device))
-
-
-def compare(contenders: Sequence[Contender], question: Question) -> dict[str, float | None]:
-    """`differences` of what they draw now."""
-    return differences(contenders, {c.name: c.draw(question, c.steps)[0] for c in contenders})
-
-
-def differences(contenders: Sequence[Contender], drawn: dict[str, Tensor]) -> dict[str, float | None]:
-    """RMS difference of the latents from those of `like`, in the latter's deviations; None without one."""
-    out: dict[str, float | None] = {}
-    for c in contenders:
-        if c.like is None or c.like not in drawn:
-            out[c.name] = None
-            continue
-        like = drawn[c.like].float()
-        out[c.name] = float((drawn[c.name].float() - like).square().mean().sqrt() / like.std())
-    return out
-
-
-@dataclass(frozen=True)
-class Rounds:
-    """What the rounds gave, by contender: seconds and shares of every repeat, and the latents of the first."""
-
-    seconds: dict[str, list[float]]
-    shares: dict[str, list[Shares]]
-    drawn: dict[str, Tensor] = field(default_factory=dict)
-
-
-def timed(
-    contenders: Sequence[Contender],
-    question: Question,
-    repeats: int,
-    sync: Callable[[], None],
-    say: Callable[[str], None],
-    limit: float = math.inf,
-    inside: Editor | None = None,
-) -> Rounds:
-    """`repeats` rounds, or as many as end within `limit` seconds, but one; every other goes backwards.
-
-    inside: the editor whose networks' shares are taken in the same runs, None to leave them out.
-    """
-    rounds = Rounds({c.name: [] for c in contenders}, {c.name: [] for c in contenders})
-    began = last = perf_counter()
-    for number in range(repeats):
-        now = perf_counter()
-        if number and now - began + (now - last) > limit:
-            say(f"no time for round {number + 1}")
-            break
-        last = now
-        say(f"round {number + 1} of {repeats}")
-        for c in contenders if number % 2 == 0 else reversed(contenders):
-            kept: list[Tensor] = []
-
-            def draw(c: Contender = c, kept: list[Tensor] = kept) -> None:
-                kept.append(c.draw(question, c.steps)[0])
-
-            shares = watch(draw, {} if inside is None else networks(c, inside), sync)
-            rounds.seconds[c.name].append(shares.seconds)
-            if inside is not None:
-                rounds.shares[c.name].append(shares)
-            rounds.drawn.setdefault(c.name, kept[0])
-    return rounds
-
-
-def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
-    """The modules whose time is told apart."""
-    parts = contender.parts or editor.components
-    return {
-        "unet": [] if contender.graphed else [parts.unet],
-        "vae": [parts.vae.encoder, parts.vae.decoder],
-        "text": [parts.text_encoder],
-    }
-
-
-def watched(contender: Contender, question: Question, editor: Editor, sync: Callable[[], None]) -> Shares:
-    """One run with clocks around the networks."""
-    draw = lambda: contender.draw(question, contender.steps)  # noqa: E731
-    return watch(draw, networks(contender, editor), sync, contender.graphed)
 
 
 def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:

@@ -12,11 +12,13 @@ from PIL import Image, ImageColor
 
 from .authors import GuidedDenoiser, authors_loop, euler_ancestral, package_sampler
 from .chart import COLORS
-from .contenders import make_contenders, make_pipeline
+from .contenders import make_pipeline
 from .counting import OpCounter, count_step, fused_step, watch
+from .ladder import make_contenders
 from .quality import quality
 from .report import table, targets
-from .sampling import ask, compare, counted, main, parse, run, timed, watched, works
+from .rounds import compare, timed, watched
+from .sampling import ask, counted, main, parse, run, works
 
 SCALES = (1.5, 0.5)
 STEPS = 4

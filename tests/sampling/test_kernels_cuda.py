@@ -139,7 +139,8 @@ def test_a_model_replays_by_itself_and_answers_the_same(model_folder, picture):
     models = [
         InstructDiffusion.from_pretrained(model_folder, device="cuda", graphs=g) for g in (False, None, True)
     ]
-    for options in ({"steps": 10}, {"steps": 10, "solver": "euler_ancestral"}, {"steps": 1}):
+    guided = {"steps": 10, "guidance": (3.0, 1.5)}
+    for options in (guided, {**guided, "solver": "euler_ancestral"}, {"steps": 1}):
         never, auto, always = (
             m.edit(picture, "add a red star", **options).picture.astype(int) for m in models
         )
