@@ -22,6 +22,7 @@ import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
+import comfy.hooks  # noqa: E402
 import comfy.model_management  # noqa: E402
 import comfy.patcher_extension  # noqa: E402
 import comfy.samplers  # noqa: E402
@@ -31,6 +32,7 @@ import folder_paths  # noqa: E402
 import latent_preview  # noqa: E402, F401
 import torch  # noqa: E402
 from comfy_api.latest import io, ui  # noqa: E402, F401
+from comfy_extras.nodes_hooks import SetClipHooks  # noqa: E402
 
 OPTIONS = {
     "text": "paint the star yellow", "seed": 3, "steps": 2, "solver": "task's own", "scheduler": "task's own",
@@ -106,7 +108,7 @@ class Run:
         inputs = {"model": model or self.model, "clip": self.clip, "vae": self.vae, "image": self.image}
         return self.kinds["InstructSampler"].execute(**inputs, **{**OPTIONS, **options}).args[0]
 
-    def guider(self, model: Any, steps: int = 2, **options: Any) -> torch.Tensor:
+    def guider(self, model: Any, steps: int = 2, denoise_mask: Any = None, **options: Any) -> torch.Tensor:
         """The latents that a native sampler finds with InstructGuider."""
         inputs = {"model": model, "clip": self.clip, "vae": self.vae, "image": self.image}
         given = {k: OPTIONS[k] for k in ("text", "guidance", "text_guidance", "image_guidance")} | options
@@ -115,7 +117,8 @@ class Run:
         noise = torch.randn(empty.shape, generator=torch.Generator().manual_seed(3))
         sampling = model.get_model_object("model_sampling")
         sigmas = comfy.samplers.calculate_sigmas(sampling, "sgm_uniform", steps)
-        return guider.sample(noise, empty, comfy.samplers.sampler_object("euler"), sigmas, disable_pbar=True)
+        euler = comfy.samplers.sampler_object("euler")
+        return guider.sample(noise, empty, euler, sigmas, denoise_mask=denoise_mask, disable_pbar=True)
 
 
 def evaluations(run: Run) -> dict[str, Any]:
@@ -137,6 +140,29 @@ def evaluations(run: Run) -> dict[str, Any]:
         found[f"{ask.__name__}: wrappers"] = [counter.applied > 0, counter.outer, counter.guided]
         found[f"{ask.__name__}: patch"] = not torch.equal(changed, ask(run.model.clone()))
     return found
+
+
+def hooked(run: Run) -> dict[str, bool]:
+    """Whether a LoRA that hangs on the CLIP as a hook, and not on the MODEL, changes what each node draws."""
+    file = REPOSITORY / "instructdiffusion" / "assets" / "loras" / "tiny-sepia.safetensors"
+    hooks = comfy.hooks.create_hook_lora(comfy.utils.load_torch_file(str(file)), 1.0, 0.0)
+    found, plain = {}, run.clip
+    for ask in (run.sampler, run.guider):
+        before = ask(run.model)
+        (run.clip,) = SetClipHooks().apply_hooks(run.clip, False, True, hooks)
+        found[ask.__name__] = not torch.equal(before, ask(run.model))
+        run.clip = plain
+        found[f"{ask.__name__} afterwards"] = torch.equal(before, ask(run.model))
+    return found
+
+
+def masked(run: Run) -> bool:
+    """Whether a latent's noise mask holds still what lies outside it, with InstructGuider in a native sampler."""
+    mask = torch.zeros(1, 1, 16, 16)
+    mask[..., 8:] = 1.0
+    kept, drawn = (run.guider(run.model, denoise_mask=m) for m in (mask, None))
+    left, right = kept[..., :8].abs(), kept[..., 8:].abs()
+    return bool(left.max() < 1e-3 < min(right.mean(), drawn[..., :8].abs().mean()))
 
 
 def interrupted(run: Run) -> dict[str, int]:
@@ -197,6 +223,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder_paths.set_temp_directory(folder)  # where previews go
         run = Run(kinds)
+        found |= {"hooks": hooked(run), "mask": masked(run)}
         found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
         found |= {"progress": progress(run), "unload": unloaded(run)}
     print(json.dumps(found))

@@ -48,6 +48,11 @@ def test_wrappers_and_patches_of_a_model_are_heard(seen: dict[str, Any], node: s
     assert seen["evaluations"][f"{node}: patch"], "a patch that changes every prediction changes nothing"
 
 
+def test_hooks_and_masks_are_honoured(seen: dict[str, Any]) -> None:
+    assert all(seen["hooks"].values()), seen["hooks"]
+    assert seen["mask"]
+
+
 def test_interrupt_ends_a_step_in_its_middle(seen: dict[str, Any]) -> None:
     assert seen["interrupt"] == {"in": 3, "out": 0, "interrupted": 1}
 
