@@ -7,8 +7,8 @@ What a row differs in (coefficients, timestep, noise, whether it saves its x) is
 so that one graph a set of branches serves every row, solver, guidance scale and picture of one size. A row then
 costs the host one small copy, one replay and, where the row adds noise, one more copy; nothing waits.
 
-Capture and replay are written by PyTorch's documentation and have NOT been run on a GPU; everything around them
-is tested on the CPU, with the captured function called directly instead of replayed.
+Measured on an H100 (docs/gpu): a row of `tiny` takes 2.5 ms replayed and 17 ms launched one by one. On the CPU the
+tests call the captured function directly instead of replaying it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 SCALE = 2  # drawn this much larger than it is meant to be seen, for fine screens
-WIDTH, NAMES, VALUES = 860, 330, 150  # of the picture, of the column of names, and of that of numbers
+BARS, VALUES = 380, 150  # the columns of bars and of numbers; that of names is as wide as the longest
 BAR, GAP, HEAD = 13, 6, 34
 INK, FAINT = "#222222", "#666666"
 COLORS = {"authors": "#d55e00", "diffusers": "#e69f00", "ours": "#0072b2"}  # Okabe and Ito
@@ -19,19 +19,21 @@ COLORS = {"authors": "#d55e00", "diffusers": "#e69f00", "ours": "#0072b2"}  # Ok
 def draw_rows(results: Sequence[dict[str, Any]]) -> np.ndarray:
     """The chart, uint8 [h, w, 3]. The thin line on a bar is the spread between the quartiles."""
     height = sum(HEAD + (BAR + GAP) * len(found["rows"]) + GAP for found in results)
-    image = Image.new("RGB", (WIDTH * SCALE, height * SCALE), "white")
+    font = _font(10)
+    left = 20 * SCALE + max(round(font.getlength(row["name"])) for found in results for row in found["rows"])
+    image = Image.new("RGB", (left + (BARS + VALUES) * SCALE, height * SCALE), "white")
     draw, top = ImageDraw.Draw(image), 0
     for found in results:
-        _panel(draw, found, top)
+        _panel(draw, found, top, left)
         top += HEAD + (BAR + GAP) * len(found["rows"]) + GAP
     return np.asarray(image)
 
 
-def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int) -> None:
+def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int, left: int) -> None:
     rows = found["rows"]
     times = [1000 * row["median"] for row in rows]
     low, high = math.log(min(times) / 2), math.log(max(times))
-    left, right = NAMES * SCALE, (WIDTH - VALUES) * SCALE
+    right = left + BARS * SCALE
 
     def x(milliseconds: float) -> float:
         share = (math.log(milliseconds) - low) / (high - low)

@@ -97,8 +97,14 @@ def model():
     return UNetDenoiser(_unet().cuda(), image, text, null, "v_prediction")
 
 
+@pytest.fixture
+def exact(monkeypatch):
+    """Convolutions in float32: TF32, torch's default, makes 2e-3 of a deviation out of the last bit of an input."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_replayed_graphs_give_what_sample_gives(solver, schedule, model):
+def test_replayed_graphs_give_what_sample_gives(solver, schedule, model, exact):
     from instructdiffusion.sampling.graphs import StepGraphs
 
     graphs = StepGraphs()
@@ -109,7 +115,7 @@ def test_replayed_graphs_give_what_sample_gives(solver, schedule, model):
         expected = sample(model, x, plan, noise, backend="reference")
         for _ in range(2):
             end = graphs.sample(model, x, plan, noise)
-            torch.testing.assert_close(end, expected, rtol=0, atol=2e-3 * float(expected.std()))
+            torch.testing.assert_close(end, expected, rtol=0, atol=1e-3 * float(expected.std()))
     assert len(graphs) == 3  # full and unconditional; full, image_only and text_only; full alone
 
 
