@@ -30,12 +30,14 @@ from .schedule import PREDICTIONS, SPACINGS, Schedule, denoised_coefs, input_sca
 from .solvers import SOLVERS, Solver, Update, get_solver
 
 if TYPE_CHECKING:
+    from .adaptive import AdaptiveGuidance
     from .deepcache import DeepCache
     from .denoiser import UNetDenoiser
     from .noise import GivenNoise, SeededNoise, StepNoise, check_seeds, initial_noise
     from .sampler import Model, OnStep, sample
 
 _LAZY = {
+    "AdaptiveGuidance": "adaptive",
     "DeepCache": "deepcache",
     "UNetDenoiser": "denoiser",
     "GivenNoise": "noise",
@@ -53,6 +55,7 @@ __all__ = [
     "PREDICTIONS",
     "SOLVERS",
     "SPACINGS",
+    "AdaptiveGuidance",
     "DeepCache",
     "GivenNoise",
     "Guidance",
