@@ -22,7 +22,7 @@ from ..sampling import Schedule, instructdiffusion, none
 from ..settings import FILE, read_settings
 from .config import TrainConfig
 from .diffusion_stage import DiffusionStage
-from .losses import add_noise, changed_weights, draw_timesteps, snr_weights
+from .losses import add_noise, area_weights, changed_weights, draw_timesteps, snr_weights
 from .pool import TASK_NAMES
 from .randomness import shuffled_indices, step_generator
 
@@ -134,6 +134,8 @@ class DistillStage(DiffusionStage):
         cells = cells.to(device)[:, None, None, None]
         if loss_config.changed:
             cells = cells * changed_weights(source * self.scale, clean, loss_config.changed)
+        if loss_config.area is not None:
+            cells = cells * area_weights(source * self.scale, clean, loss_config.area)
         parts = {"taught": error.detach()[taught.to(device)], "kept": error.detach()[~taught.to(device)]}
         return (error * cells).mean(), {k: float(v.mean()) for k, v in parts.items() if len(v)}
 
