@@ -20,7 +20,7 @@ from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator
 from .settings import Settings
-from .tasks import Instruction, Task
+from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles
 
 TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
@@ -159,6 +159,8 @@ class Job:
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
             settings["reuse"] = self.reuse
+        if self.decode.get("decoder", "closed") != "closed":
+            settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
             result = self.task.decode(source, picture, instruction, **self.decode)
             return Answer(instruction, result, result, source, settings)
@@ -178,6 +180,23 @@ class Job:
         if self.task.name in CHANGED:
             return replace_changed(source, edited, copy, *CHANGED[self.task.name])
         return keep_unchanged(source, edited, copy)
+
+
+def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequence[str]) -> dict[str, Any]:
+    """What `Task.decode` of the tasks is told: `decode`, and the decoder where it is not the closed form.
+
+    ValueError, before anything is asked, for a decoder that there is not or that one of the tasks does not have;
+    what `decoding.refiner.load_refiner` raises where its weights cannot be had.
+    """
+    for name in dict.fromkeys(tasks):
+        check_decoder(get_task(name), decoder)
+    options = dict(decode or {})
+    if decoder != "closed":
+        from .decoding.refiner import shipped_refiner
+
+        shipped_refiner()
+        options["decoder"] = decoder
+    return options
 
 
 class TileNoise:

@@ -12,7 +12,7 @@ import numpy as np
 from .answer import Answer
 from .editor import Editor
 from .images import load_pictures
-from .jobs import Job, Question
+from .jobs import Job, Question, decode_options
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
@@ -42,6 +42,7 @@ class RunOptions(TypedDict, total=False):
     on_answer: Callable[[int, Answer], None] | None
     decode: Mapping[str, Any] | None
     reuse: int
+    decoder: str
 
 
 class InstructDiffusion:
@@ -112,6 +113,7 @@ class InstructDiffusion:
         on_answer: Callable[[int, Answer], None] | None = None,
         decode: Mapping[str, Any] | None = None,
         reuse: int = 1,
+        decoder: str = "closed",
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -131,6 +133,7 @@ class InstructDiffusion:
         on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
         as soon as an answer is ready. decode: options of the task's `decode`. reuse: how many rows of the plan share
         the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
+        decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -144,6 +147,7 @@ class InstructDiffusion:
             raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
+        decode = decode_options(decode, decoder, [t.task for t in texts])
         initial, fresh = _split_noise(noise)
         named = initial if isinstance(initial, str) else None
         starts = (
@@ -168,7 +172,7 @@ class InstructDiffusion:
                     f"this run adds noise in {plan.draws} rows ({plan.title}); noise has {len(fresh)} steps"
                 )
             job = Job(
-                get_task(name), settings, plan, side, fit, batch_size, on_step, dict(decode or {}), reuse
+                get_task(name), settings, plan, side, fit, batch_size, on_step, decode, reuse
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -189,10 +193,12 @@ class InstructDiffusion:
         seed: int = 0,
         resolution: int | None = None,
         fit: str | None = None,
+        decoder: str = "closed",
     ) -> None:
         """Raise what `run` would for these words and options whatever the picture, before any is read."""
         asked = _as_instruction(instruction, task)
         self.editor.check_text(asked.text)
+        decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
             steps=steps, solver=solver, schedule=schedule, guidance=guidance
         )

@@ -26,6 +26,12 @@ ASKS: dict[str, tuple[str, str, bool]] = {
     "dewatermark": ("take out a watermark", "", False),
     "edit": ("change the picture as the words say", "WORDS", False),
 }
+MASKS = ("segment", "refer")  # the tasks that `tasks` gives more than one decoder; a test holds it
+DECODER: dict[str, Any] = {
+    "choices": ("closed", "unet"),
+    "default": "closed",
+    "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
+}
 COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})
 
 
@@ -47,6 +53,8 @@ def add_parser(commands: Any) -> None:
                 help="the colour to draw with, once a subject (chosen to stand out where left open)",
             )
         add_model_arguments(parser)
+        if name in MASKS:
+            parser.add_argument("--decoder", **DECODER)
         parser.add_argument(
             "-o", "--output", type=Path, default=Path("out"), metavar="FOLDER", help="default: out"
         )
@@ -73,7 +81,8 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
     names = ("steps", "solver", "schedule", "seed", "resolution")
-    return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}}
+    decoder = {"decoder": arguments.decoder} if hasattr(arguments, "decoder") else {}
+    return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **decoder}
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .answer import DECODER
+
 # As in evaluation.benchmarks, which a test holds; importing that here would make every command slow.
 DATASETS = {
     "coco": "joints of people, OKS AP",
@@ -89,6 +91,7 @@ def _add_asking(parser: argparse.ArgumentParser, batch: int) -> None:
     parser.add_argument(
         "--batch", "--batch-size", dest="batch_size", type=int, default=batch, help=f"default: {batch}"
     )
+    parser.add_argument("--decoder", **DECODER)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -102,9 +105,6 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="DIR", help="where indices go; default: your cache folder"
     )
     _add_model(parser)
-    parser.add_argument(
-        "--decoder", choices=("closed",), default="closed", help="how what was drawn is read back"
-    )
     parser.add_argument("--count", type=int, help="records a split, drawn by a fixed shuffle; default: all")
     _add_asking(parser, batch=16)
     parser.add_argument(
@@ -121,6 +121,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--aesthetic", type=Path, metavar="FILE", help="editing: LAION's predictor")
     parser.add_argument(
+        "--giqa", nargs=2, metavar=("NETWORK", "REFERENCE"),
+        help="editing: KNN-GIQA by a picture network (folder or hub id) to a reference (.npy or folder of pictures)",
+    )  # fmt: skip
+    parser.add_argument(
         "--strict", action="store_true", help="stop at the first broken record; default: name it and go on"
     )
     parser.add_argument(
@@ -131,12 +135,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def run_scenes(arguments: argparse.Namespace) -> int:
     """Evaluate on scenes; prints a table and writes JSON, a picture sheet and a page."""
+    from ..evaluation.asking import check_readable
     from ..files import check_writable
     from ..tasks import TASKS, get_task
 
     tasks = [get_task(name).name for name in arguments.tasks or TASKS]
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
         raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
+    check_readable(tasks, arguments.decoder)
     check_writable(arguments.output)
 
     from ..evaluation.processes import started
@@ -160,6 +166,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         level=arguments.level,
         oracle=arguments.oracle,
+        decoder=arguments.decoder,
         processes=processes,
     )
     if processes.first:
@@ -210,6 +217,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
         lpips=arguments.lpips,
         clip=arguments.clip,
         aesthetic=arguments.aesthetic,
+        giqa=None if arguments.giqa is None else tuple(arguments.giqa),
         device=device,
         skip=whole,
         strict=arguments.strict,

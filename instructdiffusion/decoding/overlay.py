@@ -81,10 +81,14 @@ def decode_mask(
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold is a share between 0 and 1, got {threshold}")
-    m, explained = blend_fraction(source, edited, color, alpha)
-    soft = np.clip(m, 0, 1) * np.clip(explained * 4 - 1.5, 0, 1)
+    soft = soft_mask(*blend_fraction(source, edited, color, alpha))
     mask = soft >= threshold
     return clean_mask(mask, soft, threshold, smallest_area(mask.size) if min_area is None else min_area)
+
+
+def soft_mask(share: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    """The soft mask, float32 [h, w] in 0..1, of what `blend_fraction` gives: none where no overlay explains it."""
+    return np.clip(share, 0, 1) * np.clip(explained * 4 - 1.5, 0, 1)
 
 
 def smallest_area(pixels: int) -> int:

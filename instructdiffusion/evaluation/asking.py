@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from ..tasks import check_decoder, get_task
 
 
 def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,6 +24,29 @@ def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[st
     sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
     plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
     return {**settings.to_dict(), "evaluations": plan.evaluations}
+
+
+def decoder_of(task: str, decoder: str) -> str:
+    """The decoder that `task` is read with where `decoder` is wanted: what has no masks is read in closed form."""
+    return decoder if decoder in get_task(task).decoders else "closed"
+
+
+def check_readable(tasks: Sequence[str], decoder: str) -> None:
+    """ValueError for an unknown decoder, and where none of the tasks has answers that it reads."""
+    if not any(decoder in get_task(name).decoders for name in tasks):
+        check_decoder(get_task(tasks[0]), decoder)
+
+
+def decoder_settings(decoder: str) -> dict[str, str]:
+    """What says how answers were read: the decoder, and of the light U-Net the hash of its weights.
+
+    Raises what `decoding.refiner.load_refiner` does where those cannot be had.
+    """
+    if decoder == "closed":
+        return {"decoder": decoder}
+    from ..decoding.refiner import refiner_hash
+
+    return {"decoder": decoder, "refiner": refiner_hash()}
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:

@@ -21,11 +21,11 @@ class Oracle:
 
     Everything else (composing, decoding the drawing) is the model's own: the figures bound what any UNet can
     reach with this autoencoder and these decoders. It needs pictures of the model's own size, for only then
-    the true picture is what the UNet would have had to draw.
+    the true picture is what the UNet would have had to draw. decoder: how masks are read.
     """
 
-    def __init__(self, model: InstructDiffusion) -> None:
-        self.model = model
+    def __init__(self, model: InstructDiffusion, decoder: str = "closed") -> None:
+        self.model, self.decoder = model, decoder
 
     def ask(self, examples: Sequence[Example], seeds: Sequence[int]) -> list[Answer]:
         """The answers to examples of one task; ValueError where a picture is not of the model's size."""
@@ -41,6 +41,7 @@ class Oracle:
             solver="euler",
             seed=list(seeds),
             batch_size=len(examples),
+            decoder=self.decoder,
         )
         assert isinstance(answers, list)
         return answers

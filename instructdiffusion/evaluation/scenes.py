@@ -12,7 +12,7 @@ from ..datasets.examples import make_example
 from ..datasets.scenes.records import UNSEEN_TASKS
 from ..files import check_writable, png_bytes, write_files
 from ..tasks import TASKS, get_task
-from .asking import asked_settings, in_order, settings_hash
+from .asking import asked_settings, check_readable, decoder_of, decoder_settings, in_order, settings_hash
 from .gallery import Card, make_cards
 from .journal import Journal, Memory
 from .measures import Row
@@ -68,6 +68,7 @@ def evaluate_scenes(
     level: int = 3,
     size: int | None = None,
     oracle: bool = False,
+    decoder: str = "closed",
     quiet: bool = False,
     processes: Processes | None = None,
 ) -> Report:
@@ -76,17 +77,20 @@ def evaluate_scenes(
     Beside the `count` scenes of the seeds seed, seed + 1, ... come a fifth as many of the same scenes worded
     with paraphrases that training never sees, and a fifth as many of pairs that it never sees.
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
-    the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet.
+    the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
+    how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form.
 
     output: a folder for results.json, table.md, sheet.png, report.html and tasks/<task>.json with a row for every
     answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
     weights and code, is not asked again, so that a run stopped in any way goes on where it was. quiet: nothing is
     printed. processes: several share the work (they need an output); the first writes and prints.
-    ValueError for an unknown task, split or setting before anything is asked; OSError where output cannot
-    be written.
+    ValueError for an unknown task, split, setting or decoder, and for tasks named of which none has masks to read
+    with it, before anything is asked; OSError where output cannot be written.
     """
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
+    check_readable(names, decoder)
+    read = {name: decoder_settings(decoder_of(name, decoder)) for name in names}
     processes = processes or Processes()
     if processes.count > 1 and output is None:
         raise ValueError("several processes share their answers through the output folder: name one")
@@ -108,22 +112,27 @@ def evaluate_scenes(
         "code": code_hash(),
     }
     cases_of = partial(scene_cases, count=count, split=split, seed=seed, level=level, size=side)
-    if oracle:
-        from .oracle import Oracle
+    given = {k: v for k, v in changes.items() if v is not None}
 
-        ask: Ask = Oracle(model).ask
-    else:
-        ask = asker(model, {k: v for k, v in changes.items() if v is not None}, batch_size)
+    def asks(name: str) -> Ask:
+        told = {} if read[name]["decoder"] == "closed" else {"decoder": read[name]["decoder"]}
+        if oracle:
+            from .oracle import Oracle
+
+            return Oracle(model, **told).ask
+        return asker(model, {**given, **told}, batch_size)
+
     reports: list[TaskReport] = []
     cards: list[Card] = []
     for name in names:
-        settings = {**common, "task": name, **asked[name]}
-        run = _Run(model, ask, batch_size, folder, quiet, processes)
+        settings = {**common, "task": name, **read[name], **asked[name]}
+        run = _Run(model, asks(name), batch_size, folder, quiet, processes)
         made, some = run.task(Scenes(name, split, cases_of(name)), settings)
         reports.append(made)
         cards += some
     shared: dict[str, Any] = {
         **common,
+        **decoder_settings(decoder),
         "batch_size": batch_size,
         "model": str(getattr(components, "path", "")) or None,
     }

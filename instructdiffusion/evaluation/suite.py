@@ -10,7 +10,16 @@ from typing import Any
 
 from ..datasets.readers import reader_named
 from ..files import check_writable, write_files
-from .asking import asked_settings, in_order, problems, settings_hash
+from ..tasks import DECODERS
+from .asking import (
+    asked_settings,
+    check_readable,
+    decoder_of,
+    decoder_settings,
+    in_order,
+    problems,
+    settings_hash,
+)
 from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
 from .benchmarks.editing import TABLE_KINDS, Editing
 from .gallery import Card, make_cards
@@ -21,15 +30,14 @@ from .processes import Processes
 from .report import code_hash, versions, weights_hash
 from .runner import Answered, answer_benchmark, answer_cases, asker
 
-DECODERS = ("closed",)  # how what was drawn is read back: in closed form
-
 
 @dataclass(frozen=True)
 class Asking:
     """How a suite is run; what is None comes from the model's settings for each task.
 
     count: records a split (None: all). resolution: the side at which the model sees pictures. cards: answers of
-    each kind on the page. strict: the first broken record or unusable answer is raised, rather than named and left out.
+    each kind on the page. decoder: how masks are read ("unet": the light U-Net); other tasks have the closed form only.
+    strict: the first broken record or unusable answer is raised, rather than named and left out.
     """
 
     steps: int | None = None
@@ -60,11 +68,12 @@ class Asking:
             "guidance": self.guidance,
         }
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `InstructDiffusion.run` is told."""
+    def options(self, task: str) -> dict[str, Any]:
+        """What `InstructDiffusion.run` is told for a task."""
         told = {**self.changes, "resolution": self.resolution}
-        return {name: given for name, given in told.items() if given is not None}
+        options = {name: given for name, given in told.items() if given is not None}
+        decoder = decoder_of(task, self.decoder)
+        return options if decoder == "closed" else {**options, "decoder": decoder}
 
 
 Found = tuple[Entry, Path, str]  # benchmark, folder, split
@@ -110,6 +119,7 @@ def open_parts(
     lpips: bool = False,
     clip: str | None = None,
     aesthetic: str | Path | None = None,
+    giqa: tuple[str | Path, str | Path] | None = None,
     device: str | None = None,
     skip: bool = False,
     strict: bool = False,
@@ -117,7 +127,8 @@ def open_parts(
     """(the benchmarks, opened; column -> why one was skipped).
 
     absent: whether classes that a picture lacks are asked for. lpips, clip, aesthetic: networks that measure; clip
-    "none" leaves CLIP-Sim out. skip: a benchmark whose network cannot be had becomes a gap instead of an error.
+    "none" leaves CLIP-Sim out. giqa: a picture network and the reference of KNN-GIQA (`metrics.extractors.load_giqa`).
+    skip: a benchmark whose network cannot be had becomes a gap instead of an error.
     strict: BrokenRecord for the first record that an index finds broken.
     """
     options: dict[str, Any] = {"absent": absent}
@@ -126,6 +137,10 @@ def open_parts(
         from .metrics.pictures import load_lpips
 
         options["lpips"] = load_lpips(device=device or "cpu")
+    if giqa is not None and any("giqa" in entry.wants for entry, _, _ in parts):
+        from .metrics.extractors import load_giqa
+
+        options["giqa"] = load_giqa(*giqa, device=device or "cpu")
     opened: list[tuple[Entry, ReaderBenchmark]] = []
     for entry, folder, split in parts:
         if "clip" in entry.wants and clip != "none":
@@ -162,9 +177,13 @@ def evaluate_parts(
     was, and one that asks for more records keeps the answers it has. Answers of other settings, weights, data or
     code lie beside and are not mixed. With several processes each takes its share, the first writes the reports.
 
-    ValueError where another run is writing there; OSError where that cannot be written.
+    ValueError where another run is writing there, or the decoder reads the answers of no benchmark; OSError where that
+    cannot be written.
     """
     asking, processes = asking or Asking(), processes or Processes()
+    if benchmarks:
+        check_readable([benchmark.task for _, benchmark in benchmarks], asking.decoder)
+        decoder_settings(asking.decoder)  # weights that cannot be had are named before anything is written
     folder = check_writable(output) if processes.first else Path(output)
     processes.meet()
     if not processes.first:
@@ -187,7 +206,6 @@ def _evaluate(
     shared = {
         "weights": weights_hash(components),
         "code": code_hash(),
-        "decoder": asking.decoder,
         "resolution": asking.resolution or getattr(components, "resolution", None),
     }
     parts: list[PartOutcome] = []
@@ -198,6 +216,7 @@ def _evaluate(
         cards += some
     settings = {
         **shared,
+        **decoder_settings(asking.decoder),
         **{k: v for k, v in asking.changes.items() if v is not None},
         "count": asking.count,
         "batch_size": asking.batch_size,
@@ -233,6 +252,7 @@ def _part(
         "data": benchmark.fingerprint,
         **benchmark.options(),
         **shared,
+        **decoder_settings(decoder_of(benchmark.task, asking.decoder)),
         **asked_settings(model, benchmark.task, asking.changes),
     }
     title = f"{benchmark.name}-{benchmark.split}".replace("+", "plus")
@@ -240,7 +260,7 @@ def _part(
     journal = Journal(place, settings, processes.rank)
     units = benchmark.chosen(asking.count)
     editor = getattr(model, "editor", None)
-    ask = asker(model, asking.options, asking.batch_size)
+    ask = asker(model, asking.options(benchmark.task), asking.batch_size)
     started = time.monotonic()
     share = len(range(processes.rank, len(units), processes.count))
     silent = asking.quiet or not processes.first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Task
+from .base import DECODERS, Task, check_decoder
 from .classify import Classify
 from .detect import Detect
 from .edit import Edit
@@ -36,4 +36,4 @@ def get_task(name: str) -> Task:
         raise ValueError(f"unknown task {name!r}: choose one of {', '.join(TASKS)}") from None
 
 
-__all__ = ["TASKS", "Instruction", "Task", "get_task"]
+__all__ = ["DECODERS", "TASKS", "Instruction", "Task", "check_decoder", "get_task"]

@@ -15,6 +15,7 @@ import numpy as np
 from ..color import MASK_COLORS, Color, color_named, far_colors
 from .instruction import Instruction
 
+DECODERS = ("closed", "unet")  # the closed form, and the light U-Net that reads masks
 ALPHA = 0.5  # how opaque masks and boxes are drawn (the paper's)
 
 
@@ -34,6 +35,7 @@ class Task(ABC):
     local: bool  # True: what did not change is kept from the source
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none
+    decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
 
     def instruct(
         self,
@@ -113,6 +115,17 @@ class Task(ABC):
     @abstractmethod
     def decode(self, source: np.ndarray, edited: np.ndarray, instruction: Instruction) -> Any:
         """The answer that was drawn: what changed from `source` (or its reconstruction) to `edited`."""
+
+
+def check_decoder(task: Task, decoder: str) -> str:
+    """The name of a decoder; ValueError where there is none of that name, or the task's answers are no masks."""
+    if decoder not in DECODERS:
+        raise ValueError(f"expected a decoder, one of {', '.join(DECODERS)}; got {decoder!r}")
+    if decoder not in task.decoders:
+        raise ValueError(
+            f"the decoder {decoder!r} reads masks, and {task.name!r} answers with none: leave it at 'closed'"
+        )
+    return decoder
 
 
 def listed(clauses: Sequence[str]) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .. import paint
 from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, split_components
 from ..results import Masks
-from .base import ALPHA, Task, check_pair, check_picture, nothing_found
+from .base import ALPHA, Task, check_decoder, check_pair, check_picture, nothing_found
 from .instruction import Instruction
+
+if TYPE_CHECKING:
+    from ..decoding.refiner import Refiner
 
 
 class _MaskTask(Task):
     guidance = (7.5, 1.5)
     perception = True
     local = True
+    decoders = ("closed", "unet")
 
     def render(self, image: np.ndarray, target: Masks, instruction: Instruction) -> np.ndarray:
         """The union of the masks, half covered by the instruction's colour."""
@@ -36,17 +42,21 @@ class _MaskTask(Task):
         threshold: float,
         min_area: int | None,
         guide: np.ndarray | None,
+        decoder: str | Refiner,
     ) -> tuple[np.ndarray, np.ndarray]:
         """(mask bool, confidence float) [h, w], at the size of `guide` where it is given."""
         check_pair(source, edited)
         if instruction.color is None:
             raise ValueError(f"{self.name}: the instruction has no colour; make it with instruct()")
+        if guide is not None:
+            check_picture(guide, "guide")
+        if decoder != "closed":
+            return self._refined(source, edited, instruction.color.array, threshold, min_area, guide, decoder)
         mask, soft = decode_mask(
             source, edited, instruction.color.array, alpha=ALPHA, threshold=threshold, min_area=min_area
         )
         if guide is None:
             return mask, soft
-        check_picture(guide, "guide")
         height, width = guide.shape[:2]
         if not mask.any():  # what is empty stays empty: the filter could lift noise over the threshold
             return np.zeros((height, width), bool), np.zeros((height, width), np.float32)
@@ -54,6 +64,30 @@ class _MaskTask(Task):
         scale = height * width / mask.size
         soft = guided_mask(soft, guide)
         return clean_mask(soft >= threshold, soft, threshold, round(smallest * scale))
+
+    def _refined(
+        self,
+        source: np.ndarray,
+        edited: np.ndarray,
+        color: np.ndarray,
+        threshold: float,
+        min_area: int | None,
+        guide: np.ndarray | None,
+        decoder: str | Refiner,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `_found` gives, read by the light U-Net."""
+        if not 0 < threshold < 1:
+            raise ValueError(f"threshold is a share between 0 and 1, got {threshold}")
+        if isinstance(decoder, str):
+            check_decoder(self, decoder)
+        from ..decoding.refiner import refine_mask, sure_mask  # torch, which the closed form does without
+
+        refiner = None if isinstance(decoder, str) else decoder
+        soft = refine_mask(source, edited, color, guide, alpha=ALPHA, refiner=refiner)
+        size = source.shape[0] * source.shape[1]
+        smallest = smallest_area(size) if min_area is None else min_area
+        found = sure_mask(soft, threshold)
+        return clean_mask(found, soft, threshold, round(smallest * soft.size / size))
 
 
 class Segment(_MaskTask):
@@ -94,14 +128,17 @@ class Segment(_MaskTask):
         threshold: float = 0.5,
         min_area: int | None = None,
         guide: np.ndarray | None = None,
+        decoder: str | Refiner = "closed",
     ) -> Masks:
         """Masks, one row a connected region (or one in all, with per_object=False), the largest first.
 
         threshold: opacity, as a share of the full one, above which a pixel counts. min_area: pixels below
         which a region is noise, counted at the size of `edited` (None: .07 % of the picture, at least 3).
         guide: the picture at its own size; the masks are then brought to that size along its edges.
+        decoder: "closed", or "unet", the light U-Net (the one that ships, or a `Refiner`); threshold is then a
+        probability, and the U-Net's errors are `load_refiner`'s. ValueError for another name.
         """
-        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide)
+        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide, decoder)
         if not mask.any():
             h, w = mask.shape
             return Masks.empty(h, w, nothing_found(instruction.subjects))
@@ -147,12 +184,13 @@ class Refer(_MaskTask):
         threshold: float = 0.5,
         min_area: int | None = None,
         guide: np.ndarray | None = None,
+        decoder: str | Refiner = "closed",
     ) -> Masks:
         """Masks with one row, or none where nothing was marked; options as in `Segment.decode`.
 
         A thing may show in several parts; parts below a tenth of the largest are taken for stray marks.
         """
-        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide)
+        mask, soft = self._found(source, edited, instruction, threshold, min_area, guide, decoder)
         if not mask.any():
             h, w = mask.shape
             return Masks.empty(h, w, nothing_found(instruction.subjects))

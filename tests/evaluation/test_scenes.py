@@ -12,6 +12,7 @@ from PIL import Image
 
 from instructdiffusion.answer import Answer
 from instructdiffusion.datasets.scenes.records import UNSEEN_TASKS
+from instructdiffusion.decoding.refiner import refiner_hash
 from instructdiffusion.evaluation import report as report_module
 from instructdiffusion.evaluation.measures import figures
 from instructdiffusion.evaluation.metrics import EQUAL_DB
@@ -186,6 +187,26 @@ def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
     assert report.tasks[0].rows == next(r for r in idle.tasks if r.task == "segment").rows
 
 
+def test_the_decoder_reaches_the_model_and_the_settings(tmp_path):
+    class Telling(Drawer):
+        def run(self, *args, decoder="closed", **options):
+            self.told = [*getattr(self, "told", []), (args[0][0].task, decoder)]
+            return super().run(*args, **options)
+
+    model = Telling(nothing)
+    report = evaluate_scenes(
+        model, ["segment", "denoise"], count=3, output=tmp_path, decoder="unet", quiet=True
+    )
+    assert set(model.told) == {("segment", "unet"), ("denoise", "closed")}
+    by_task = {r.task: r.settings for r in report.tasks}
+    assert by_task["segment"]["decoder"] == "unet" and by_task["segment"]["refiner"] == refiner_hash()
+    assert by_task["denoise"]["decoder"] == "closed" and "refiner" not in by_task["denoise"]
+    assert json.loads((tmp_path / "results.json").read_text())["settings"]["decoder"] == "unet"
+    again = Telling(nothing)
+    evaluate_scenes(again, ["segment"], count=3, output=tmp_path, quiet=True)
+    assert set(again.told) == {("segment", "closed")}  # answers read otherwise are not taken
+
+
 def test_the_page_shows_answers_of_every_task(truth, tmp_path):
     evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
     page = (tmp_path / "report.html").read_text()
@@ -225,6 +246,8 @@ def test_answers_do_not_depend_on_the_batch(truth):
         ({"count": 0}, "at least 1"),
         ({"split": "exam"}, "a split"),
         ({"seed": -1}, "at least 0"),
+        ({"decoder": "magic"}, "expected a decoder"),
+        ({"tasks": ["edit", "denoise"], "decoder": "unet"}, "reads masks, and 'edit' answers with none"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(options, message, tmp_path):

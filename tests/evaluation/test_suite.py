@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
+from instructdiffusion.decoding import refiner
+from instructdiffusion.decoding.refiner import refiner_hash
 from instructdiffusion.evaluation.suite import Asking, evaluate_parts, find_parts, open_parts
 
 QUIET = Asking(quiet=True, batch_size=4, cards=2)
@@ -47,6 +49,38 @@ def test_files_say_everything(dataset, drawer, tmp_path):
     assert "| InstructDiffusion (paper) | 67.36 |\n| mine | 0.00 |" in text and "RefCOCO val" not in text
     html = (tmp_path / "out" / "report.html").read_text()
     assert html.count("<article") == 3 * min(2, part["answers"] // 3) and "67.36" in html
+
+
+def test_the_decoder_reaches_the_model_and_the_settings(dataset, drawer, tmp_path):
+    class Telling(drawer):
+        def run(self, *args, **options):
+            self.told = options
+            return super().run(*args, **options)
+
+    def run(name, decoder):
+        model = Telling(nothing)
+        asking = Asking(quiet=True, batch_size=4, cards=0, decoder=decoder)
+        outcome = evaluated(dataset(name), [name], model, tmp_path / "out", asking)
+        return model, outcome.parts[0].settings
+
+    closed, plain = run("grefcoco", "closed")
+    assert "decoder" not in closed.told and plain["decoder"] == "closed" and "refiner" not in plain
+    unet, settings = run("grefcoco", "unet")  # nothing of the other run is taken
+    assert unet.told["decoder"] == "unet" and len(unet.asked) == len(closed.asked) > 0
+    assert settings["decoder"] == "unet" and settings["refiner"] == refiner_hash()
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["settings"]["decoder"] == "unet"
+    assert not run("grefcoco", "unet")[0].asked
+    with pytest.raises(ValueError, match="reads masks, and 'deblur' answers with none"):
+        run("gopro", "unet")
+
+
+def test_other_weights_of_the_refiner_are_other_answers(dataset, drawer, tmp_path, monkeypatch):
+    asking = Asking(quiet=True, batch_size=4, cards=0, decoder="unet")
+    for name in ("0123456789abcdef", "fedcba9876543210"):
+        monkeypatch.setattr(refiner, "refiner_hash", lambda name=name: name)
+        model = drawer(nothing)
+        evaluated(dataset("grefcoco"), ["grefcoco"], model, tmp_path / "out", asking)
+        assert model.asked
 
 
 def test_a_run_goes_on_and_more_records_keep_what_is_there(dataset, drawer, tmp_path):

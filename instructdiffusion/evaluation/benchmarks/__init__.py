@@ -112,7 +112,7 @@ def _entries() -> list[Entry]:
         Entry("gopro", Restoration, "gopro", "deblur", 5, {"test": "GoPro"}, ("GOPRO_Large",), ("lpips",)),
         Entry("sidd", Restoration, "sidd", "denoise", 5, {"val": "SIDD"}, (), ("lpips",)),
         Entry("clwd", Restoration, "clwd", "dewatermark", 5, {"test": "CLWD"}, (), ("lpips",)),
-        Entry("editing", Editing, "editing", "edit", 5, {"test": "editing"}, (), ("clip", "aesthetic")),
+        Entry("editing", Editing, "editing", "edit", 5, {"test": "editing"}, (), ("clip", "aesthetic", "giqa")),
         Entry("coco-boxes", Detect, "coco", "detect", None, _val("COCO boxes")),
     ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from ...datasets.record import Example
 from ..measures import KEPT_DB, Figure, Row
 from ..metrics import capped_psnr, mean
 from ..metrics.encoders import Aesthetic, PictureTextEncoder, clip_similarity
+from ..metrics.extractors import Giqa
 from ..runner import Case
 from .base import ReaderBenchmark, value
 
@@ -23,7 +24,8 @@ TABLE_KINDS = ("replace", "remove", "add")  # the paper's columns
 class Editing(ReaderBenchmark):
     """A unit is an instruction. clip: what measures likeness to captions (None: that is left out).
 
-    aesthetic: LAION's predictor; it needs a clip of its own size (ViT-L/14).
+    aesthetic: LAION's predictor; it needs a clip of its own size (ViT-L/14). giqa: how natural pictures look
+    (`metrics.extractors.load_giqa`).
     """
 
     task = "edit"
@@ -34,22 +36,27 @@ class Editing(ReaderBenchmark):
         reader: Reader,
         clip: PictureTextEncoder | None = None,
         aesthetic: Aesthetic | None = None,
+        giqa: Giqa | None = None,
     ) -> None:
         super().__init__(name, reader)
         if aesthetic is not None and clip is None:
             raise ValueError("the aesthetic predictor reads CLIP's features: give a clip too")
-        self.clip, self.aesthetic = clip, aesthetic
+        self.clip, self.aesthetic, self.giqa = clip, aesthetic, giqa
 
     def options(self) -> dict[str, Any]:
         """Which networks measure."""
-        return {"CLIP": getattr(self.clip, "name", None), "aesthetic": self.aesthetic is not None}
+        return {
+            "CLIP": getattr(self.clip, "name", None),
+            "aesthetic": self.aesthetic is not None,
+            "KNN-GIQA": getattr(self.giqa, "name", None),
+        }
 
     def cases(self, unit: int) -> list[Case]:
         """The instruction."""
         return [self.case(unit, "", partial(self.reader.record, unit))]
 
     def row(self, case: Case, example: Example, answer: Any, bound: np.ndarray | None) -> Row:
-        """CLIP-Sim of the answer and of the untouched source, the aesthetic score, and how much was changed."""
+        """CLIP-Sim and KNN-GIQA of the answer and the untouched source, the aesthetic score, how much was changed."""
         meta, result = example.record.meta, answer.result
         if not isinstance(result, np.ndarray):
             raise TypeError(f"expected a picture as the answer, got {type(result).__name__}")
@@ -65,6 +72,8 @@ class Editing(ReaderBenchmark):
             row.update(clip=got, clip_nothing=nothing, quality=got)
             if self.aesthetic is not None:
                 row["aesthetic"] = float(self.aesthetic.scores(self.clip.pictures([result]))[0])
+        if self.giqa is not None:
+            row["giqa"], row["giqa_nothing"] = self.giqa.scores([result, example.source]).tolist()
         return row
 
     def figures(self, rows: Sequence[Row]) -> list[Figure]:
@@ -74,6 +83,8 @@ class Editing(ReaderBenchmark):
             ("clip", "CLIP-Sim"),
             ("clip_nothing", "CLIP-Sim of doing nothing"),
             ("aesthetic", "aesthetic"),
+            ("giqa", "KNN-GIQA"),
+            ("giqa_nothing", "KNN-GIQA of doing nothing"),
             ("psnr", "PSNR to a true picture"),
             ("alike", "PSNR to the source"),
         ):
@@ -107,4 +118,8 @@ class Editing(ReaderBenchmark):
         reason = (
             "not measured: no CLIP was given" if self.clip is None else f"100 cosine by {measured['CLIP']}"
         )
-        return {"CLIP-Sim": reason, "aesthetic": "LAION's" if self.aesthetic else "not measured"}
+        return {
+            "CLIP-Sim": reason,
+            "aesthetic": "LAION's" if self.aesthetic else "not measured",
+            "KNN-GIQA": measured["KNN-GIQA"] or "not measured",
+        }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from types import ModuleType
 
 import numpy as np
@@ -86,3 +87,22 @@ def test_lpips_gets_pictures_as_it_wants_them(monkeypatch, pair):
     black, white = np.zeros((16, 20, 3), np.uint8), np.full((16, 20, 3), 255, np.uint8)
     assert load_lpips()(black, white) == 2
     assert tuple(seen[0][0].shape) == (1, 3, 16, 20) and float(seen[0][0].max()) == -1
+
+
+def test_lpips_is_that_of_its_package(monkeypatch, pair):
+    """The package itself with its own heads; the backbone is random, for its weights are a download."""
+    lpips = pytest.importorskip("lpips")
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torchvision's, of arguments that the package still gives
+            model = lpips.LPIPS(net="alex", verbose=False, pnet_rand=True).eval()
+    monkeypatch.setattr(lpips, "LPIPS", lambda net, verbose: model)
+    distance = load_lpips()
+    one, other = (torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in pair)
+    with torch.inference_mode():
+        wanted = float(model(one, other, normalize=True))  # 0..1 brought to -1..1 by the package
+    assert distance(*pair) == pytest.approx(wanted, rel=1e-4) and wanted > 1e-4
+    assert distance(pair[0], pair[0]) == 0
