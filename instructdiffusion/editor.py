@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .sampling import DeepCache, OnStep, Plan, StepNoise, UNetDenoiser, sample
+from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser, sample
 from .sampling.replaying import Replaying
 
 if TYPE_CHECKING:
@@ -103,12 +103,15 @@ class Editor:
         reconstruct: bool = True,
         on_step: OnStep | None = None,
         reuse: int = 1,
+        adaptive: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1.
 
         pictures: uint8 [n, h, w, 3], sides multiples of `multiple`. start: unit noise [n, c, h/f, w/f].
         noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
-        whole UNet runs in every so many-th row only (`sampling.DeepCache`).
+        whole UNet runs in every so many-th row only (`sampling.DeepCache`). adaptive: the tolerance within which
+        branches are left out (`sampling.AdaptiveGuidance`), None for none. ValueError for both together, or for either
+        where graphs are forced.
         """
         condition = self.encode(pictures)
         if self._null is None:
@@ -118,16 +121,29 @@ class Editor:
             components.unet, condition, self.read(texts), self._null, components.prediction_type
         )
         x = start.to(_place(components.unet)[0], torch.float32) * plan.sigma_start
-        if reuse == 1:
+        if reuse == 1 and adaptive is None:
             latents = self.replaying(model, x, plan, noise, on_step)
-        elif self.replaying.graphs:
-            raise ValueError(
-                f"graphs=True replays the whole UNet in every row; it cannot go with reuse={reuse}"
-            )
         else:
-            latents = sample(DeepCache(model, reuse), x, plan, noise, on_step, backend=self.replaying.backend)
+            latents = sample(
+                self._changed(model, reuse, adaptive), x, plan, noise, on_step, backend=self.replaying.backend
+            )
         edited = self.decode(latents / self._scale() + self._shift())
         return edited, self.decode(condition) if reconstruct else None
+
+    def _changed(self, model: UNetDenoiser, reuse: int, adaptive: float | None) -> Model:
+        """The model with what makes it cheaper row by row."""
+        if self.replaying.graphs:
+            raise ValueError(
+                "graphs=True replays the whole UNet in every row; it cannot go with "
+                f"reuse={reuse}, adaptive={adaptive}"
+            )
+        if adaptive is None:
+            return DeepCache(model, reuse)
+        if reuse != 1:
+            raise ValueError(
+                f"expected reuse=1 beside adaptive={adaptive}, got {reuse}: leave out one of them"
+            )
+        return AdaptiveGuidance(model, adaptive)
 
     def _scale(self) -> float:
         return float(self.components.vae.config.scaling_factor)

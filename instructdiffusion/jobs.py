@@ -56,6 +56,7 @@ class Job:
     on_step: OnStep | None = None
     decode: Mapping[str, Any] = field(default_factory=dict)
     reuse: int = 1
+    adaptive: float | None = None
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
@@ -97,6 +98,7 @@ class Job:
             reconstruct=self.task.local,
             on_step=self.on_step,
             reuse=self.reuse,
+            adaptive=self.adaptive,
         )
 
     def _draw_tiles(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
@@ -130,6 +132,7 @@ class Job:
                 reconstruct=self.task.local,
                 on_step=self.on_step,
                 reuse=self.reuse,
+                adaptive=self.adaptive,
             )
 
         for first, batch, (edited, copies) in in_batches(tiles, self.batch_size, edit):
@@ -159,6 +162,8 @@ class Job:
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
             settings["reuse"] = self.reuse
+        if self.adaptive is not None:
+            settings["adaptive"] = self.adaptive
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:

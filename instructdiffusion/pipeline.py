@@ -42,6 +42,7 @@ class RunOptions(TypedDict, total=False):
     on_answer: Callable[[int, Answer], None] | None
     decode: Mapping[str, Any] | None
     reuse: int
+    adaptive: float | None
     decoder: str
 
 
@@ -113,6 +114,7 @@ class InstructDiffusion:
         on_answer: Callable[[int, Answer], None] | None = None,
         decode: Mapping[str, Any] | None = None,
         reuse: int = 1,
+        adaptive: float | None = None,
         decoder: str = "closed",
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
@@ -133,6 +135,8 @@ class InstructDiffusion:
         on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
         as soon as an answer is ready. decode: options of the task's `decode`. reuse: how many rows of the plan share
         the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
+        adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
+        most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
         decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
@@ -145,6 +149,8 @@ class InstructDiffusion:
             raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
         if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
             raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
+        if adaptive is not None and (isinstance(adaptive, bool) or not 0 <= adaptive < float("inf")):
+            raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
         decode = decode_options(decode, decoder, [t.task for t in texts])
@@ -172,7 +178,8 @@ class InstructDiffusion:
                     f"this run adds noise in {plan.draws} rows ({plan.title}); noise has {len(fresh)} steps"
                 )
             job = Job(
-                get_task(name), settings, plan, side, fit, batch_size, on_step, decode, reuse
+                *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
+                *(reuse, adaptive),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):

@@ -91,15 +91,17 @@ class ComfyEditor:
         reconstruct: bool = True,
         on_step: OnStep | None = None,
         reuse: int = 1,
+        adaptive: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1; see `Editor.draw`.
 
         All texts of a batch must be one: ComfyUI's conditions are for a whole batch. ValueError for a `reuse` of
-        deep features: here that is a patch's to do, on the MODEL.
+        deep features and for `adaptive` guidance: here those are a patch's to do, on the MODEL.
         """
-        if reuse != 1:
+        if reuse != 1 or adaptive is not None:
             raise ValueError(
-                f"expected reuse=1, got {reuse}: patch the MODEL with a node that caches features"
+                f"expected reuse=1 and adaptive=None, got {reuse} and {adaptive}: patch the MODEL with a node "
+                "that caches features or skips guidance"
             )
         (text,) = set(texts)
         condition = self.encode(pictures)

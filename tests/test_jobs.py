@@ -18,7 +18,9 @@ class Recorder:
         self.drawn = drawn
         self.pictures, self.starts, self.noises = [], [], []
 
-    def __call__(self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1):
+    def __call__(
+        self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1, adaptive=None
+    ):
         self.pictures += list(pictures)
         self.starts += list(start)
         self.noises += list(noise.step(0, start))

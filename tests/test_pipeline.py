@@ -230,7 +230,7 @@ def test_a_mask_that_the_model_draws_is_read_at_the_pictures_size(model, monkeyp
     region[h // 4 : h // 2, w // 4 : 3 * w // 4] = True
     source[region] = (60, 140, 60)
 
-    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1):
+    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1, adaptive=None):
         copies = pictures.astype(np.float32) / 255
         marked = copies.copy()
         green = np.abs(copies - np.float32([60, 140, 60]) / 255).max(3) < 0.1
@@ -383,3 +383,26 @@ def test_rows_may_share_the_unets_deep_features(name, model, picture):
     for bad in (0, True, 1.5):
         with pytest.raises(ValueError, match="reuse is a whole number"):
             ask(reuse=bad)
+
+
+@pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
+def test_branches_that_agree_may_be_left_out(name, model, picture):
+    seen = []
+    handle = model.components.unet.conv_in.register_forward_hook(lambda _, args, out: seen.append(len(out)))
+    call, options = CALLS[name][0], {"steps": 4, "guidance": (3.0, 1.5)}
+    try:
+        whole = call(model, picture, **options)
+        every = sum(seen)
+        same = call(model, picture, adaptive=0.0, **options)
+        assert sum(seen) == 2 * every and np.abs(same.picture.astype(int) - whole.picture).max() <= 1
+        seen.clear()
+        fewer = call(model, picture, adaptive=1e6, **options)
+        assert sum(seen) * 2 == every  # three branches in the first row, then one
+        assert fewer.settings["adaptive"] == 1e6 and "adaptive" not in whole.settings
+    finally:
+        handle.remove()
+    for bad in (-1, True, float("nan")):
+        with pytest.raises(ValueError, match="adaptive is a share of at least 0"):
+            call(model, picture, adaptive=bad, **options)
+    with pytest.raises(ValueError, match="leave out one of them"):
+        call(model, picture, adaptive=0.1, reuse=2, **options)

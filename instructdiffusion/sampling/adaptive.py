@@ -21,7 +21,7 @@ from .plan import Row
 class AdaptiveGuidance:
     """A UNetDenoiser that stops evaluating branches picture by picture; the sampler's model in its place.
 
-        latents = sample(AdaptiveGuidance(denoiser, 0.02), x, plan, noise)
+        latents = sample(AdaptiveGuidance(denoiser, 0.05), x, plan, noise)
 
     tolerance: a branch is left out of a picture's later rows once the RMS difference of its denoised latents from
     the full branch's is at most this share of the latter's RMS; 0 leaves out only what is equal. A branch that is
@@ -35,7 +35,7 @@ class AdaptiveGuidance:
     negative or not finite.
     """
 
-    def __init__(self, denoiser: UNetDenoiser, tolerance: float = 0.02) -> None:
+    def __init__(self, denoiser: UNetDenoiser, tolerance: float = 0.05) -> None:
         if isinstance(tolerance, bool) or not math.isfinite(tolerance) or tolerance < 0:
             raise ValueError(f"tolerance must be a finite number of at least 0; got {tolerance!r}")
         self.denoiser = denoiser
