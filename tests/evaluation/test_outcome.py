@@ -55,7 +55,7 @@ def test_the_clip_is_named():
         name = "openai/clip-vit-large-patch14"
 
     benchmark = Editing.__new__(Editing)
-    benchmark.clip, benchmark.aesthetic = Clip(), None
+    benchmark.clip, benchmark.aesthetic, benchmark.giqa = Clip(), None, None
     text = outcome(part("editing", benchmark.notes([]))).markdown()
     assert (
         "CLIP-Sim: 100 cosine by openai/clip-vit-large-patch14" in text and "aesthetic: not measured" in text
