@@ -29,6 +29,7 @@ FORMAT = 1
 WATCHED = 4096  # folders of pictures whose changes are looked for; of more, the first so many
 _ARCHIVES = (".zip", ".parquet", ".mat")
 _TICK = 2_000_000_000  # nanoseconds: file systems tell no changes apart that follow faster than their clock
+_TRIES = 50  # looks at an index that is not there, a second in all: a folder is exchanged in two renames
 _KEPT = 256  # folder listings held while an index is made
 
 
@@ -188,8 +189,7 @@ class Index:
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder
-        made = json.loads((folder / "index.json").read_bytes())
-        self.rows = Rows(folder)
+        made, self.rows = _read(folder)
         self.problems = [Problem(*entry) for entry in made["problems"]]
         self.left_out = Counter(made["left_out"])
         self.notes: dict[str, Any] = made["notes"]
@@ -197,6 +197,15 @@ class Index:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Index, (self.folder,)  # a worker reads it again rather than being sent it
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], Rows]:
+    """What an index was made from, and its rows; waits where another process is just putting its own in its place."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileNotFoundError):
+            return json.loads((folder / "index.json").read_bytes()), Rows(folder)
+        time.sleep(0.02)
+    return json.loads((folder / "index.json").read_bytes()), Rows(folder)
 
 
 class _MadeMeanwhile(Exception):

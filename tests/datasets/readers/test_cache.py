@@ -6,12 +6,13 @@ import gc
 import json
 import multiprocessing
 import os
+import threading
 import tracemalloc
 
 import pytest
 
-from instructdiffusion.datasets.readers import BrokenRecord, open_reader
-from instructdiffusion.datasets.readers.cache import cache_folder, open_index
+from instructdiffusion.datasets.readers import BrokenRecord, cache, open_reader
+from instructdiffusion.datasets.readers.cache import Index, cache_folder, open_index
 from instructdiffusion.datasets.readers.problems import Flaw
 
 
@@ -186,3 +187,23 @@ def test_an_index_made_by_two_at_once_is_the_first_ones(tmp_path):
     index = opened(tmp_path, build)
     assert made[0].fresh and list(made[0].rows) == [{"id": 7}] and list(index.rows) == [{"id": 7}]
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [index.folder.name]
+
+
+def test_an_index_that_is_being_exchanged_is_waited_for(tmp_path):
+    index = opened(tmp_path, lambda builder: builder.add(id=1))
+    aside = index.folder.with_name("aside")
+    index.folder.rename(aside)
+    back = threading.Timer(
+        0.1, aside.rename, [index.folder]
+    )  # as another process does between its two renames
+    back.start()
+    try:
+        assert list(Index(index.folder).rows) == [{"id": 1}]
+    finally:
+        back.join()
+
+
+def test_an_index_that_stays_away_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "_TRIES", 2)
+    with pytest.raises(FileNotFoundError, match="index.json"):
+        Index(tmp_path / "nowhere")
