@@ -139,8 +139,9 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
     from .builtin import attach
 
     header = read_header(path)
-    known = facts(header)
-    _check_channels(input_channels(header))
+    channels, known = input_channels(header), facts(header)
+    if channels is not None:
+        _check_channels(channels)
     prediction = known.get("prediction_type", "epsilon")
     if prediction != "epsilon":
         raise ValueError(
@@ -154,9 +155,9 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
     )[:3]
     # Where no header tells, as in a .ckpt.
-    _check_channels(
-        getattr(model.model.model_config, "unet_config", {}).get("in_channels") if model else None
-    )
+    channels = getattr(model.model.model_config, "unet_config", {}).get("in_channels") if model else None
+    if channels is not None:
+        _check_channels(channels)
     check_model(model)
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.
@@ -166,8 +167,8 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
 
 
 def _check_channels(channels: int | None) -> None:
-    """ValueError for a UNet that takes other than 8 channels; None is not known."""
-    if channels not in (None, 8):
+    """ValueError for a UNet that takes other than 8 channels, or does not say how many (None)."""
+    if channels != 8:
         kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(channels, "another kind of model")
         raise ValueError(
             f"expected an instruction model, whose UNet takes 8 channels, got {kind} with {channels}: "
