@@ -52,3 +52,26 @@ def gaussian():
 @pytest.fixture(scope="session")
 def schedule():
     return Schedule.scaled_linear()
+
+
+@pytest.fixture(scope="session")
+def new_unet():
+    """A function that builds a small 8-channel UNet for 8 x 8 latents and words 16 wide, the same weights each time."""
+    diffusers = pytest.importorskip("diffusers")
+
+    def build():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return diffusers.UNet2DConditionModel(
+                sample_size=8,
+                in_channels=8,
+                out_channels=4,
+                block_out_channels=(32, 32),
+                layers_per_block=1,
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+                cross_attention_dim=16,
+                attention_head_dim=4,
+            ).eval()
+
+    return build

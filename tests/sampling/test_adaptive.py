@@ -18,30 +18,12 @@ from instructdiffusion.sampling import (
 from instructdiffusion.sampling.adaptive import denoised_of
 from instructdiffusion.sampling.plan import Row
 
-diffusers = pytest.importorskip("diffusers")
-
 SHAPE, WIDTH, LENGTH = (4, 8, 8), 16, 6
 
 
 @pytest.fixture(scope="module")
-def unet():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return (
-            diffusers.UNet2DConditionModel(
-                sample_size=8,
-                in_channels=8,
-                out_channels=4,
-                block_out_channels=(32, 32),
-                layers_per_block=1,
-                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-                up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-                cross_attention_dim=WIDTH,
-                attention_head_dim=4,
-            )
-            .eval()
-            .requires_grad_(False)
-        )
+def unet(new_unet):
+    return new_unet().requires_grad_(False)
 
 
 def denoiser(unet, batch=3, kind="v_prediction", only=None):

@@ -39,20 +39,8 @@ def deviation(ours, theirs):
 
 
 @pytest.fixture(scope="module")
-def unet():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return diffusers.UNet2DConditionModel(
-            sample_size=8,
-            in_channels=8,
-            out_channels=4,
-            block_out_channels=(32, 32),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=WIDTH,
-            attention_head_dim=4,
-        ).eval()
+def unet(new_unet):
+    return new_unet()
 
 
 @pytest.fixture(scope="module")

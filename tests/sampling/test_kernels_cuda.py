@@ -71,30 +71,12 @@ def test_auto_takes_the_kernel_and_never_waits(monkeypatch):
     assert len(seen) == 4
 
 
-def _unet():
-    diffusers = pytest.importorskip("diffusers")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        unet = diffusers.UNet2DConditionModel(
-            sample_size=8,
-            in_channels=8,
-            out_channels=4,
-            block_out_channels=(32, 32),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=WIDTH,
-            attention_head_dim=4,
-        )
-    return unet.eval().requires_grad_(False)
-
-
 @pytest.fixture(scope="module")
-def model():
+def model(new_unet):
     g = torch.Generator().manual_seed(1)
     image = torch.randn(2, *SHAPE, generator=g)
     text, null = (torch.randn(n, LENGTH, WIDTH, generator=g) for n in (2, 1))
-    return UNetDenoiser(_unet().cuda(), image, text, null, "v_prediction")
+    return UNetDenoiser(new_unet().requires_grad_(False).cuda(), image, text, null, "v_prediction")
 
 
 @pytest.fixture
@@ -156,13 +138,13 @@ def test_a_model_replays_by_itself_and_answers_the_same(model_folder, picture):
     assert len(models[1].editor.replaying.held) == 2
 
 
-def test_half_precision_and_channels_last_are_replayed(schedule):
+def test_half_precision_and_channels_last_are_replayed(schedule, new_unet):
     from instructdiffusion.sampling.graphs import StepGraphs
 
     plan = make_plan(schedule.sigmas("trailing", 4), "dpmpp_2m", instructdiffusion(5, 1.25), schedule)
     x = initial_noise([1, 2], SHAPE).cuda() * plan.sigma_start
     for dtype in (torch.float16, torch.bfloat16):
-        unet = _unet().to("cuda", dtype, memory_format=torch.channels_last)
+        unet = new_unet().requires_grad_(False).to("cuda", dtype, memory_format=torch.channels_last)
         g = torch.Generator().manual_seed(1)
         image, text, null = (
             torch.randn(*s, generator=g) for s in ((2, *SHAPE), (2, LENGTH, WIDTH), (1, LENGTH, WIDTH))
