@@ -18,11 +18,12 @@ def make_example(
     level: int = 3,
     held_out: bool = False,
     unseen: bool = False,
+    absent: bool = False,
 ) -> Example:
     """The example of a seed: the scene's record joined with its task; a pure function of the arguments.
 
     held_out: word the instruction with a paraphrase that training never sees. unseen: a pair of
-    attributes that training never sees.
+    attributes that training never sees. absent: ask for what is not there, where the task can be made to.
     """
-    record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen)
+    record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
     return join(record, get_task(task), random.Random(f"{task} {split} {seed} words"), held_out=held_out)

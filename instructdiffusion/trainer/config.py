@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..datasets.scenes import ABSENT_TASKS
 from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
 
@@ -46,6 +47,8 @@ class DataConfig:
     level: the scenes' richness, 0 to 3, or several, dealt out evenly: plain shapes teach the words long
         before rich scenes do.
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
+    absent: of the scenes of tasks that can ask for what is not there, the share made to, beside those that
+        do by chance (an eighth).
     pool: number of distinct samples (all stages but vae, which makes every picture anew).
     workers: processes that make samples.
     encoding: "bfloat16" encodes the pool in half the time on CPUs that multiply such numbers, with latents off by
@@ -58,6 +61,7 @@ class DataConfig:
     seed: int = 0
     pool: int = 0
     patches: float = 0.0
+    absent: float = 0.0
     workers: int = 2
     encoding: str = "float32"
     sources: tuple[Source, ...] = ()
@@ -70,6 +74,8 @@ class DataConfig:
             )
         if self.mixture is None:
             object.__setattr__(self, "mixture", {} if self.sources else {"segment": 1.0})
+        if not 0.0 <= self.absent <= 1.0:
+            raise ValueError(f"expected `data.absent` between 0 and 1, got {self.absent}")
         if not 0.0 <= self.scenes_share <= 1.0:
             raise ValueError(f"expected `data.scenes_share` between 0 and 1, got {self.scenes_share}")
 
@@ -86,6 +92,10 @@ class DataConfig:
     def level_of(self, seed: int) -> int:
         """The level of the scene of a seed."""
         return self.levels[seed % len(self.levels)]
+
+    def lacks(self, task: str, seed: int) -> bool:
+        """Whether the scene of a seed is made to ask for what is not there."""
+        return task in ABSENT_TASKS and (seed // len(self.levels)) % 1024 < 1024 * self.absent
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], 
     for index in range(number * length, (number + 1) * length):
         drawn, seed = mixture.pick(source.data.seed, index)
         if isinstance(drawn, str):
-            examples.append(make_example(drawn, seed, size=size, level=source.data.level_of(seed)))
+            level, absent = source.data.level_of(seed), source.data.lacks(drawn, seed)
+            examples.append(make_example(drawn, seed, size=size, level=level, absent=absent))
         else:
             examples.append(drawn.example(seed, size, broken))
     words = {
@@ -187,6 +188,8 @@ def pool_folder(
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
     code = code_digest() if sources is None else code_digest(True)
     settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
+    if data.absent:
+        settings.append(data.absent)
     if data.encoding != "float32":
         settings.append(data.encoding)
     if device != "cpu":

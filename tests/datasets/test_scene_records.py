@@ -11,6 +11,7 @@ import pytest
 from instructdiffusion.datasets import join
 from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.scenes import (
+    ABSENT_TASKS,
     LEVELS,
     SCENE_TASKS,
     UNSEEN_JOINTS,
@@ -172,6 +173,19 @@ def test_unseen_is_forced_when_asked_for(task, level):
     assert shown == 30
 
 
+@pytest.mark.parametrize("task", ABSENT_TASKS)
+@pytest.mark.parametrize("level", [0, 3])
+def test_what_is_not_there_is_asked_for_when_told_to(task, level):
+    told = [scene_record(task, seed, level=level, absent=True) for seed in range(40)]
+    lacking = [record for record in told if "absent" in record.tags]
+    assert len(lacking) >= 38
+    for record in lacking:
+        empty = (record.target == record.image).all() if task == "edit" else len(record.target) == 0
+        assert empty, record.meta["seed"]
+    by_chance = [scene_record(task, seed, level=level) for seed in range(40)]
+    assert sum("absent" in record.tags for record in by_chance) < 16
+
+
 @pytest.mark.parametrize("held_out", [False, True])
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_no_wording_says_an_unseen_pair_by_itself(name, held_out):
@@ -233,6 +247,8 @@ def test_every_word_of_an_unseen_pair_is_seen_in_others(category):
         ({"size": 8}, "size"),
         ({"unseen": True}, "unseen"),
         ({"task": "align", "split": "test", "unseen": True}, "unseen"),
+        ({"task": "align", "absent": True}, "absent"),
+        ({"split": "test", "unseen": True, "absent": True}, "absent"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

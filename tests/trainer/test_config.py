@@ -13,7 +13,7 @@ from instructdiffusion.trainer.config import DataConfig, LossConfig, TrainConfig
 
 FOLDER = Path(__file__).parents[2] / "training" / "configs"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
-SHIPPED = sorted(FOLDER.glob("tiny-[0-9]-*.yaml"))
+SHIPPED = sorted(FOLDER.glob("tiny-[0-9]*.yaml"), key=lambda path: int(path.stem.split("-")[1]))
 
 
 def _write(folder: Path, **values) -> Path:
@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", *["instruct"] * 6]
+    stages = ["vae", "generator", "marks", *["instruct"] * 7]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 
@@ -89,6 +89,7 @@ _Tuples.add_representer(tuple, lambda dumper, value: dumper.represent_list(value
         ({"precision": "float16"}, "`precision` to be one of float32, bfloat16"),
         ({"precision": "bfloat16"}, "float32 in stage vae"),
         ({"data": {"encoding": "half"}}, r"`data\.encoding`"),
+        ({"data": {"absent": 1.5}}, r"`data\.absent` between 0 and 1"),
         ({"stage": "instruct", "data": {"mixture": {}}}, "at least one task"),
     ],
 )

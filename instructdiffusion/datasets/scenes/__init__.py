@@ -1,6 +1,15 @@
 """Pictures made on the fly with exact truth, for every task, without any download."""
 
-from .records import LEVELS, SCENE_TASKS, SPLITS, UNSEEN_TASKS, scene_record
+from .records import ABSENT_TASKS, LEVELS, SCENE_TASKS, SPLITS, UNSEEN_TASKS, scene_record
 from .vocabulary import UNSEEN_JOINTS, UNSEEN_PAIRS
 
-__all__ = ["LEVELS", "SCENE_TASKS", "SPLITS", "UNSEEN_JOINTS", "UNSEEN_PAIRS", "UNSEEN_TASKS", "scene_record"]
+__all__ = [
+    "ABSENT_TASKS",
+    "LEVELS",
+    "SCENE_TASKS",
+    "SPLITS",
+    "UNSEEN_JOINTS",
+    "UNSEEN_PAIRS",
+    "UNSEEN_TASKS",
+    "scene_record",
+]

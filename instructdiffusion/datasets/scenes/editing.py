@@ -18,6 +18,8 @@ def edit_record(draw: Draw) -> Record:
     kind = rng.choices(edits.OPERATIONS, edits.WEIGHTS)[0]
     if draw.unseen and kind in ("style", "background"):
         kind = "add"
+    if draw.absent:
+        kind = _NAMING[rng.randrange(len(_NAMING))]
     made: edits.Edit | None = None
     tags: set[str] = {"unseen-pair"} if draw.unseen else set()
     for _ in range(6):
@@ -60,7 +62,7 @@ def _named(draw: Draw, tags: set[str]) -> tuple[list[Item], Phrase, int] | None:
     if not items:
         return None
     tags.difference_update(("absent", "attribute", "position", "relation"))
-    if draw.chance(0.08):
+    if draw.lacks(0.08):
         nothing = refer_to_nothing(rng, items, kind)
         if nothing is None:
             return None
@@ -156,6 +158,8 @@ def _background_edit(draw: Draw, tags: set[str]) -> edits.Edit | None:
     return edits.on_plain(words, draw.backdrop(items), items, color)
 
 
+# Operations on something that the words name, and so may name in vain.
+_NAMING = ("remove", "replace", "recolour")
 _OPERATIONS: dict[str, Callable[[Draw, set[str]], edits.Edit | None]] = {
     "add": _add_edit,
     "remove": _remove_edit,

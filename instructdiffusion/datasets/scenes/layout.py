@@ -25,13 +25,17 @@ from .vocabulary import (
 
 @dataclass(frozen=True)
 class Draw:
-    """The random numbers, level, size and split of one record; `unseen`: it shows a pair that training never sees."""
+    """The random numbers, level, size and split of one record.
+
+    unseen: it shows a pair that training never sees; absent: it asks for what is not there, where its task can.
+    """
 
     rng: random.Random
     level: int
     size: int
     split: str
     unseen: bool
+    absent: bool = False
 
     @property
     def scale(self) -> float:
@@ -40,6 +44,11 @@ class Draw:
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
+
+    def lacks(self, probability: float) -> bool:
+        """Whether the record asks for what is not there: with `probability` where that is left to chance."""
+        rolled = self.chance(probability)  # in any case: a record asked for by force spends the same numbers
+        return (rolled or self.absent) and not self.unseen
 
     def category(self) -> str:
         """A category that the level has."""

@@ -19,7 +19,7 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     """A scene that is asked for all objects of a kind: scene, their rows, the words, tags."""
     rng = draw.rng
     tags: set[str] = set()
-    absent = draw.chance(0.14) and not draw.unseen
+    absent = draw.lacks(0.14)
     count = 0 if absent else rng.choices((1, 2, 3), (50, 30, 20))[0]
     group = draw.level >= 3 and not draw.unseen and draw.chance(0.08)
     if group:
@@ -100,7 +100,7 @@ def refer_record(draw: Draw) -> Record:
         (45, 30 if draw.level > 0 else 15, 35 if draw.level >= 3 else 0),
     )
     kind = rng.choices(kinds, weights)[0]
-    absent = draw.chance(0.12) and not draw.unseen
+    absent = draw.lacks(0.12)
     phrase: Phrase | None
     for _ in range(6):
         items = draw.place(draw.rivals(kind))

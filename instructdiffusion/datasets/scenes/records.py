@@ -69,12 +69,21 @@ _TASKS: dict[str, Callable[[Draw], Record]] = {
     "edit": edit_record,
 }
 SCENE_TASKS = tuple(_TASKS)
+# Tasks that can be made to ask for something that is not there.
+ABSENT_TASKS = ("segment", "refer", "detect", "edit")
 # Tasks that can be forced to show a pair that training never sees.
 UNSEEN_TASKS = ("segment", "refer", "keypoints", "detect", "classify", "edit")
 
 
 def scene_record(
-    task: str, seed: int, *, split: str = "train", size: int = UNIT, level: int = 3, unseen: bool = False
+    task: str,
+    seed: int,
+    *,
+    split: str = "train",
+    size: int = UNIT,
+    level: int = 3,
+    unseen: bool = False,
+    absent: bool = False,
 ) -> Record:
     """A picture with exact truth for `task`: a pure function of its arguments.
 
@@ -83,6 +92,8 @@ def scene_record(
     things, figures and patterned backgrounds; 2 photographic backgrounds (they need the pip extra `scenes`);
     3 relations and all the rest. unseen: show and ask for a colour-category or joint-figure pair that is never
     shown or asked for otherwise (only tasks in `UNSEEN_TASKS`, never in the split "train").
+    absent: ask for something that is not there (only tasks in `ABSENT_TASKS`), which is else left to chance; now and
+    then a picture has nothing to be asked for in vain, and the record is one of something there.
     ValueError for an unknown task, split or level.
     """
     if task not in _TASKS:
@@ -97,8 +108,12 @@ def scene_record(
         raise ValueError(
             f"unseen pairs are for the splits val and test of {', '.join(UNSEEN_TASKS)}; got {task!r} in {split!r}"
         )
+    if absent and (task not in ABSENT_TASKS or unseen):
+        raise ValueError(
+            f"expected `absent` with one of {', '.join(ABSENT_TASKS)}, and without `unseen`; got it with {task!r}"
+        )
     # A string seeds Python's generator by its SHA-512: disjoint streams for every task and split.
     rng = random.Random(f"{split}/{task}/{int(seed)}/{level}/{unseen}")
-    record = _TASKS[task](Draw(rng, level, size, split, unseen))
+    record = _TASKS[task](Draw(rng, level, size, split, unseen, absent))
     meta = {**record.meta, "task": task, "seed": int(seed), "split": split, "level": level}
     return replace(record, meta=meta)
