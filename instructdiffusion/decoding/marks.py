@@ -60,7 +60,7 @@ def find_discs(
         row, column = divmod(top, w)
         centre = _centroid(share[k], column + 0.5, row + 0.5, radius)
         if held.flat[top] >= _OPAQUE:
-            centre = _fit(q[k], _unhidden(others, h, w), centre, radius)
+            centre = _fit(q[k], _unhidden(others, h, w) * tells[k], centre, radius)
         centres[k] = centre
         scores[k] = min(1.0, float(held.flat[top]))
     return centres, scores

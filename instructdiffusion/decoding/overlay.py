@@ -12,6 +12,7 @@ import numpy as np
 from ..paint import as_float
 
 _QUIET = 0.004  # noise, as a standard deviation, that rounding to 8 bits makes (with a little room)
+_TOUCHING = np.ones((3, 3), bool)  # neighbours by side or corner: the tip of a star is a diagonal of pixels
 _PRIOR = 0.05  # variance of m around its neighbourhood's mean
 
 
@@ -106,23 +107,25 @@ def clean_mask(
     from scipy import ndimage
 
     mask = _drop_small(mask, min_area, ndimage)
-    mask = ~_drop_small(~mask, max(1, min_area // 3), ndimage)
+    # What is not drawn hangs together by sides alone: a diagonal line would else leave its two sides one region.
+    mask = ~_drop_small(~mask, max(1, min_area // 3), ndimage, sides=True)
     soft = np.where(mask, np.maximum(soft, threshold), np.minimum(soft, np.float32(threshold * 0.999)))
     return mask, soft.astype(np.float32)
 
 
-def _drop_small(mask: np.ndarray, min_area: int, ndimage) -> np.ndarray:
+def _drop_small(mask: np.ndarray, min_area: int, ndimage, sides: bool = False) -> np.ndarray:
+    """The mask without regions below min_area pixels; pixels that touch by a corner, or only by `sides`, are one."""
     if min_area <= 1 or not mask.any():
         return mask
-    labels, _ = ndimage.label(mask)
+    labels, _ = ndimage.label(mask, None if sides else _TOUCHING)
     return mask & (np.bincount(labels.ravel()) >= min_area)[labels]
 
 
 def split_components(mask: np.ndarray) -> list[np.ndarray]:
-    """The connected regions (4-neighbours) of a bool mask [h, w], the largest first."""
+    """The connected regions (8-neighbours) of a bool mask [h, w], the largest first."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(mask)
+    labels, count = ndimage.label(mask, _TOUCHING)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     return [labels == i + 1 for i in np.argsort(-sizes, kind="stable")]
 

@@ -22,6 +22,7 @@ from instructdiffusion.datasets.scenes import (
 from instructdiffusion.datasets.scenes.compose import make_item
 from instructdiffusion.datasets.scenes.restoration import psnr
 from instructdiffusion.datasets.scenes.vocabulary import colors_for
+from instructdiffusion.evaluation.metrics.boxes import match_boxes
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 from instructdiffusion.tasks import TASKS, get_task
 
@@ -97,7 +98,7 @@ def test_records_are_well_formed_and_join(task, level):
 @pytest.mark.parametrize("task", ["segment", "refer", "keypoints", "align", "detect", "classify"])
 def test_task_reads_back_what_the_record_says(task):
     wrong = []
-    for seed in range(COUNT):
+    for seed in range(60):
         record = scene_record(task, seed, split="val")
         example = join(record, get_task(task), random.Random(seed))
         found = get_task(task).decode(example.source, example.target, example.instruction)
@@ -105,15 +106,20 @@ def test_task_reads_back_what_the_record_says(task):
             same = found.name == record.target[0].name
         elif isinstance(found, Masks):
             a, b = found.union(), record.target.union()
-            same = (a & b).sum() >= 0.93 * (a | b).sum()
+            same = (a & b).sum() >= 0.995 * (a | b).sum()
         elif isinstance(found, Boxes):
-            same = len(found) == len(record.target)
+            hit = match_boxes(found.xyxy, found.scores, record.target.xyxy, 0.9)
+            same = len(found) == len(record.target) and bool(hit.all())
         else:
             visible = found.visible[0] if len(found) else np.zeros(len(found.names), bool)
             same = (visible == record.target.visible[0]).all()
+            if same and visible.any():
+                off = np.linalg.norm(found.xy[0] - record.target.xy[0], axis=1)[visible]
+                same = off.max() <= 0.3 * 64 / 256
         if not same:
             wrong.append(seed)
-    assert len(wrong) <= 2, wrong
+    # Two boxes side by side, with no picture between them, are one filled rectangle.
+    assert len(wrong) <= (1 if task == "detect" else 0), wrong
 
 
 @pytest.mark.parametrize("task", ["segment", "refer", "detect", "keypoints", "classify", "edit"])
