@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .answer import Answer
 from .batches import in_batches
-from .compose import keep_unchanged, replace_changed, to_uint8
+from .compose import add_difference, keep_detail, keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
 from .resize import model_size, resize_picture
 from .results import Boxes, Keypoints, Masks
@@ -180,8 +180,12 @@ class Job:
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
+        if self.task.name == "denoise":
+            return keep_detail(source, edited)
         if copy is None:
             return resize_picture(to_uint8(edited), source.shape[:2])
+        if self.task.name == "deblur":
+            return add_difference(source, edited, copy)
         if self.task.name in CHANGED:
             return replace_changed(source, edited, copy, *CHANGED[self.task.name])
         return keep_unchanged(source, edited, copy)

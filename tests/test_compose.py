@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from instructdiffusion.compose import keep_unchanged, replace_changed
+from instructdiffusion.compose import add_difference, keep_detail, keep_unchanged, replace_changed
 
 RNG = np.random.default_rng(0)
 SOURCE = RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -81,3 +81,56 @@ def test_a_local_change_is_brought_to_a_large_source():
     got = replace_changed(large, edited, copy, 0.06, 0.2).astype(int)
     assert np.abs(got[45:80, 65:125] - 25.5).max() <= 2
     assert np.array_equal(got[:, 180:], large[:, 180:])
+
+
+def detailed():
+    """A picture of smooth colour with a finely striped half that an autoencoder would lose, float 0..1."""
+    rows, columns = np.mgrid[:64, :64] / 63
+    smooth = np.stack([rows, columns, (rows + columns) / 2], -1) * 0.5 + 0.25
+    stripes = np.where(np.arange(64) % 2, 0.1, -0.1)[None, :, None] * (rows[..., None] < 0.5)
+    return smooth, smooth + stripes
+
+
+def error(a, b):
+    return float(np.sqrt(((np.asarray(a, np.float32) / 255 - b) ** 2).mean()))
+
+
+def test_a_picture_without_noise_comes_back_with_its_detail():
+    smooth, _ = detailed()
+    source = RNG.integers(100, 156, (64, 64, 3), dtype=np.uint8)
+    source[:, 20:] = np.rint(smooth[:, 20:] * 255)  # noise nowhere, detail in less than half of the picture
+    drawn = smooth.copy()  # what an autoencoder makes of it
+    assert error(keep_detail(source, drawn), source / 255) <= 0.02 < 0.25 * error(source, drawn)
+
+
+def test_noise_goes_and_detail_stays():
+    smooth, clean = detailed()
+    noisy = np.rint(
+        np.clip(clean + np.random.default_rng(1).normal(0, 0.03, clean.shape), 0, 1) * 255
+    ).astype(np.uint8)
+    got = keep_detail(noisy, smooth)
+    assert error(got, clean) < 0.75 * min(error(noisy, clean), error(smooth * 255, clean))
+
+
+def test_noise_inside_a_wide_frame_goes_too():
+    smooth, _ = detailed()
+    clean = np.full((128, 128, 3), 1.0)
+    clean[32:96, 32:96] = smooth
+    noisy = clean.copy()
+    noisy[32:96, 32:96] += np.random.default_rng(1).normal(0, 0.05, smooth.shape)
+    noisy = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    got = keep_detail(noisy, clean)
+    assert error(got, clean) < 0.4 * error(noisy, clean)
+
+
+def test_a_denoised_picture_is_brought_to_the_source_s_size():
+    flat = np.full((96, 128, 3), 128, np.uint8)
+    assert np.array_equal(keep_detail(flat, np.full((64, 64, 3), 128 / 255, np.float32)), flat)
+
+
+def test_a_small_change_everywhere_is_added_ungated():
+    copy = blurred(SOURCE).astype(np.float32)
+    got = add_difference(SOURCE, copy + np.float32(0.01), copy).astype(int)
+    assert np.abs(got - np.clip(SOURCE.astype(int) + 2.55, 0, 255)).max() <= 1
+    with pytest.raises(ValueError, match="one size"):
+        add_difference(SOURCE, copy, copy[:32])

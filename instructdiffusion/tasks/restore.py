@@ -71,7 +71,7 @@ class Deblur(_Restore):
 
     name = "deblur"
     guidance = (0.5, 0.5)  # plain conditional prediction; the authors publish none for this task
-    local = False
+    local = True
     templates: tuple[str, ...] = (
         "remove the blur",
         "sharpen the picture",
