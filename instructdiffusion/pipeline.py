@@ -45,6 +45,7 @@ class RunOptions(TypedDict, total=False):
     reuse: int
     adaptive: float | None
     decoder: str
+    on_tile: Callable[[int, int], None] | None
 
 
 class InstructDiffusion:
@@ -124,6 +125,7 @@ class InstructDiffusion:
         reuse: int = 1,
         adaptive: float | None = None,
         decoder: str = "closed",
+        on_tile: Callable[[int, int], None] | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -141,7 +143,9 @@ class InstructDiffusion:
         for published checkpoints. batch_size: squares that go through at once;
         where they do not fit into memory they are halved until they do, with a warning that says how many do.
         on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
-        as soon as an answer is ready. decode: options of the task's `decode`. reuse: how many rows of the plan share
+        as soon as an answer is ready. on_tile(done, tiles): before the first and after each batch of tiles, of tasks
+        that run at the picture's own size; a picture of very many tiles gives a warning, too.
+        decode: options of the task's `decode`. reuse: how many rows of the plan share
         the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
         adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
         most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
@@ -187,7 +191,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
-                *(reuse, adaptive),
+                *(reuse, adaptive, on_tile),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -209,18 +213,19 @@ class InstructDiffusion:
         resolution: int | None = None,
         fit: str | None = None,
         decoder: str = "closed",
-    ) -> None:
-        """Raise what `run` would for these words and options whatever the picture, before any is read."""
+    ) -> Plan:
+        """The plan of a run; raises what `run` would for these words and options whatever the picture."""
         asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
             steps=steps, solver=solver, schedule=schedule, guidance=guidance
         )
-        self._plan(settings)
+        plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
         model_size((side, side), side, self.editor.multiple, self.components.fit if fit is None else fit)
         check_seeds(seed)
+        return plan
 
     def _plan(self, settings: Settings) -> Plan:
         sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
