@@ -111,6 +111,18 @@ def test_categories_are_listed_whatever_was_found():
     assert bare["categories"][0] == {"id": bare["annotations"][0]["category_id"], "name": "a cat"}
 
 
+def test_pycocotools_reads_an_answer_as_data_set_and_as_result(tmp_path):
+    COCO = pytest.importorskip("pycocotools.coco").COCO
+    for kind, count in (("masks", 1), ("boxes", 2), ("points", 1)):
+        path = ANSWERS[kind].save(tmp_path, kind, "photo.jpg")[0]
+        truth = COCO(str(path))
+        result = truth.loadRes(json.loads(path.read_text())["annotations"])
+        entries = result.loadAnns(result.getAnnIds(imgIds=[1]))
+        assert len(entries) == count and all(truth.loadCats(e["category_id"]) for e in entries)
+        if kind == "masks":
+            assert np.array_equal(truth.annToMask(entries[0]) == 1, MASK)
+
+
 def test_a_picture_that_was_kept_is_said():
     for task, subjects in (("edit", "add a star"), ("dewatermark", None)):
         assert answer(task, subjects, SOURCE.copy()).message == "nothing was changed"
