@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -121,15 +122,16 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.showwarning = lambda message, *rest, **more: tqdm.write(f"note: {message}", file=sys.stderr)
         with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
             for path, stem in zip(pictures, stems):
+                name = os.fsencode(path.name).decode(errors="replace")  # not every file's name is UTF-8
                 try:
                     answer = _answer(model, ask, path, len(plan) if single else None)
-                    answer.save(arguments.output, stem, path.name)
-                    tqdm.write(f"{path.name}: {describe(answer)}")
+                    answer.save(arguments.output, stem, name)
+                    tqdm.write(f"{name}: {describe(answer)}")
                 except WriteError:
                     raise  # the next picture would meet the same full or closed disk
                 except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
                     failed += 1
-                    tqdm.write(f"{path.name}: skipped: {error or type(error).__name__}", file=sys.stderr)
+                    tqdm.write(f"{name}: skipped: {str(error) or type(error).__name__}", file=sys.stderr)
                 bar.update()
     done = len(pictures) - failed
     print(

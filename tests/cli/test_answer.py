@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):
     assert "3 of 5 answered" in said.out
     assert "dot.png: skipped: " in said.err and "at least 8" in said.err
     assert "text.png: skipped: " in said.err and "2 frames" in said.err
+
+
+def test_a_name_that_is_not_utf8(model_folder, tmp_path, picture, capsys):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        Image.fromarray(picture).save(path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    out = tmp_path / "out"
+    assert main(["detect", str(path), "the stars", "-o", str(out), "--model", str(model_folder)]) == 0
+    assert "caf\ufffd.png: " in capsys.readouterr().out
+    written = out / os.fsdecode(b"caf\xe9_detect.json")
+    assert json.loads(written.read_text())["images"][0]["file_name"] == "caf\ufffd.png"
 
 
 def test_a_single_bad_picture(model_folder, tmp_path, capsys):
