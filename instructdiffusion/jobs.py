@@ -24,8 +24,8 @@ from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
 
 TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
-# What counts as changed, see `compose.replace_changed`: chosen on test scenes; a watermark changes less than an edit.
 KEPT = 2**26  # numbers of step noise that the tiles of a run keep for one another: 256 MiB
+# What counts as changed, see `compose.replace_changed`: chosen on test scenes; a watermark changes less than an edit.
 CHANGED = {"edit": (0.06, 0.2), "dewatermark": (0.04, 0.12)}
 
 
