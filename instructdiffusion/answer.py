@@ -103,18 +103,21 @@ class Answer:
     def files(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> dict[Path, bytes]:
         """The files `save` writes, as path -> content.
 
-        Always STEM.json; for tasks that answer with a picture STEM_TASK.png; for the others
-        STEM_overlay.png and STEM_drawn.png, and STEM_mask.png (white where found) for masks.
+        Always STEM_TASK.json; for tasks that answer with a picture STEM_TASK.png; for the others
+        STEM_TASK_overlay.png and STEM_TASK_drawn.png, and STEM_TASK_mask.png (white where found) for masks. With
+        the task in every name, answers of several tasks about one picture stand side by side.
         """
-        folder = Path(folder)
-        files = {folder / f"{stem}.json": json_bytes(self.to_coco(file_name=file_name))}
+        start = Path(folder) / f"{stem}_{self.task}"
+        pictures: dict[str, np.ndarray] = {}
         if isinstance(self.result, np.ndarray):
-            files[folder / f"{stem}_{self.task}.png"] = png_bytes(self.picture)
-            return files
-        files[folder / f"{stem}_overlay.png"] = png_bytes(self.overlay())
-        files[folder / f"{stem}_drawn.png"] = png_bytes(self.picture)
-        if isinstance(self.result, Masks):
-            files[folder / f"{stem}_mask.png"] = png_bytes(self.result.union())
+            pictures[""] = self.picture
+        else:
+            pictures["_overlay"], pictures["_drawn"] = self.overlay(), self.picture
+            if isinstance(self.result, Masks):
+                pictures["_mask"] = self.result.union()
+        files = {start.with_name(f"{start.name}.json"): json_bytes(self.to_coco(file_name=file_name))}
+        for ending, picture in pictures.items():
+            files[start.with_name(f"{start.name}{ending}.png")] = png_bytes(picture)
         return files
 
     def save(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> list[Path]:

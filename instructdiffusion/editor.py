@@ -51,7 +51,14 @@ class Editor:
         return min(places, int(self.components.tokenizer.model_max_length))
 
     def check_text(self, text: str) -> None:
-        """ValueError naming the number of tokens where the text is longer than the model reads."""
+        """ValueError where the text has halves of characters, or more tokens than the model reads; it says which."""
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # a shell hands over bytes that are not UTF-8 as lone surrogates
+            raise ValueError(
+                f"the instruction {text!r} has no text at character {error.start + 1} (bytes that are not UTF-8, or "
+                "half of a surrogate pair): type it again"
+            ) from error
         count = len(self.components.tokenizer(text, verbose=False)["input_ids"])
         if count > self.text_limit:
             shown = text if len(text) <= 60 else text[:57] + "..."

@@ -125,10 +125,15 @@ def sync_files(folder: Path) -> None:
     """Have every file below the folder on disk, and where the system can, the folders' entries too."""
     for path in (*folder.rglob("*"), folder):
         if path.is_dir():
-            with contextlib.suppress(OSError):  # not every system opens folders
-                _sync(path, os.O_RDONLY)
+            sync_entries(path)
         else:
             _sync(path, os.O_RDWR)
+
+
+def sync_entries(folder: Path) -> None:
+    """Have a folder's entries on disk, such as the new name of what was renamed; nothing where a system cannot."""
+    with contextlib.suppress(OSError):  # not every system opens folders
+        _sync(folder, os.O_RDONLY)
 
 
 def _sync(path: Path, mode: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -21,9 +21,10 @@ from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_
 from .sampling.noise import generator
 from .settings import Settings
 from .tasks import Instruction, Task, check_decoder, get_task
-from .tiles import Blend, Tile, pad_for_tiles, plan_tiles
+from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
 
 TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
+KEPT = 2**26  # numbers of step noise that the tiles of a run keep for one another: 256 MiB
 # What counts as changed, see `compose.replace_changed`: chosen on test scenes; a watermark changes less than an edit.
 CHANGED = {"edit": (0.06, 0.2), "dewatermark": (0.04, 0.12)}
 
@@ -57,6 +58,7 @@ class Job:
     decode: Mapping[str, Any] = field(default_factory=dict)
     reuse: int = 1
     adaptive: float | None = None
+    on_tile: Callable[[int, int], None] | None = None
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
@@ -111,7 +113,11 @@ class Job:
         overlap = tile // 4
         padded = [pad_for_tiles(q.picture, tile, grid) for q in questions]
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
+        warn_of_many(tiles, tile)
+        if self.on_tile is not None:
+            self.on_tile(0, len(tiles))
         last = {t.picture: i for i, t in enumerate(tiles)}
+        kept_noise: dict[Any, Tensor] = {}
         canvases: dict[int, tuple[Blend, Blend | None, Tensor]] = {}
 
         def edit(batch: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -128,7 +134,7 @@ class Job:
                 [questions[t.picture].instruction.text for t in batch],
                 self.plan,
                 torch.stack(start),
-                TileNoise(batch, fields, grid, [questions[t.picture].steps for t in batch]),
+                TileNoise(batch, fields, grid, [questions[t.picture].steps for t in batch], kept_noise),
                 reconstruct=self.task.local,
                 on_step=self.on_step,
                 reuse=self.reuse,
@@ -146,6 +152,8 @@ class Job:
                     kept = None if copy is None else copy.result()[:h, :w]
                     yield t.picture, drawn.result()[:h, :w], kept
                     del canvases[t.picture]
+            if self.on_tile is not None:
+                self.on_tile(first + len(batch), len(tiles))
 
     def _start(self, question: Question, shape: tuple[int, int, int]) -> Tensor:
         if question.start is not None:
@@ -211,7 +219,8 @@ def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequen
 class TileNoise:
     """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap.
 
-    fields: (seed, shape) of the picture of each tile; given: that picture's own noise, one [c, h, w] a draw.
+    fields: (seed, shape) of the picture of each tile; given: that picture's own noise, one [c, h, w] a draw. kept:
+    where fields stay for the batches to come, (seed, shape, draw) -> field, while they are `KEPT` numbers or fewer.
     """
 
     def __init__(
@@ -220,7 +229,9 @@ class TileNoise:
         fields: Sequence[tuple[int, Sequence[int]]],
         grid: int,
         given: Sequence[Sequence[Tensor] | None] | None = None,
+        kept: dict[Any, Tensor] | None = None,
     ) -> None:
+        self._kept = {} if kept is None else kept
         self._tiles = tuple(tiles)
         self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
         self._grid = grid
@@ -230,7 +241,8 @@ class TileNoise:
 
     def step(self, draw: int, like: Tensor) -> Tensor:
         """Unit noise number `draw` for every tile, in like's shape, dtype and device."""
-        drawn = {f: torch.randn(f[1], generator=generator(f[0], draw)) for f in set(self._fields)}
+        missing = {f for f, given in zip(self._fields, self._given, strict=True) if given is None}
+        drawn = {f: self._field(*f, draw) for f in missing}
         height, width = like.shape[2:]
         cuts = []
         for tile, key, given in zip(self._tiles, self._fields, self._given, strict=True):
@@ -238,6 +250,18 @@ class TileNoise:
             y, x = tile.y // self._grid, tile.x // self._grid
             cuts.append(field_[:, y : y + height, x : x + width])
         return torch.stack(cuts).to(like.device, like.dtype)
+
+    def _field(self, seed: int, shape: tuple[int, ...], draw: int) -> Tensor:
+        """The noise of a whole picture; every batch of its tiles comes by in every step, so it is kept."""
+        kept, key = self._kept, (seed, shape, draw)
+        if key in kept:
+            return kept[key]
+        for old in [k for k in kept if k[:2] not in self._fields]:  # of pictures that are done
+            del kept[old]
+        field_ = torch.randn(shape, generator=generator(seed, draw))
+        if sum(k.numel() for k in kept.values()) + field_.numel() <= KEPT:
+            kept[key] = field_
+        return field_
 
 
 def _step_noise(batch: Sequence[Question], shape: tuple[int, int, int]) -> StepNoise:

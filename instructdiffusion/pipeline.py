@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from .answer import Answer
+from .arguments import as_instruction, as_instructions, as_seeds, as_starts, as_steps, paired, split_noise
 from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question, decode_options
@@ -44,6 +45,7 @@ class RunOptions(TypedDict, total=False):
     reuse: int
     adaptive: float | None
     decoder: str
+    on_tile: Callable[[int, int], None] | None
 
 
 class InstructDiffusion:
@@ -84,16 +86,23 @@ class InstructDiffusion:
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
         device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. graphs: whether
         UNet and step are replayed as CUDA graphs: None where they can and pay, else True or False; calls raise
-        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed. Raises
-        what `models.loading.load_components` does for missing, truncated or unfitting weights.
+        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed.
+        ValueError for a device that is not there, TypeError for a dtype that is none, and what
+        `models.loading.load_components` raises for missing, truncated or unfitting weights.
         """
         import torch
 
         from .models.loading import load_components
 
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = _checked_device(device)
+        if dtype is None:
+            dtype = torch.float32
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise TypeError(
+                f"expected a floating-point torch dtype, as torch.float16, got {dtype!r}: None for float32"
+            )
         name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
-        return cls(load_components(name, dtype=dtype or torch.float32, device=device), graphs=graphs)
+        return cls(load_components(name, dtype=dtype, device=device), graphs=graphs)
 
     def run(
         self,
@@ -116,6 +125,7 @@ class InstructDiffusion:
         reuse: int = 1,
         adaptive: float | None = None,
         decoder: str = "closed",
+        on_tile: Callable[[int, int], None] | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -133,7 +143,9 @@ class InstructDiffusion:
         for published checkpoints. batch_size: squares that go through at once;
         where they do not fit into memory they are halved until they do, with a warning that says how many do.
         on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
-        as soon as an answer is ready. decode: options of the task's `decode`. reuse: how many rows of the plan share
+        as soon as an answer is ready. on_tile(done, tiles): before the first and after each batch of tiles, of tasks
+        that run at the picture's own size; a picture of very many tiles gives a warning, too.
+        decode: options of the task's `decode`. reuse: how many rows of the plan share
         the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
         adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
         most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
@@ -143,8 +155,8 @@ class InstructDiffusion:
         not even one picture fits.
         """
         pictures, one_picture = load_pictures(image)
-        texts, one_text = _as_instructions(instruction, task)
-        pictures, texts = _paired(pictures, texts, one_picture, one_text)
+        texts, one_text = as_instructions(instruction, task)
+        pictures, texts = paired(pictures, texts, one_picture, one_text)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
         if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
@@ -154,15 +166,15 @@ class InstructDiffusion:
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
         decode = decode_options(decode, decoder, [t.task for t in texts])
-        initial, fresh = _split_noise(noise)
+        initial, fresh = split_noise(noise)
         named = initial if isinstance(initial, str) else None
         starts = (
-            [None] * len(texts) if initial is None or named is not None else _as_starts(initial, len(texts))
+            [None] * len(texts) if initial is None or named is not None else as_starts(initial, len(texts))
         )
-        steps_noise = _as_steps(fresh, len(texts))
+        steps_noise = as_steps(fresh, len(texts))
         questions = [
             Question(*fields)
-            for fields in zip(texts, pictures, _as_seeds(seed, len(texts)), starts, steps_noise, strict=True)
+            for fields in zip(texts, pictures, as_seeds(seed, len(texts)), starts, steps_noise, strict=True)
         ]
 
         answers: dict[int, Answer] = {}
@@ -179,7 +191,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
-                *(reuse, adaptive),
+                *(reuse, adaptive, on_tile),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -201,18 +213,19 @@ class InstructDiffusion:
         resolution: int | None = None,
         fit: str | None = None,
         decoder: str = "closed",
-    ) -> None:
-        """Raise what `run` would for these words and options whatever the picture, before any is read."""
-        asked = _as_instruction(instruction, task)
+    ) -> Plan:
+        """The plan of a run; raises what `run` would for these words and options whatever the picture."""
+        asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
             steps=steps, solver=solver, schedule=schedule, guidance=guidance
         )
-        self._plan(settings)
+        plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
         model_size((side, side), side, self.editor.multiple, self.components.fit if fit is None else fit)
         check_seeds(seed)
+        return plan
 
     def _plan(self, settings: Settings) -> Plan:
         sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
@@ -284,92 +297,20 @@ class InstructDiffusion:
         return self._ask("edit", image, words, None, options)
 
 
-def _as_instructions(given: Any, task: str | None) -> tuple[list[Instruction], bool]:
-    """(instructions, whether a single one came)."""
-    if isinstance(given, (str, Instruction)):
-        return [_as_instruction(given, task)], True
-    if not isinstance(given, Sequence):
-        raise TypeError(
-            f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
-        )
-    return [_as_instruction(g, task) for g in given], False
-
-
-def _as_instruction(given: Any, task: str | None) -> Instruction:
-    if isinstance(given, Instruction):
-        if task not in (None, given.task):
-            raise ValueError(
-                f"the instruction is one of task {given.task!r}, but task={task!r} was asked for"
-            )
-        get_task(given.task)
-        return given
-    if not isinstance(given, str):
-        raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
-    if not given.strip():
-        raise ValueError("the instruction is empty: say what to do, as in 'add a red star on the left'")
-    asked = get_task(task or "edit")
-    if asked.palette:
-        raise ValueError(
-            f"plain words do not say in which colour the answer of {asked.name!r} is drawn: "
-            f"pass TASKS[{asked.name!r}].instruct(subject), or call the method of that name"
-        )
-    if asked.max_subjects == 0:
-        return Instruction(" ".join(given.lower().split()), asked.name)
-    return asked.instruct(given)
-
-
-def _paired(
-    pictures: list[np.ndarray], texts: list[Instruction], one_picture: bool, one_text: bool
-) -> tuple[list[np.ndarray], list[Instruction]]:
-    """One instruction a picture; a single one of either is used for all of the other."""
-    if one_text and not one_picture:
-        return pictures, texts * len(pictures)
-    if one_picture and not one_text:
-        return pictures * len(texts), texts
-    if len(pictures) != len(texts):
-        raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
-    return pictures, texts
-
-
-def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    seeds = check_seeds(seed) if count else ()
-    if isinstance(seed, (int, np.integer)):
-        return list(seeds) * count
-    if len(seeds) != count:
-        raise ValueError(f"expected one seed, or one a picture ({count}), got {len(seeds)}")
-    return list(seeds)
-
-
-def _split_noise(noise: Any) -> tuple[Any, Sequence[Any] | None]:
-    """(initial, steps) of what `run` takes as noise; None for what comes from the seed."""
-    if not isinstance(noise, Mapping):
-        return noise, None
-    unknown = sorted(set(map(str, noise)) - {"initial", "steps"})
-    if unknown:
-        raise ValueError(f"noise has 'initial' and 'steps', got {unknown[0]!r}")
-    steps = noise.get("steps")
-    if isinstance(steps, (str, Mapping)) or not (steps is None or hasattr(steps, "__len__")):
-        raise TypeError(f"noise 'steps' is a list of unit noise, one a row that adds noise, got {steps!r}")
-    return noise.get("initial"), steps
-
-
-def _as_steps(steps: Sequence[Any] | None, count: int) -> list[tuple[Any, ...] | None]:
-    """The fresh noise of every picture, a tensor a row that adds noise; None where the seed gives it."""
-    if steps is None:
-        return [None] * count
-    rows = [_as_starts(row, count) for row in steps]
-    return [tuple(row[i] for row in rows) for i in range(count)]
-
-
-def _as_starts(noise: Any, count: int) -> list[Any]:
-    """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
+def _checked_device(device: str | None) -> str:
+    """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
     import torch
 
-    tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError("noise has NaN or infinite values")
-    if tensor.ndim == 3:
-        return [tensor] * count
-    if tensor.ndim != 4 or len(tensor) != count:
-        raise ValueError(f"noise must be [c, h, w] or [{count}, c, h, w], got {list(tensor.shape)}")
-    return list(tensor)
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device).item()
+    except (
+        Exception
+    ) as error:  # each backend has kinds of its own for what is not compiled in or not plugged in
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(
+            f"the device {str(device)!r} cannot be used here ({reason}): "
+            "expected cpu, cuda, cuda:1, mps or another that this build of torch has"
+        ) from error
+    return device

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+MANY = 500  # tiles of one picture; small models take seconds for that many, large ones many minutes
 
 
 class Tile(NamedTuple):
@@ -49,6 +54,17 @@ def plan_tiles(sizes: list[tuple[int, int]], tile: int, overlap: int, grid: int)
         for y in tile_starts(height, tile, overlap, grid)
         for x in tile_starts(width, tile, overlap, grid)
     ]
+
+
+def warn_of_many(tiles: Sequence[Tile], tile: int) -> None:
+    """A UserWarning where one picture is cut into more than `MANY` tiles of `tile` pixels: it takes long."""
+    most = max(Counter(t.picture for t in tiles).values(), default=0)
+    if most > MANY:
+        warnings.warn(
+            f"{most:,} tiles of {tile}x{tile} pixels are needed for one picture, which takes long: pass a smaller "
+            "picture, or a part of it, where that will do",
+            stacklevel=2,
+        )
 
 
 def window(tile: int, overlap: int) -> np.ndarray:

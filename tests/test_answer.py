@@ -47,17 +47,20 @@ def test_what_is_written_can_be_read(kind, tmp_path):
     given = ANSWERS[kind]
     paths = given.save(tmp_path / "new", "photo", "photo.jpg")
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(p.name for p in paths)
-    endings = {p.name.removeprefix("photo") for p in paths}
+    task = given.task
+    endings = {p.name.removeprefix(f"photo_{task}") for p in paths}
     if kind == "picture":
-        assert endings == {".json", "_edit.png"}
+        assert endings == {".json", ".png"}
         assert np.array_equal(np.asarray(Image.open(tmp_path / "new" / "photo_edit.png")), given.picture)
     else:
         assert endings == {".json", "_overlay.png", "_drawn.png"} | (
             {"_mask.png"} if "masks" in kind else set()
         )
     if kind == "masks":
-        assert np.array_equal(np.asarray(Image.open(tmp_path / "new" / "photo_mask.png")) == 255, MASK)
-    data = json.loads((tmp_path / "new" / "photo.json").read_text())
+        assert np.array_equal(
+            np.asarray(Image.open(tmp_path / "new" / "photo_segment_mask.png")) == 255, MASK
+        )
+    data = json.loads((tmp_path / "new" / f"photo_{task}.json").read_text())
     assert data["images"] == [{"id": 1, "file_name": "photo.jpg", "width": 60, "height": 40}]
     assert data["info"]["instruction"] == given.instruction.text and data["info"]["settings"] == {"steps": 1}
     assert data["info"]["message"] == given.message
@@ -65,6 +68,11 @@ def test_what_is_written_can_be_read(kind, tmp_path):
     assert all(a.get("category_id", 1) in ids for a in data["annotations"])
     expected = {"masks": 1, "boxes": 2, "points": 1, "label": 1}.get(kind, 0)
     assert len(data["annotations"]) == expected
+
+
+def test_answers_of_two_tasks_do_not_overwrite_each_other(tmp_path):
+    first, second = (set(ANSWERS[kind].save(tmp_path, "photo")) for kind in ("masks", "boxes"))
+    assert not first & second and set(tmp_path.iterdir()) == first | second
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
@@ -80,7 +88,7 @@ def test_stems_are_plain_names(stem, tmp_path):
 
 
 def test_nothing_is_written_where_one_file_cannot_be(tmp_path):
-    (tmp_path / "photo_mask.png").mkdir()
+    (tmp_path / "photo_segment_mask.png").mkdir()
     with pytest.raises(WriteError):
         ANSWERS["masks"].save(tmp_path, "photo")
     assert not any(p.suffix == ".tmp" for p in tmp_path.iterdir())
@@ -101,6 +109,18 @@ def test_categories_are_listed_whatever_was_found():
     assert found["annotations"][0]["category_id"] == 2
     bare = answer("classify", ["a dog", "a cat"], Label("a cat")).to_coco()
     assert bare["categories"][0] == {"id": bare["annotations"][0]["category_id"], "name": "a cat"}
+
+
+def test_pycocotools_reads_an_answer_as_data_set_and_as_result(tmp_path):
+    COCO = pytest.importorskip("pycocotools.coco").COCO
+    for kind, count in (("masks", 1), ("boxes", 2), ("points", 1)):
+        path = ANSWERS[kind].save(tmp_path, kind, "photo.jpg")[0]
+        truth = COCO(str(path))
+        result = truth.loadRes(json.loads(path.read_text())["annotations"])
+        entries = result.loadAnns(result.getAnnIds(imgIds=[1]))
+        assert len(entries) == count and all(truth.loadCats(e["category_id"]) for e in entries)
+        if kind == "masks":
+            assert np.array_equal(truth.annToMask(entries[0]) == 1, MASK)
 
 
 def test_a_picture_that_was_kept_is_said():

@@ -57,6 +57,43 @@ def test_a_single_tile_has_the_noise_of_a_whole_picture():
     assert torch.equal(tiled, SeededNoise([5, 6]).step(1, like))
 
 
+def test_the_noise_of_a_picture_is_drawn_once_for_all_its_batches(model, monkeypatch):
+    from instructdiffusion import jobs
+
+    source = np.random.default_rng(1).integers(0, 256, (64, 160, 3), dtype=np.uint8)
+    options = {"steps": 3, "solver": "euler_ancestral", "batch_size": 1}
+    drawn = []
+    real = jobs.generator
+    monkeypatch.setattr(jobs, "generator", lambda seed, draw: drawn.append((seed, draw)) or real(seed, draw))
+    kept = model.denoise([source, source], seed=[5, 6], **options)
+    assert drawn == [(5, 0), (5, 1), (6, 0), (6, 1)]  # not three times each, for the three tiles
+    monkeypatch.setattr(jobs, "KEPT", 0)
+    again = model.denoise([source, source], seed=[5, 6], **options)
+    assert len(drawn) == 4 + 12
+    for one, other in zip(kept, again, strict=True):
+        assert np.array_equal(one.picture, other.picture)
+
+
+def test_tiles_are_counted_as_they_are_done(model, record):
+    record()
+    told = []
+    source = np.full((64, 160, 3), 120, np.uint8)
+    model.denoise(source, batch_size=2, on_tile=lambda done, total: told.append((done, total)))
+    model.segment(source, "the star", on_tile=lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (2, 3), (3, 3)]
+
+
+def test_a_picture_of_very_many_tiles_is_warned_of(model, record, monkeypatch):
+    from instructdiffusion import tiles
+
+    record()
+    monkeypatch.setattr(tiles, "MANY", 2)
+    small, large = np.full((64, 112, 3), 120, np.uint8), np.full((64, 160, 3), 120, np.uint8)
+    model.denoise([small, small])  # many tiles, but few of each: no warning
+    with pytest.warns(UserWarning, match="3 tiles of 64x64 pixels .*: pass a smaller picture"):
+        model.denoise(large)
+
+
 def test_tiles_of_several_pictures_go_back_to_their_own(model, record):
     recorder = record(lambda copies: 1 - copies)
     pictures = [np.full((h, w, 3), v, np.uint8) for h, w, v in ((64, 64, 10), (100, 150, 90), (8, 9, 200))]

@@ -181,6 +181,27 @@ def test_sampling_options_that_make_no_sense_are_refused(options, error, message
         model.edit(picture, "add a red star", **{"steps": 2, **options})
 
 
+@pytest.mark.parametrize("device", ["nonsense", "cuda:77", "", "meta"])
+def test_a_device_that_is_not_there_is_named(device, model_folder):
+    from instructdiffusion import InstructDiffusion
+
+    with pytest.raises(ValueError, match=f"the device '{device}' cannot be used here .*cuda:1, mps"):
+        InstructDiffusion.from_pretrained(model_folder, device=device)
+
+
+@pytest.mark.parametrize("dtype", ["float16", np.float32, torch.int8])
+def test_a_dtype_that_is_none_is_refused(dtype, model_folder):
+    from instructdiffusion import InstructDiffusion
+
+    with pytest.raises(TypeError, match="floating-point torch dtype, as torch.float16"):
+        InstructDiffusion.from_pretrained(model_folder, device="cpu", dtype=dtype)
+
+
+def test_words_that_are_no_text_are_refused(model, picture):
+    with pytest.raises(ValueError, match=r"'add a \\udcff star' has no text at character 7"):
+        model.edit(picture, "add a \udcff star")
+
+
 def test_resolution(model, picture):
     small = model.segment(picture, "the red star", resolution=32)
     assert small.picture.shape == picture.shape and small.settings["resolution"] == 32

@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except (ValueError, TypeError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"instructdiffusion {arguments.command}: {error}", file=sys.stderr)
+    except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
+        reason = str(error) or ("memory ran out" if isinstance(error, MemoryError) else type(error).__name__)
+        print(f"instructdiffusion {arguments.command}: {reason}", file=sys.stderr)
         return 1

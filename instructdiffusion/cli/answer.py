@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,7 @@ DECODER: dict[str, Any] = {
     "default": "closed",
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
+MODEL = "tiny (ships), a folder (./tiny for one of that name), a checkpoint file or a hub id"
 COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})
 
 
@@ -63,9 +65,7 @@ def add_parser(commands: Any) -> None:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model is asked, and how."""
-    parser.add_argument(
-        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
-    )
+    parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     parser.add_argument("--steps", type=int, help="default: the model's for this task")
     parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
@@ -91,25 +91,29 @@ def run(arguments: argparse.Namespace) -> int:
     The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
     """
     from ..files import WriteError, check_writable
+    from ..tasks import get_task
 
     pictures = _pictures(arguments.picture)
-    ask = _ask(arguments)  # words and colours are checked before the model is loaded
+    try:  # what needs no model is checked before it is loaded
+        words = get_task(arguments.command).instruct(
+            getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
+        )
+        _check_apart(arguments.picture, arguments.output)
+    except (ValueError, TypeError) as error:
+        return _misused(arguments, error)
     check_writable(arguments.output)
 
     from tqdm import tqdm
 
     from ..pipeline import InstructDiffusion
-    from ..tasks import get_task
 
+    hide_loading()
     model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
     try:  # what is wrong for every picture is said once, before any of them
-        words = get_task(arguments.command).instruct(
-            getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
-        )
-        model.check(words, **model_options(arguments))
+        plan = model.check(words, **model_options(arguments))
     except (ValueError, TypeError) as error:
-        print(f"instructdiffusion {arguments.command}: {error}", file=sys.stderr)
-        return 2
+        return _misused(arguments, error)
+    ask = _ask(arguments)
     stems = _stems(pictures)
     failed = 0
     single = len(pictures) == 1
@@ -118,15 +122,16 @@ def run(arguments: argparse.Namespace) -> int:
         warnings.showwarning = lambda message, *rest, **more: tqdm.write(f"note: {message}", file=sys.stderr)
         with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
             for path, stem in zip(pictures, stems):
+                name = os.fsencode(path.name).decode(errors="replace")  # not every file's name is UTF-8
                 try:
-                    answer = _answer(model, ask, path, show=single)
-                    answer.save(arguments.output, stem, path.name)
-                    tqdm.write(f"{path.name}: {describe(answer)}")
+                    answer = _answer(model, ask, path, len(plan) if single else None)
+                    answer.save(arguments.output, stem, name)
+                    tqdm.write(f"{name}: {describe(answer)}")
                 except WriteError:
                     raise  # the next picture would meet the same full or closed disk
                 except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
                     failed += 1
-                    tqdm.write(f"{path.name}: skipped: {error or type(error).__name__}", file=sys.stderr)
+                    tqdm.write(f"{name}: skipped: {str(error) or type(error).__name__}", file=sys.stderr)
                 bar.update()
     done = len(pictures) - failed
     print(
@@ -155,6 +160,31 @@ def describe(answer: Answer) -> str:
     return f"{len(result)} found for '{what}'" if len(result) else answer.message or "nothing found"
 
 
+def hide_loading() -> None:
+    """Have the libraries load without progress bars of their own: a command shows one, of what was asked for."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+
+
+def _misused(arguments: argparse.Namespace, error: Exception) -> int:
+    """Say what is wrong with words or options, as the parser does for options that it knows to be wrong."""
+    said = str(error).removeprefix(f"{arguments.command}: ")
+    print(f"instructdiffusion {arguments.command}: {said}", file=sys.stderr)
+    return 2
+
+
+def _check_apart(picture: Path, output: Path) -> None:
+    """ValueError where answers would lie among the pictures: `a_segment.png` may be one of those."""
+    folder = picture if picture.is_dir() else picture.parent
+    if folder.resolve() == output.resolve():
+        raise ValueError(
+            f"the answers would lie among the pictures in {folder}: name another folder with -o, as -o {output / 'out'}"
+        )
+
+
 def _pictures(path: Path) -> list[Path]:
     from ..images import EXTENSIONS, list_pictures
 
@@ -175,13 +205,12 @@ def _stems(pictures: list[Path]) -> list[str]:
 
 
 def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:
-    """The question as a function of a model, a picture and further options; ValueError for bad words."""
+    """The question as a function of a model, a picture and further options."""
     from ..tasks import get_task
 
     task, options = get_task(arguments.command), model_options(arguments)
     subjects = getattr(arguments, "subjects", None)
     colors = getattr(arguments, "colors", None)
-    task.instruct(subjects, colors)
 
     def ask(model: InstructDiffusion, picture: Any, more: dict[str, Any]) -> Answer:
         answer = model.run(task.instruct(subjects, colors, picture=picture), picture, **options, **more)
@@ -191,14 +220,20 @@ def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dic
     return ask
 
 
-def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, show: bool) -> Answer:
-    """The answer for one picture; `show` its steps as a progress bar (restarted for every batch of tiles)."""
+def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, rows: int | None) -> Answer:
+    """The answer for one picture; a bar counts its steps where `rows` says how many a picture or tile takes."""
     from tqdm import tqdm
 
     from ..images import load_picture
 
     picture = load_picture(path)
-    if not show:
+    if rows is None:
         return ask(model, picture, {})
-    with tqdm(unit="step", leave=False) as bar:
-        return ask(model, picture, {"on_step": lambda *_: bar.update()})
+    with tqdm(total=rows, unit="step", leave=False) as bar:
+
+        def on_tile(done: int, total: int) -> None:
+            bar.total, bar.n = rows * total, rows * done
+            bar.refresh()
+
+        # x holds the tiles that go through at once
+        return ask(model, picture, {"on_step": lambda i, x, _: bar.update(len(x)), "on_tile": on_tile})

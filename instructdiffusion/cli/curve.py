@@ -7,14 +7,14 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from .answer import MODEL
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
     text = "measure quality against UNet evaluations, and find the cheapest good settings of every task"
     parser = commands.add_parser("curve", help=text, description=text[0].upper() + text[1:] + ".")
-    parser.add_argument(
-        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
-    )
+    parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all")
     parser.add_argument("--count", type=int, default=100, help="scenes a task; default: 100")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .answer import MODEL, hide_loading
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -34,9 +36,7 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     text = "run every task and write one sheet to look at"
     parser = commands.add_parser("demo", help=text, description=text[0].upper() + text[1:] + ".")
-    parser.add_argument(
-        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
-    )
+    parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
     parser.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
     parser.add_argument("--scenes", type=int, default=2, help="scenes a task; default: 2")
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipeline import InstructDiffusion
     from ..tasks import TASKS
 
+    hide_loading()
     model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
     jobs: list[tuple[Any, ...]] = [
         (_scene, name, arguments.seed + i) for name in TASKS for i in range(arguments.scenes)
@@ -90,7 +91,7 @@ def _scene(model: InstructDiffusion, name: str, seed: int) -> Shown:
     assert not isinstance(answer, list)
     target = record.target[0] if isinstance(record.target, tuple) else record.target
     truth = overlay(record.image, target) if task.perception else target
-    return Shown(f"{name}: {question.text}", answer, truth, _verdict(answer, target), f"{name}_{seed}")
+    return Shown(f"{name}: {question.text}", answer, truth, _verdict(answer, target), f"scene_{seed}")
 
 
 def _photograph(model: InstructDiffusion, name: str, seed: int) -> Shown:
@@ -103,7 +104,7 @@ def _photograph(model: InstructDiffusion, name: str, seed: int) -> Shown:
     answer = model.run(question, spoiled)
     assert not isinstance(answer, list)
     label = f"photograph, {name}: {question.text}"
-    return Shown(label, answer, clean, _verdict(answer, clean), f"photograph_{name}")
+    return Shown(label, answer, clean, _verdict(answer, clean), "photograph")
 
 
 def _spoil(name: str, clean: np.ndarray, rng: random.Random) -> np.ndarray:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .answer import DECODER
+from .answer import DECODER, MODEL
 
 # As in evaluation.benchmarks, which a test holds; importing that here would make every command slow.
 DATASETS = {
@@ -77,9 +77,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
-    )
+    parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
 
 

@@ -71,14 +71,32 @@ def find_folder(name_or_path: str | Path) -> Path:
             "InstructDiffusion.from_pretrained read single files"
         )
     if text.count("/") == 1 and not text.startswith((".", "/", "~")) and not is_checkpoint(path):
-        from huggingface_hub import snapshot_download
-
-        patterns = ["*.json", "*.txt", "*/*.safetensors"]  # never a pickle, nor a whole model in one file
-        return Path(snapshot_download(text, allow_patterns=patterns))
+        return _fetched_folder(text)
     raise FileNotFoundError(
         f"there is no model {text!r}: expected {', '.join(BUILT_IN)}, a folder with model_index.json, "
         f"a file ({', '.join((*SAFE, *PICKLED))}), or a hub id owner/name"
     )
+
+
+def _fetched_folder(name: str) -> Path:
+    """The parts of the model called owner/name on the hub, in its cache; FileNotFoundError where they cannot be had."""
+    from huggingface_hub import snapshot_download
+
+    # Never a pickle, a whole model in one file, a safety checker, or the same weights a second time.
+    parts = [f"{part}/*.{ending}" for part in _PARTS for ending in ("json", "txt", "safetensors")]
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=["model_index.json", "instructdiffusion.json", *parts],
+                ignore_patterns=["*.fp16*", "*.non_ema*"],
+            )
+        )
+    except Exception as error:  # no such name, no right to it, offline, disk full: the advice is the same
+        raise FileNotFoundError(
+            f"the model {name!r} cannot be fetched from the Hugging Face hub ({first_line(error)}): check the name "
+            "and the network, log in where it is not public (hf auth login), or give a folder or a file"
+        ) from error
 
 
 def load_components(

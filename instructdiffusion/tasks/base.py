@@ -35,6 +35,7 @@ class Task(ABC):
     local: bool  # True: what did not change is kept from the source
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none
+    example: str = "the red star"  # a subject as errors show one
     decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
 
     def instruct(
@@ -66,7 +67,7 @@ class Task(ABC):
             raise TypeError(f"{self.name}: subjects are strings, got {given!r}")
         names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in given)
         if "" in names:
-            raise ValueError(f"{self.name}: a subject is empty; say what to look for, as in 'the red star'")
+            raise ValueError(f"{self.name}: a subject is empty; say it in words, as in '{self.example}'")
         low = min(1, self.max_subjects)
         if not low <= len(names) <= self.max_subjects:
             several = f"1 to {self.max_subjects} subjects"

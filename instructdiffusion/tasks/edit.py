@@ -14,6 +14,7 @@ class Edit(PictureTask):
     name = "edit"
     guidance = (5.0, 1.25)
     local = True
+    example = "add a red star on the left"
     templates: tuple[str, ...] = (
         "{subject}",
         "please {subject}",

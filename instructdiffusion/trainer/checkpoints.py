@@ -6,10 +6,12 @@ folder that is renamed when all of them are on disk, so a kill at any moment lea
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..files import sync_files
+from ..files import sync_entries, sync_files
 from .ema import EMA
 
 _NAME = re.compile(r"^step-(\d{8})$")
@@ -78,9 +80,24 @@ def save_checkpoint(
     sync_files(temporary)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(temporary, final)
+    sync_entries(folder)  # the new name too, before older checkpoints go
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def untrained_digest(module: nn.Module, beside: Mapping[str, nn.Module]) -> str:
+    """SHA-256 (first 16 hex digits) of the weights that checkpoints leave out: those of `init` that are not trained.
+
+    They are the frozen ones of the module itself and those of the modules beside it (autoencoder, teacher).
+    """
+    digest = hashlib.sha256()
+    for place, part in (("", module), *sorted(beside.items())):
+        for name, p in part.named_parameters():
+            if not p.requires_grad:
+                digest.update(f"{place} {name} {p.dtype} {list(p.shape)}".encode())
+                digest.update(p.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

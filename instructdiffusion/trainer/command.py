@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of training/train.py."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_arguments(parser)
-    raise SystemExit(run(parser.parse_args(argv)))
+    """Entry point of training/train.py: the command `train`, with its errors in a line and its exit status."""
+    from ..cli import main as command_line
+
+    raise SystemExit(command_line(["train", *(sys.argv[1:] if argv is None else argv)]))

@@ -13,6 +13,7 @@ from typing import Any
 from ..datasets.scenes import ABSENT_TASKS
 from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
+from .fields import check_fields
 
 STAGES = ("vae", "generator", "marks", "instruct", "distill")
 PRECISIONS = ("float32", "bfloat16")
@@ -229,7 +230,7 @@ def _build(kind: type, values: Any, where: str) -> Any:
             f"expected a mapping at {where or 'the top of the config'}, got {type(values).__name__}"
         )
     known = {f.name: f for f in dataclasses.fields(kind)}
-    unknown = sorted(set(values) - set(known))
+    unknown = sorted(set(values) - set(known), key=str)
     if unknown:
         raise ValueError(f"unknown field {where}{unknown[0]!r}: known are {', '.join(known)}")
     nested = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig, "distill": DistillConfig}
@@ -249,17 +250,20 @@ def _build(kind: type, values: Any, where: str) -> Any:
     ]
     if missing:
         raise ValueError(f"missing field {where}{missing[0]!r}: add it to the config")
+    check_fields(kind, out, where)
     return kind(**out)
 
 
 def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
-    """Read a YAML file; `overrides` are "name=value" with dots for nested fields ("data.pool=4096")."""
-    import yaml
+    """Read a YAML file; `overrides` are "name=value" with dots for nested fields ("data.pool=4096").
+
+    ValueError for what is no YAML, an unknown, missing or wrong field; FileNotFoundError where there is no file.
+    """
 
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"expected a training config, there is no file {path}: see training/configs/")
-    values = yaml.safe_load(path.read_text())
+    values = _parsed(path.read_bytes(), str(path))
     for item in overrides:
         name, equals, text = item.partition("=")
         if not equals:
@@ -267,9 +271,21 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfi
         *parents, leaf = name.split(".")
         target = values
         for parent in parents:
-            target = target.setdefault(parent, {})
-        target[leaf] = yaml.safe_load(text)
+            target = target.setdefault(parent, {}) if isinstance(target, dict) else target
+        if not isinstance(target, dict):
+            raise ValueError(f"expected a mapping where {item!r} changes a field, got {target!r} in {path}")
+        target[leaf] = _parsed(text, item)
     return _build(TrainConfig, values, "")
+
+
+def _parsed(text: str | bytes, what: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:  # not a ValueError, and several lines long
+        reason = " ".join(str(error).split())
+        raise ValueError(f"expected YAML, {what} cannot be read: {reason}") from error
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class DiffusionStage(nn.Module):
         ensure_tokenizer(self.folder, config.data)
         self.tokenizer = CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
         vae = AutoencoderKL.from_pretrained(self.folder / "vae").eval().requires_grad_(False)
-        self._frozen = {"vae": vae}  # in a dict, so that it is neither trained nor checkpointed
+        self.frozen = {"vae": vae}  # in a dict, so that it is neither trained nor checkpointed
         sizes = config.model
         if (self.folder / "unet").is_dir():
             self.unet = UNet2DConditionModel.from_pretrained(self.folder / "unet", low_cpu_mem_usage=False)
@@ -95,14 +96,17 @@ class DiffusionStage(nn.Module):
         self.perception = torch.tensor([TASKS[name].perception for name in TASK_NAMES])
         self.pool: Pool | None = None
 
-    def prepare_data(self, accelerator: Any) -> None:
-        """Make (on the main process) and load the pool."""
-        root, quiet = Path(self.config.output).parent, not accelerator.is_main_process
-        self._frozen["vae"].to(accelerator.device)
+    def prepare_data(self, accelerator: Any, began: Mapping[str, Any] | None = None) -> None:
+        """Make (on the main process) and load the pool; began: of a run that goes on, see `pool.check_began`."""
+        output, quiet = Path(self.config.output), not accelerator.is_main_process
+        self.frozen["vae"].to(accelerator.device)
         self.null = self.null.to(accelerator.device)
         with accelerator.main_process_first():
-            self.pool = Pool(root, self.config.data, self.folder, quiet, accelerator.device)
-            self.pool.keep_sources(Path(self.config.output))
+            self.pool = Pool(
+                *(output.parent, self.config.data, self.folder, quiet, accelerator.device),
+                run=output,
+                began=began,
+            )
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
 
     def maker(self) -> Any:
@@ -179,7 +183,7 @@ class DiffusionStage(nn.Module):
         """Figures and pictures: one-evaluation answers to held-out scenes (instruct), samples (the other stages)."""
         from .validation import sample_pictures, score_answers
 
-        parts = self.unet, self.text_encoder, self.tokenizer, self._frozen["vae"], self.alphas
+        parts = self.unet, self.text_encoder, self.tokenizer, self.frozen["vae"], self.alphas
         if self.config.stage == "instruct":
             return score_answers(parts, self.config)
         return {}, sample_pictures(parts, self.config)

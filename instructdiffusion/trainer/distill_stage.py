@@ -56,8 +56,8 @@ class DistillStage(DiffusionStage):
             )
         unet = UNet2DConditionModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
         text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32)
-        self._frozen["unet"] = unet.eval().requires_grad_(False)
-        self._frozen["text_encoder"] = text_encoder.eval().requires_grad_(False)
+        self.frozen["unet"] = unet.eval().requires_grad_(False)
+        self.frozen["text_encoder"] = text_encoder.eval().requires_grad_(False)
         self.scales = _scales(config.distill.guidance)
         names = [name in self.scales for name in TASK_NAMES]
         self.taught = torch.tensor(names)
@@ -113,7 +113,7 @@ class DistillStage(DiffusionStage):
         if bool(taught.any()):
             rows = taught.nonzero().flatten()
             teacher = Teacher(
-                *(self._frozen["unet"].to(device), self._frozen["text_encoder"].to(device)),
+                *(self.frozen["unet"].to(device), self.frozen["text_encoder"].to(device)),
                 *(source[rows], batch["text"][rows], self.null.to(device), weights[rows]),
             )
             x = noised.x[rows]
@@ -158,7 +158,7 @@ class DistillStage(DiffusionStage):
         """One-evaluation answers to held-out scenes, and how far the student is from its teacher (`gap TASK`)."""
         from .validation import score_answers
 
-        parts = self.unet, self.text_encoder, self.tokenizer, self._frozen["vae"], self.alphas
+        parts = self.unet, self.text_encoder, self.tokenizer, self.frozen["vae"], self.alphas
         figures, sheet = score_answers(parts, self.config)
         return figures | {f"gap {task}": self._gap(task) for task in self.scales}, sheet
 
@@ -179,12 +179,12 @@ class DistillStage(DiffusionStage):
             (GAP_STEPS, GAP_STEPS) if distill.kind == "guidance" else (distill.steps, distill.teacher_steps)
         )
         latents = []
-        networks = (self.unet, self.text_encoder), (self._frozen["unet"], self._frozen["text_encoder"])
+        networks = (self.unet, self.text_encoder), (self.frozen["unet"], self.frozen["text_encoder"])
         for (unet, encoder), steps, guidance in zip(networks, (few, many), (none(), guided), strict=True):
             place = self.unet.device
             editor = Editor(
                 Components(
-                    *(unet.to(place), self._frozen["vae"].to(place), encoder.to(place), self.tokenizer),
+                    *(unet.to(place), self.frozen["vae"].to(place), encoder.to(place), self.tokenizer),
                     *(self.alphas.numpy(), config.loss.prediction, config.data.size, Path(config.output)),
                 )
             )

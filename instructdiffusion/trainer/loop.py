@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint
+from ..files import write_png
+from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint, untrained_digest
 from .config import TrainConfig, to_dict
 from .ema import EMA
 from .optim import learning_rate, make_optimizer
@@ -62,6 +63,26 @@ def check_resumed(saved: dict[str, Any], config: TrainConfig, name: str) -> list
     return told
 
 
+def check_begun(saved: dict[str, Any], now: dict[str, Any], name: str) -> list[str]:
+    """A line where checkpoint `name` (its state `saved`) is of another `device` or number of `processes` than `now`.
+
+    It may go on there, but not to the last bit: devices round otherwise, and each process draws noise of its own.
+    ValueError where the weights that it does not hold (`untrained`) are others. What an older checkpoint does not
+    say is not compared.
+    """
+    if saved.get("untrained", now["untrained"]) != now["untrained"]:
+        raise ValueError(
+            f"{name} was trained beside other weights than `init` holds now (of the autoencoder or a teacher, which "
+            "checkpoints leave out): set `init` to the model that the run began with, or start anew in another output"
+        )
+    differ = [k for k in ("device", "processes") if saved.get(k, now[k]) != now[k]]
+    return [
+        f"note: `{key}` was {saved[key]} in {name}, and is {now[key]} from here on: the weights will not be those of "
+        "an unbroken run to the last bit"
+        for key in differ
+    ]
+
+
 def _flat(config: dict[str, Any]) -> dict[str, Any]:
     """Nested fields by dotted names; a mixture keeps its order, in which samples are dealt out."""
     out: dict[str, Any] = {}
@@ -78,8 +99,9 @@ def _flat(config: dict[str, Any]) -> dict[str, Any]:
 def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None, quiet: bool = False) -> Path:
     """Run a stage to its last step and export its weights; returns the output folder.
 
-    resume: continue from the newest checkpoint in `config.output` (an error if there is none, or if the
-    config differs from the checkpoint's in more than places, intervals and the schedule).
+    resume: continue from the newest checkpoint in `config.output` (an error if there is none, if the config
+    differs from the checkpoint's in more than places, intervals and the schedule, or if the pool would hold other
+    samples or `init` other weights).
     stop_at: end early after that many steps with a checkpoint, exporting nothing (for tests and for
     machines that are only lent for a while).
     """
@@ -110,15 +132,24 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
     optimizer = make_optimizer(config.optimizer, stage, config.learning_rate, config.weight_decay)
     ema = EMA(stage, config.ema_decay)
     start, seconds = 0, 0.0
+    state: dict[str, Any] = {}
+    begun: dict[str, Any] = {
+        "device": accelerator.device.type,
+        "processes": accelerator.num_processes,
+        "untrained": untrained_digest(stage, getattr(stage, "frozen", {})),
+    }
     if resume:
         state = load_checkpoint(found[-1], stage, ema, optimizer)
         start, seconds = state["step"], state["seconds"]
+        for line in check_begun(state, begun, found[-1].name):
+            if accelerator.is_main_process:
+                tqdm.write(line)
     optimizer = accelerator.prepare(optimizer)
-    if hasattr(stage, "prepare_data"):
-        stage.prepare_data(accelerator)
+    stage.prepare_data(accelerator, state)
+    if pooled := getattr(stage, "pooled", False):
+        begun["pool"] = stage.pool.name
     end = min(config.steps, config.steps if stop_at is None else stop_at)
     writer = _Log(output) if accelerator.is_main_process else None
-    pooled = getattr(stage, "pooled", False)
     if pooled and accelerator.device.type != "cpu":
         batches = one_ahead(stage.maker(), range(start, end))
     else:
@@ -153,7 +184,8 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
             if writer and (step % config.validate_every == 0 or step == config.steps):
                 _validate(stage, ema, writer, step, seconds + time.perf_counter() - began)
             if writer and (step % config.checkpoint_every == 0 or step == end):
-                extra = {"seconds": seconds + time.perf_counter() - began, "config": to_dict(config)}
+                spent = seconds + time.perf_counter() - began
+                extra = {"seconds": spent, **begun, "config": to_dict(config)}
                 save_checkpoint(output, step, stage, ema, optimizer, extra, config.keep_checkpoints)
     finally:
         bar.close()
@@ -189,7 +221,7 @@ class _Log:
 
             self.board = SummaryWriter(str(folder / "tensorboard"))
         except ImportError:
-            pass
+            print("note: no TensorBoard, figures go into log.jsonl alone: pip install tensorboard adds it")
 
     def scalars(self, kind: str, step: int, figures: dict[str, float]) -> None:
         rounded = {k: round(v, 6) for k, v in figures.items()}
@@ -199,10 +231,7 @@ class _Log:
                 self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, step: int, sheet: np.ndarray) -> None:
-        from PIL import Image
-
-        (self.folder / "validation").mkdir(exist_ok=True)
-        Image.fromarray(sheet).save(self.folder / "validation" / f"{step:08d}.png")
+        write_png(self.folder / "validation" / f"{step:08d}.png", sheet)
         if self.board is not None:
             self.board.add_image("validation", sheet, step, dataformats="HWC")
 

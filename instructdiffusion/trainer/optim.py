@@ -56,6 +56,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient; ValueError for a closure, which would run the model again."""
         if closure is not None:
             raise ValueError("expected no closure; call backward yourself, then step()")
         for group in self.param_groups:

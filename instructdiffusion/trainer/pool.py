@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -202,12 +202,33 @@ def pool_folder(
     return root / f"pool-{digest.hexdigest()[:12]}"
 
 
+def check_began(
+    began: Mapping[str, Any], data: DataConfig, components: Path, sources: Sources | None = None
+) -> None:
+    """ValueError where a run that goes on would see other samples than it began with.
+
+    began: `pool`, the name of its folder, and `device`, the kind that encoded it (another only rounds otherwise);
+    neither where a checkpoint does not say.
+    """
+    if "pool" not in began:
+        return
+    now = pool_folder(Path(), data, components, sources, began["device"]).name
+    if now != began["pool"]:
+        raise ValueError(
+            f"the run began with the samples of {began['pool']}, now they would be those of {now}: the code that draws "
+            f"them, or the autoencoder or tokenizer in {components}, is another one since. Bring it back as it was, "
+            "or start anew in another output"
+        )
+
+
 class Pool:
     """Encoded samples in memory: half-precision latents [n, 4, h, w], tokens, task numbers.
 
     sources: the datasets that samples come from (None: scenes only). broken: (source, what is wrong) of each
     record that could not be read when its turn came; the next one was taken.
     device: where the samples are encoded and kept; on a CPU the workers encode, else this process does.
+    run: the output folder of the run they are for (`keep_sources`). began: what a resumed run's checkpoint says
+    of its pool (`check_began`).
     """
 
     def __init__(
@@ -217,6 +238,8 @@ class Pool:
         components: Path,
         quiet: bool = False,
         device: torch.device | str = "cpu",
+        run: Path | None = None,
+        began: Mapping[str, Any] | None = None,
     ) -> None:
         from tqdm import tqdm
 
@@ -229,7 +252,11 @@ class Pool:
         if self.sources and not quiet:
             for line in [*self.sources.notes, *(f"{100 * v:5.1f} % {k}" for k, v in shares.items())]:
                 tqdm.write(line)
+        if run is not None:
+            self.keep_sources(run)
+        check_began(began or {}, data, components, self.sources)
         folder = pool_folder(root, data, components, self.sources, device.type)
+        self.name = folder.name
         source = replace(source, folder=str(folder))
         folder.mkdir(parents=True, exist_ok=True)
         for stale in folder.glob(".shard-*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ class VaeStage(nn.Module):
         """A picklable function step -> batch."""
         return partial(_batch, self.config, self.rank, self.world)
 
-    def prepare_data(self, accelerator: Any) -> None:
+    def prepare_data(self, accelerator: Any, began: Mapping[str, Any] | None = None) -> None:
         """Learn which share of a step's pictures is this process's."""
         self.rank, self.world = accelerator.process_index, accelerator.num_processes
 

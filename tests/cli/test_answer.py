@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -43,12 +44,12 @@ def test_every_task_from_the_shell(command, photo, model_folder, tmp_path, capsy
         [command, str(photo), *WORDS[command], "-o", str(out), "--model", str(model_folder), "--steps", "1"]
     )
     assert status == 0
-    expected = {"segment": ["drawn", "mask", "overlay"], "refer": ["drawn", "mask", "overlay"]}
+    expected = {"segment": ["_drawn", "_mask", "_overlay"], "refer": ["_drawn", "_mask", "_overlay"]}
     if command in ("denoise", "deblur", "dewatermark", "edit"):
-        expected[command] = [command]
-    parts = expected.get(command, ["drawn", "overlay"])
-    assert names(out) == sorted(["photo.json", *(f"photo_{p}.png" for p in parts)])
-    data = json.loads((out / "photo.json").read_text())
+        expected[command] = [""]
+    parts = expected.get(command, ["_drawn", "_overlay"])
+    assert names(out) == sorted([f"photo_{command}.json", *(f"photo_{command}{p}.png" for p in parts)])
+    data = json.loads((out / f"photo_{command}.json").read_text())
     assert data["info"]["task"] == command and data["images"][0]["file_name"] == "photo.png"
     assert data["info"]["settings"]["steps"] == 1
     printed = capsys.readouterr().out
@@ -82,7 +83,7 @@ def test_options_reach_the_model(photo, model_folder, tmp_path):
         str(model_folder),
     ]
     assert main([*command, *options, "--resolution", "32"]) == 0
-    info = json.loads((out / "photo.json").read_text())["info"]
+    info = json.loads((out / "photo_segment.json").read_text())["info"]
     assert info["colors"] == ["blue"]
     assert info["settings"] == {
         "steps": 2, "solver": "euler", "schedule": "karras", "guidance": [2.0, 1.5], "noise": "seed", "seed": 7,
@@ -101,11 +102,25 @@ def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):
     frames = [Image.fromarray(picture), Image.fromarray(picture[::-1].copy())]
     frames[0].save(folder / "film.gif", save_all=True, append_images=frames[1:])
     assert main(["detect", str(folder), "the stars", "-o", str(out), "--model", str(model_folder)]) == 1
-    assert [n for n in names(out) if n.endswith(".json")] == ["a.jpg.json", "a.png.json", "film.json"]
+    answered = ["a.jpg_detect.json", "a.png_detect.json", "film_detect.json"]
+    assert [n for n in names(out) if n.endswith(".json")] == answered
     said = capsys.readouterr()
     assert "3 of 5 answered" in said.out
     assert "dot.png: skipped: " in said.err and "at least 8" in said.err
     assert "text.png: skipped: " in said.err and "2 frames" in said.err
+
+
+def test_a_name_that_is_not_utf8(model_folder, tmp_path, picture, capsys):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        Image.fromarray(picture).save(path)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    out = tmp_path / "out"
+    assert main(["detect", str(path), "the stars", "-o", str(out), "--model", str(model_folder)]) == 0
+    assert "caf\ufffd.png: " in capsys.readouterr().out
+    written = out / os.fsdecode(b"caf\xe9_detect.json")
+    assert json.loads(written.read_text())["images"][0]["file_name"] == "caf\ufffd.png"
 
 
 def test_a_single_bad_picture(model_folder, tmp_path, capsys):
@@ -116,24 +131,83 @@ def test_a_single_bad_picture(model_folder, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["segment", "{photo}", ""], "subject is empty"),
-        (["edit", "{photo}", "  "], "empty"),
-        (["segment", "{photo}", "the star", "--color", "octarine"], "red, purple, blue"),
-        (["classify", "{photo}", "a dog", "a dog"], "once"),
-        (["segment", "nowhere.png", "the star"], "there is no picture or folder"),
-        (["segment", "{empty}", "the star"], "holds no pictures"),
-        (["segment", "{photo}", "the star", "--model", "no such model"], "model"),
+        (["segment", "{photo}", ""], 2, "a subject is empty; say it in words, as in 'the red star'"),
+        (
+            ["edit", "{photo}", "  "],
+            2,
+            "a subject is empty; say it in words, as in 'add a red star on the left'",
+        ),
+        (["segment", "{photo}", "the star", "--color", "octarine"], 2, "red, purple, blue"),
+        (["classify", "{photo}", "a dog", "a dog"], 2, "every subject is asked for once"),
+        (["segment", "nowhere.png", "the star"], 1, "there is no picture or folder"),
+        (["segment", "{empty}", "the star"], 1, "the folder "),
+        (["segment", "{photo}", "the star", "--model", "no such model"], 1, "there is no model"),
     ],
 )
-def test_errors_before_any_work(arguments, message, photo, tmp_path, capsys):
+def test_errors_before_any_work(arguments, status, message, photo, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     filled = [a.format(photo=photo, empty=tmp_path / "empty") for a in arguments]
-    assert main([*filled, "-o", str(tmp_path / "out")]) == 1
+    assert main([*filled, "-o", str(tmp_path / "out")]) == status
     error = capsys.readouterr().err
-    assert message in error and error.startswith(f"instructdiffusion {arguments[0]}: ")
+    assert error.startswith(f"instructdiffusion {arguments[0]}: ") and message in error
+    assert error.count(f"{arguments[0]}: ") == 1 and error.count("\n") == 1
     assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("asked", ["photo.png", "."])
+def test_answers_do_not_go_among_the_pictures(asked, photo, tmp_path, capsys, monkeypatch):
+    (tmp_path / "photo_segment_mask.png").write_bytes(b"mine")
+    before = names(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["segment", asked, "the star", "-o", str(tmp_path)]) == 2
+    assert "the answers would lie among the pictures in .: name another folder" in capsys.readouterr().err
+    assert names(tmp_path) == before and (tmp_path / "photo_segment_mask.png").read_bytes() == b"mine"
+
+
+def test_two_tasks_about_one_picture_leave_each_others_answers(photo, model_folder, tmp_path):
+    command = [
+        str(photo),
+        "the star",
+        "-o",
+        str(tmp_path / "out"),
+        "--model",
+        str(model_folder),
+        "--seed",
+        "4",
+    ]
+    assert main(["segment", *command]) == 0
+    first = {p: p.read_bytes() for p in (tmp_path / "out").iterdir()}
+    assert main(["detect", *command]) == 0
+    assert all(path.read_bytes() == content for path, content in first.items())
+    assert len(names(tmp_path / "out")) == len(first) + 3
+
+
+def test_a_single_pictures_bar_knows_its_end(model_folder, tmp_path, picture, capsys, monkeypatch):
+    """Four tiles of three steps: the bar ends at twelve, and is the only one."""
+    import tqdm
+
+    bars = []
+
+    class Kept(tqdm.tqdm):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            bars.append(self)
+
+    monkeypatch.setattr(tqdm, "tqdm", Kept)
+    Image.fromarray(np.tile(picture, (2, 2, 1))[:112, :112]).save(tmp_path / "photo.png")
+    command = [
+        "denoise",
+        str(tmp_path / "photo.png"),
+        "-o",
+        str(tmp_path / "out"),
+        "--model",
+        str(model_folder),
+    ]
+    assert main([*command, "--steps", "3"]) == 0
+    assert [(bar.n, bar.total, bar.unit) for bar in bars if not bar.disable] == [(12, 12, "step")]
+    assert "Loading weights" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -179,7 +253,8 @@ def test_a_disk_that_fills_up_stops_the_run(model_folder, tmp_path, picture, cap
     monkeypatch.setattr(files.os, "fsync", full)
     assert main(["segment", str(folder), "the star", "-o", str(out), "--model", str(model_folder)]) == 1
     assert "the disk is full" in capsys.readouterr().err
-    assert names(out) == ["a.json", "a_drawn.png", "a_mask.png", "a_overlay.png"]
+    endings = (".json", "_drawn.png", "_mask.png", "_overlay.png")
+    assert names(out) == [f"a_segment{ending}" for ending in endings]
 
 
 def test_the_words_are_read_back_with_places(capsys, tmp_path):

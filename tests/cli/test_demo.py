@@ -47,7 +47,7 @@ def test_one_sheet_with_a_row_an_answer(shown):
 def test_every_answer_has_its_files(shown):
     out, _ = shown
     stems = {p.stem for p in (out / "answers").glob("*.json")}
-    assert stems == {f"{name}_0" for name in TASKS} | {
+    assert stems == {f"scene_0_{name}" for name in TASKS} | {
         f"photograph_{n}" for n in ("denoise", "deblur", "dewatermark")
     }
     assert not list(out.rglob("*.tmp"))

@@ -1,8 +1,11 @@
-"""evaluate: bad arguments are refused before a model is loaded."""
+"""evaluate scenes: bad arguments are refused before a model is loaded; a small run writes what it says."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from PIL import Image
 
 from instructdiffusion.cli import build_parser, main
 
@@ -18,6 +21,37 @@ from instructdiffusion.cli import build_parser, main
 def test_bad_arguments(arguments, message, tmp_path, capsys):
     assert main(["evaluate", "scenes", *arguments, "-o", str(tmp_path / "out")]) == 1
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_two_scenes_of_two_tasks(model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = [
+        "--count",
+        "2",
+        "--tasks",
+        "segment",
+        "edit",
+        "--steps",
+        "1",
+        "--device",
+        "cpu",
+        "-o",
+        str(out),
+    ]
+    assert main(["evaluate", "scenes", "--model", str(model_folder), *options]) == 0
+    said = capsys.readouterr().out
+    assert "segment" in said and "targets reached" in said and said.splitlines()[-1] == f"look in {out}"
+    data = json.loads((out / "results.json").read_text())
+    assert list(data["tasks"]) == ["segment", "edit"]
+    for task in data["tasks"].values():
+        assert task["settings"]["steps"] == 1 and len(task["subsets"]) >= 2
+        assert next(iter(task["subsets"].values()))[0]["n"] >= 1
+    with Image.open(out / "sheet.png") as sheet:
+        assert min(sheet.size) > 64
+    names = {p.name for p in out.iterdir()}
+    assert {"report.html", "results.json", "sheet.png", "table.md", "table.txt"} <= names
+    assert main(["evaluate", "scenes", "--model", str(model_folder), *options]) == 0
+    assert capsys.readouterr().out.count("done before") == 2
 
 
 def test_the_default_is_a_thousand_scenes_of_every_task():

@@ -48,6 +48,27 @@ def test_an_error_is_one_line(capsys, tmp_path):
     assert error.startswith("instructdiffusion scenes: unknown task 'sing'") and error.count("\n") == 1
 
 
+def test_memory_that_runs_out_is_an_error_like_others(monkeypatch, capsys, tmp_path):
+    from instructdiffusion.cli import demo
+
+    def full(arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(demo, "run", full)
+    assert main(["demo", "-o", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "instructdiffusion demo: memory ran out\n"
+
+
+def test_a_device_that_is_not_there(capsys, tmp_path, picture):
+    from PIL import Image
+
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    command = ["denoise", str(tmp_path / "photo.png"), "-o", str(tmp_path / "out"), "--device", "nonsense"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("instructdiffusion denoise: the device 'nonsense'") and error.count("\n") == 1
+
+
 def test_interrupted(monkeypatch, capsys, tmp_path):
     from instructdiffusion.cli import demo
 

@@ -44,6 +44,53 @@ def test_a_whole_folder_is_loaded_frozen_and_ready(model_folder):
     assert torch.equal(parts.unet.conv_in.weight, saved["conv_in.weight"])
 
 
+HUB = {
+    "model_index.json", "README.md", "sd.safetensors", "safety_checker/model.safetensors", "safety_checker/config.json",
+    "scheduler/scheduler_config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.fp16.safetensors",
+    "unet/diffusion_pytorch_model.non_ema.safetensors", "unet/diffusion_pytorch_model.bin", "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors", "text_encoder/config.json", "text_encoder/model.safetensors",
+    "text_encoder/model.fp16.safetensors", "text_encoder/pytorch_model.bin", "instructdiffusion.json",
+}  # fmt: skip
+
+
+def test_of_a_model_on_the_hub_only_what_is_loaded_is_fetched(model_folder, monkeypatch):
+    """The hub's own filter decides over the files of a repository as Stable Diffusion's is laid out."""
+    import huggingface_hub
+    from huggingface_hub.utils import filter_repo_objects
+
+    asked = []
+
+    def fetched(name, *, allow_patterns, ignore_patterns):
+        asked.append(name)
+        kept = filter_repo_objects(
+            sorted(HUB), allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
+        )
+        assert set(kept) == {
+            "model_index.json", "instructdiffusion.json", "scheduler/scheduler_config.json", "tokenizer/vocab.json",
+            "tokenizer/merges.txt", "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors", "text_encoder/config.json", "text_encoder/model.safetensors",
+        }  # fmt: skip
+        return str(model_folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetched)
+    assert load_components("somebody/something").path == model_folder and asked == ["somebody/something"]
+
+
+def test_a_model_that_the_hub_does_not_give_is_named(monkeypatch):
+    import huggingface_hub
+
+    def refused(*_, **__):
+        raise RuntimeError("401 Client Error. (Request ID: 1)\n\nRepository Not Found for url: ...")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refused)
+    with pytest.raises(
+        FileNotFoundError, match=r"'nobody/nothing' cannot be fetched .*401 .*check the name"
+    ) as caught:
+        find_folder("nobody/nothing")
+    assert "\n" not in str(caught.value)
+
+
 def test_another_precision(model_folder):
     parts = load_components(str(model_folder), dtype=torch.bfloat16)
     assert parts.unet.dtype == parts.vae.dtype == parts.text_encoder.dtype == torch.bfloat16

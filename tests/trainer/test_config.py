@@ -91,6 +91,22 @@ _Tuples.add_representer(tuple, lambda dumper, value: dumper.represent_list(value
         ({"data": {"encoding": "half"}}, r"`data\.encoding`"),
         ({"data": {"absent": 1.5}}, r"`data\.absent` between 0 and 1"),
         ({"stage": "instruct", "data": {"mixture": {}}}, "at least one task"),
+        ({"steps": "ten"}, "`steps` to be a whole number, got 'ten'"),
+        ({"steps": 10.5}, "`steps` to be a whole number, got 10.5"),
+        ({"batch_size": True}, "`batch_size` to be a whole number, got True"),
+        ({"learning_rate": "1e-4"}, r"`learning_rate` to be a number, got '1e-4' \(.*write 1\.0e-4\)"),
+        ({"gradient_clip": float("nan")}, "`gradient_clip` to be a number, got nan"),
+        ({"init": 3}, "`init` to be text or null, got 3"),
+        ({"loss": {"min_snr": "five"}}, r"`loss\.min_snr` to be a number or null"),
+        ({"model": {"unet_channels": [32, "64"]}}, r"`model\.unet_channels` to be a list of whole numbers"),
+        (
+            {"model": {"unet_attention": [1, 0, 1]}},
+            r"`model\.unet_attention` to be a list of true or false or null",
+        ),
+        ({"data": {"mixture": {"edit": "much"}}}, r"`data\.mixture` to be a mapping of names to numbers"),
+        ({"data": {"mixture": ["edit"]}}, r"`data\.mixture` to be a mapping"),
+        ({"data": {"workers": None}}, r"`data\.workers` to be a whole number, got None"),
+        ({"data": {3: 4}}, r"unknown field data\.3"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, values, message):
@@ -109,9 +125,37 @@ def test_a_missing_field_and_a_missing_file_are_named(tmp_path):
         load_config(tmp_path / "none.yaml")
 
 
-def test_an_override_without_a_value_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="steps=1000"):
-        load_config(_write(tmp_path), ("steps",))
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("steps", "steps=1000"),
+        ("steps=ten", "`steps` to be a whole number"),
+        ("steps={", "expected YAML, steps={ cannot be read"),
+        ("steps.more=3", "expected a mapping where 'steps.more=3' changes a field, got 10"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused(tmp_path, override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(_write(tmp_path), (override,))
+
+
+@pytest.mark.parametrize("content", [b"stage: [vae", b"stage: vae\n\tsteps: 3\n", b"stage: \xff\xfe\xff"])
+def test_what_is_no_yaml_is_refused_in_a_line(tmp_path, content):
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"expected YAML, .*bad\.yaml cannot be read: .") as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_launcher_says_what_is_wrong_in_a_line(tmp_path, capsys):
+    from instructdiffusion.trainer.command import main
+
+    with pytest.raises(SystemExit) as caught:
+        main(["--config", str(_write(tmp_path, steps="ten"))])
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error == "instructdiffusion train: expected `steps` to be a whole number, got 'ten'\n"
 
 
 def test_configs_are_frozen():

@@ -170,7 +170,7 @@ def test_the_student_learns_its_lessons(kind, shared, teacher_folder):
     with torch.no_grad():
         after = stage(batch, 0)[0].item()
     assert before > 1e-3 and after < 0.5 * before
-    teacher = stage._frozen["unet"]
+    teacher = stage.frozen["unet"]
     assert all(p.grad is None for p in teacher.parameters())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -17,12 +18,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer import vae_stage
-from instructdiffusion.trainer.checkpoints import checkpoints
+from instructdiffusion.trainer.checkpoints import checkpoints, read_state
 from instructdiffusion.trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig, to_dict
-from instructdiffusion.trainer.loop import check_resumed, train
+from instructdiffusion.trainer.loop import _Log, check_begun, check_resumed, train
 
 TRAIN = Path(__file__).parents[2] / "training" / "train.py"
 STAGES = ("vae", "generator", "marks", "instruct")
@@ -65,6 +67,13 @@ def weights(output: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def events(output: Path):
+    """What TensorBoard reads of a run."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(output / "tensorboard")).Reload()
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """Where the runs lie: the pool is made beside them once."""
@@ -95,13 +104,58 @@ def test_the_stages_follow_one_another_and_the_last_one_answers(tmp_path, monkey
         assert sorted(p.name for p in (output / "validation").iterdir()) == ["00000001.png", "00000002.png"]
         with Image.open(output / "validation" / "00000002.png") as sheet:
             assert sheet.height >= 64 and sheet.width >= 64
-        assert list((output / "tensorboard").iterdir())
+        board = events(output)
+        assert board.Tags()["images"] == ["validation"]
+        assert [shown.step for shown in board.Images("validation")] == [1, 2]
+        assert {"validation/hours"} | {
+            f"validation/{k}" for k in lines[-1].keys() - {"kind", "step", "hours"}
+        } == {*board.Tags()["scalars"]}
     model = load_components(init)
     assert (model.prediction_type, model.resolution, model.unet.config.in_channels) == ("v_prediction", 64, 8)
     assert {"segment", "edit"} <= lines[-1].keys()  # a figure a task
     for before, after in zip(STAGES[1:], STAGES[2:]):  # words and autoencoder are handed on as they are
         for name in ("vae/diffusion_pytorch_model.safetensors", "tokenizer/vocab.json"):
             assert weights(tmp_path / before)[name] == weights(tmp_path / after)[name]
+
+
+def test_the_log_is_what_tensorboard_shows(tmp_path):
+    log = _Log(tmp_path)
+    sheet = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    for step in (20, 40):
+        log.scalars("train", step, {"loss": 1 / step, "lr": 0.5})
+    log.picture(40, sheet)
+    log.close()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[1] == {"kind": "train", "step": 40, "loss": 0.025, "lr": 0.5}
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "validation" / "00000040.png")), sheet)
+    assert [p.name for p in (tmp_path / "validation").iterdir()] == ["00000040.png"]
+    board = events(tmp_path)
+    assert sorted(board.Tags()["scalars"]) == ["train/loss", "train/lr"]
+    assert [(e.step, round(e.value, 4)) for e in board.Scalars("train/loss")] == [(20, 0.05), (40, 0.025)]
+    (shown,) = board.Images("validation")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown.encoded_image_string))), sheet)
+
+
+def test_a_log_without_tensorboard_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    log = _Log(tmp_path)
+    log.scalars("train", 20, {"loss": 0.5})
+    log.close()
+    assert "note: no TensorBoard" in capsys.readouterr().out and not (tmp_path / "tensorboard").exists()
+    assert json.loads((tmp_path / "log.jsonl").read_text()) == {"kind": "train", "step": 20, "loss": 0.5}
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "sample"])
+def test_other_predictions_are_trained_and_exported(prediction, shared, generator_folder):
+    from instructdiffusion import InstructDiffusion
+
+    config = small("instruct", shared / prediction, generator_folder)
+    loss = dataclasses.replace(config.loss, prediction=prediction)
+    output = train(dataclasses.replace(config, loss=loss), quiet=True)
+    model = InstructDiffusion.from_pretrained(output / "model", device="cpu")
+    assert model.components.prediction_type == prediction
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert model.edit(picture, "add a red star", steps=2).picture.shape == picture.shape
 
 
 def test_a_run_is_neither_started_twice_nor_resumed_as_another(shared, start_folder):
@@ -138,6 +192,57 @@ def test_the_later_stages_need_a_trained_generator(part, stage, generator_folder
     shutil.rmtree(init / part)
     with pytest.raises(FileNotFoundError, match=f"expected .*/{part}: stage '{stage}'"):
         build_stage(small(stage, tmp_path / "out", init))
+
+
+def test_a_run_does_not_go_on_with_other_samples(shared, start_folder, tmp_path, monkeypatch):
+    """Its checkpoint names the pool that it began with; other code, or another autoencoder, would make another."""
+    from instructdiffusion.trainer import pool
+
+    init = shutil.copytree(start_folder, tmp_path / "init")
+    config = small("generator", shared / "samples", init)
+    train(config, stop_at=1, quiet=True)
+    state = read_state(checkpoints(shared / "samples")[-1])
+    assert (state["device"], state["processes"]) == ("cpu", 1)
+    assert (shared / state["pool"]).is_dir() and state["pool"].startswith("pool-")
+    before = sorted(p.name for p in shared.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "code_digest", lambda sources=False: "another")
+        with pytest.raises(ValueError, match=f"began with the samples of {state['pool']}.*start anew"):
+            train(config, resume=True, quiet=True)
+    vocabulary = init / "tokenizer" / "merges.txt"
+    whole = vocabulary.read_bytes()
+    vocabulary.write_bytes(whole + b"\n")
+    with pytest.raises(ValueError, match="autoencoder or tokenizer in .*init, is another one"):
+        train(config, resume=True, quiet=True)
+    vocabulary.write_bytes(whole)
+    assert sorted(p.name for p in shared.iterdir()) == before  # no other pool was begun
+    train(dataclasses.replace(config, steps=2), resume=True, quiet=True)
+
+
+def test_another_machine_is_told_of():
+    now = {"device": "cpu", "processes": 1, "untrained": "a"}
+    assert check_begun({"step": 3}, now, "step-3") == []  # from before checkpoints said it
+    assert check_begun(now, now, "step-3") == []
+    device, processes = check_begun({"device": "cuda", "processes": 2}, now, "step-3")
+    assert "`device` was cuda in step-3, and is cpu" in device and "to the last bit" in device
+    assert "`processes` was 2 in step-3, and is 1" in processes
+
+
+def test_a_run_does_not_go_on_beside_other_weights(shared, start_folder, tmp_path):
+    """A decoder is trained on latents of an encoder that its checkpoints do not hold."""
+    init = shutil.copytree(start_folder, tmp_path / "init")
+    config = small("vae", tmp_path / "out", init)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, vae_decoder_only=True))
+    train(config, stop_at=1, quiet=True)
+    path = init / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(path)
+    tensors["encoder.conv_in.weight"] += 1e-3
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(
+        ValueError, match="step-00000001 was trained beside other weights than `init` holds now"
+    ):
+        train(config, resume=True, quiet=True)
+    train(dataclasses.replace(config, init=str(start_folder), steps=2), resume=True, quiet=True)
 
 
 def test_what_a_resumed_run_may_change(tmp_path):
@@ -273,11 +378,23 @@ def test_pictures_of_a_step_depend_on_the_step_alone(tmp_path):
     assert not np.array_equal(first, vae_stage.pictures(config, 4, 4))
 
 
-def _start(config: TrainConfig, folder: Path, *arguments: str) -> subprocess.Popen:
+LAUNCHERS = {
+    "python": (),
+    "accelerate": (
+        *("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"),
+    ),
+}
+
+
+def _start(config: TrainConfig, folder: Path, launcher: str, *arguments: str) -> subprocess.Popen:
     path = folder / f"{Path(config.output).name}.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
-    command = [sys.executable, str(TRAIN), "--config", str(path), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, *LAUNCHERS[launcher], str(TRAIN), "--config", str(path), *arguments]
+    # A group of its own, so that the launcher and the process that it starts are killed at once.
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def _finish(process: subprocess.Popen) -> None:
@@ -286,24 +403,25 @@ def _finish(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_mid_training_resumes_to_identical_weights(tmp_path, generator_folder):
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_run_killed_in_mid_training_resumes_to_identical_weights(launcher, tmp_path, generator_folder):
     """The real command line, SIGKILL after a checkpoint, --resume: byte for byte the unbroken run's model."""
     whole = small("instruct", tmp_path / "whole", generator_folder, steps=30, checkpoint_every=3)
     killed = dataclasses.replace(whole, output=str(tmp_path / "killed"))
-    _finish(_start(whole, tmp_path))
+    _finish(_start(whole, tmp_path, launcher))
 
-    process = _start(killed, tmp_path)
+    process = _start(killed, tmp_path, launcher)
     while not checkpoints(killed.output):
         assert process.poll() is None, process.stderr.read()[-3000:]
         time.sleep(0.002)
     time.sleep(0.05)  # into the steps after it
-    os.kill(process.pid, signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process.stderr.close()
     reached = json.loads((checkpoints(killed.output)[-1] / "state.json").read_text())["step"]
     assert 3 <= reached < 30 and not (tmp_path / "killed" / "model").exists()
 
-    _finish(_start(killed, tmp_path, "--resume"))
+    _finish(_start(killed, tmp_path, launcher, "--resume"))
     expected = weights(tmp_path / "whole")
     assert {"unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"} <= expected.keys()
     assert weights(tmp_path / "killed") == expected

@@ -48,6 +48,7 @@ class Edit:
 
     @property
     def changed(self) -> np.ndarray:
+        """Where the two pictures differ, bool [h, w]."""
         return (self.before.picture != self.after).any(2)
 
 

@@ -69,10 +69,11 @@ def _points(
     return Keypoints(xy, visible, scores, subjects, (draw.size, draw.size))
 
 
-def _area(item: Item, size: int) -> float:
-    """The area in pixels of the item's box: the scale of an object keypoint similarity."""
+def _extent(item: Item, size: int) -> dict[str, Any]:
+    """The item's `box` (x, y, width, height) inside the picture, in pixels, and its `area`: an OKS's scale."""
     x1, y1, x2, y2 = (v * size / UNIT for v in item.box)
-    return float((min(x2, size) - max(x1, 0)) * (min(y2, size) - max(y1, 0)))
+    width, height = min(x2, size) - max(x1, 0), min(y2, size) - max(y1, 0)
+    return {"box": (max(x1, 0), max(y1, 0), width, height), "area": float(width * height)}
 
 
 def keypoints_record(draw: Draw) -> Record:
@@ -94,9 +95,10 @@ def keypoints_record(draw: Draw) -> Record:
         beside = [c for c in SHAPES + THINGS if c != "fish"]  # it has an eye and a tail of its own
         extra = [draw.item(rng.choice(beside), size="small") for _ in range(rng.randint(1, 2))]
         placed += draw.place(extra, fixed=placed)
-    meta: dict[str, Any] = {"figure": category, "area": _area(placed[0], draw.size)}
+    meta: dict[str, Any] = {"figure": category, **_extent(placed[0], draw.size)}
     if absent:
         scene = draw.paint(placed, PERSONS + ANIMALS)
+        del meta["box"]  # what is asked for has none
         meta["figure"] = stranger = rng.choice([c for c in PERSONS + ANIMALS if c not in names])
         joints = _fitting(rng.sample(_allowed(stranger), rng.randint(1, 4)), stranger)
         subjects = tuple(f"the {joint} of the {stranger}" for joint in joints)
@@ -165,7 +167,7 @@ def align_record(draw: Draw) -> Record:
     clear = [p for p in FACE_PARTS if not _on_edge(points[p])]
     parts = _fitting(_spread(rng, points, clear, rng.randint(1, 5)), "")
     subjects = tuple(f"the {part}" for part in parts)
-    meta = {"figure": "face", "joints": tuple(parts), "area": _area(face, draw.size)}
+    meta = {"figure": "face", "joints": tuple(parts), **_extent(face, draw.size)}
     target = _points(draw, scene, 0, parts, subjects)
     return Record(scene.picture, subjects, target, "a face" + where(scene.background), frozenset(), meta)
 

@@ -43,6 +43,7 @@ class Draw:
         return self.size / UNIT
 
     def chance(self, probability: float) -> bool:
+        """True with that probability, 0..1; one random number is spent."""
         return self.rng.random() < probability
 
     def lacks(self, probability: float) -> bool:
@@ -57,6 +58,7 @@ class Draw:
         return self.rng.choice(self.rng.choices((SHAPES, THINGS, ANIMALS, PERSONS), (44, 22, 20, 14))[0])
 
     def texture(self) -> str:
+        """A texture: "plain" at level 0, and mostly above it."""
         return self.rng.choice(TEXTURES[1:]) if self.level > 0 and self.chance(0.2) else "plain"
 
     def item(self, category: str | None = None, color: str | None = None, size: str | None = None) -> Item:

@@ -11,9 +11,9 @@ import numpy as np
 
 from ... import draw
 from ...files import json_bytes, png_bytes, write_files
-from ...results import Label, to_coco
 from ..examples import make_example
 from ..record import Example
+from .coco import annotation_entries, category_entry, image_entry
 
 
 def write_scenes(
@@ -30,10 +30,10 @@ def write_scenes(
     They are the examples that training and evaluation make of the same arguments, in the same words.
 
     A scene is <task>_<seed>.png (what the model is given), ..._target.png (what it shall answer with) and
-    ..._truth.png (enlarged, the truth drawn on). <task>_sheet.png shows the first 24 of them; <task>.json holds
-    images with instruction, subjects, caption and tags, and annotations with run-length masks, boxes (x, y,
-    width, height), keypoints or labels. ValueError without seeds or for a task, split or size that is not
-    there; OSError where the folder cannot be written: then nothing is.
+    ..._truth.png (enlarged, the truth drawn on). <task>_sheet.png shows the first 24 of them; <task>.json is a data
+    set in COCO's format (`coco`): images with instruction, subjects, caption and tags, and annotations with
+    run-length masks, boxes (x, y, width, height), keypoints or labels. ValueError without seeds or for a task, split
+    or size that is not there; OSError where the folder cannot be written: then nothing is.
     """
     rows: list[list[np.ndarray | None]] = []
     labels: list[str] = []
@@ -49,8 +49,8 @@ def write_scenes(
         files[root / f"{name}.png"] = png_bytes(example.source)
         files[root / f"{name}_target.png"] = png_bytes(example.target)
         files[root / f"{name}_truth.png"] = png_bytes(truth)
-        images.append(_image_entry(example, number, name))
-        annotations += _annotations(example, number, len(annotations), categories)
+        images.append(image_entry(example, number, name))
+        annotations += annotation_entries(example, number, len(annotations), categories)
         if len(rows) < 24:
             rows.append([example.source, example.target, truth])
             labels.append(f"{seed}: {example.instruction.text}")
@@ -67,7 +67,7 @@ def write_scenes(
         },
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+        "categories": [category_entry(name, number, task) for name, number in categories.items()],
     }
     written = {
         root / f"{task}_sheet.png": png_bytes(np.asarray(sheet)),
@@ -88,47 +88,3 @@ def drawn_truth(example: Example) -> np.ndarray:
         return large
     color = colors[example.instruction.subjects.index(label.name)]
     return draw.overlay(draw.overlay_mask(example.source, region, color), label)
-
-
-def _image_entry(example: Example, number: int, name: str) -> dict[str, Any]:
-    record = example.record
-    height, width = record.image.shape[:2]
-    return {
-        "id": number,
-        "file_name": f"{name}.png",
-        "target_file_name": f"{name}_target.png",
-        "height": height,
-        "width": width,
-        "instruction": example.instruction.text,
-        "subjects": list(record.subjects),
-        "colors": [color.name for color in example.instruction.colors],
-        "caption": record.caption,
-        "tags": sorted(record.tags),
-        "meta": {k: v for k, v in record.meta.items() if isinstance(v, (str, int, float, tuple, list))},
-    }
-
-
-def _annotations(
-    example: Example, image_id: int, before: int, categories: dict[str, int]
-) -> list[dict[str, Any]]:
-    """The target's COCO entries, with ids and categories that hold over all pictures."""
-    record = example.record
-    target = record.target
-    if isinstance(target, np.ndarray):
-        return []
-    found = to_coco(target[0] if isinstance(target, tuple) else target, image_id)
-    if isinstance(target, tuple) and isinstance(target[0], Label) and found:
-        found[0]["bbox"] = _box(target[1])
-    for number, entry in enumerate(found, before + 1):
-        name = entry.get("category_name") or record.meta.get("figure") or "object"
-        entry["id"] = number
-        entry["category_name"] = name
-        entry["category_id"] = categories.setdefault(name, len(categories) + 1)
-        if "keypoints" in entry:
-            entry["area"] = float(record.meta.get("area", 0.0))
-    return found
-
-
-def _box(mask: np.ndarray) -> list[int]:
-    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return [int(xs[0]), int(ys[0]), int(xs[-1] + 1 - xs[0]), int(ys[-1] + 1 - ys[0])]

@@ -23,13 +23,17 @@ class PictureEncoder(Protocol):
 
     name: str
 
-    def pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray: ...
+    def pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Features float [n, d] of n pictures uint8 [h, w, 3], of any sizes."""
+        ...
 
 
 class PictureTextEncoder(PictureEncoder, Protocol):
     """Features of pictures and of words in one space: float [n, d]."""
 
-    def texts(self, texts: Sequence[str]) -> np.ndarray: ...
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Features float [n, d] of n texts."""
+        ...
 
 
 def normalised(features: np.ndarray) -> np.ndarray:

@@ -1,0 +1,108 @@
+"""Arguments: what a call gave, whatever its form, as one instruction, seed and noise a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .sampling import check_seeds
+from .tasks import Instruction, get_task
+
+
+def as_instructions(given: Any, task: str | None) -> tuple[list[Instruction], bool]:
+    """(instructions, whether a single one came)."""
+    if isinstance(given, (str, Instruction)):
+        return [as_instruction(given, task)], True
+    if not isinstance(given, Sequence):
+        raise TypeError(
+            f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
+        )
+    return [as_instruction(g, task) for g in given], False
+
+
+def as_instruction(given: Any, task: str | None) -> Instruction:
+    """Words or an Instruction as one; words are an edit unless `task` names another that answers with a picture.
+
+    ValueError for empty words, for a task that draws in a colour (words do not say which), or where `task` is not
+    the instruction's own; TypeError for anything else.
+    """
+    if isinstance(given, Instruction):
+        if task not in (None, given.task):
+            raise ValueError(
+                f"the instruction is one of task {given.task!r}, but task={task!r} was asked for"
+            )
+        get_task(given.task)
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
+    if not given.strip():
+        raise ValueError("the instruction is empty: say what to do, as in 'add a red star on the left'")
+    asked = get_task(task or "edit")
+    if asked.palette:
+        raise ValueError(
+            f"plain words do not say in which colour the answer of {asked.name!r} is drawn: "
+            f"pass TASKS[{asked.name!r}].instruct(subject), or call the method of that name"
+        )
+    if asked.max_subjects == 0:
+        return Instruction(" ".join(given.lower().split()), asked.name)
+    return asked.instruct(given)
+
+
+def paired(
+    pictures: list[np.ndarray], texts: list[Instruction], one_picture: bool, one_text: bool
+) -> tuple[list[np.ndarray], list[Instruction]]:
+    """One instruction a picture; a single one of either is used for all of the other."""
+    if one_text and not one_picture:
+        return pictures, texts * len(pictures)
+    if one_picture and not one_text:
+        return pictures * len(texts), texts
+    if len(pictures) != len(texts):
+        raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
+    return pictures, texts
+
+
+def as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    """A seed a picture, from one for all or one each; ValueError / TypeError as `sampling.check_seeds`."""
+    seeds = check_seeds(seed) if count else ()
+    if isinstance(seed, (int, np.integer)):
+        return list(seeds) * count
+    if len(seeds) != count:
+        raise ValueError(f"expected one seed, or one a picture ({count}), got {len(seeds)}")
+    return list(seeds)
+
+
+def split_noise(noise: Any) -> tuple[Any, Sequence[Any] | None]:
+    """(initial, steps) of what `run` takes as noise; None for what comes from the seed."""
+    if not isinstance(noise, Mapping):
+        return noise, None
+    unknown = sorted(set(map(str, noise)) - {"initial", "steps"})
+    if unknown:
+        raise ValueError(f"noise has 'initial' and 'steps', got {unknown[0]!r}")
+    steps = noise.get("steps")
+    if isinstance(steps, (str, Mapping)) or not (steps is None or hasattr(steps, "__len__")):
+        raise TypeError(f"noise 'steps' is a list of unit noise, one a row that adds noise, got {steps!r}")
+    return noise.get("initial"), steps
+
+
+def as_steps(steps: Sequence[Any] | None, count: int) -> list[tuple[Any, ...] | None]:
+    """The fresh noise of every picture, a tensor a row that adds noise; None where the seed gives it."""
+    if steps is None:
+        return [None] * count
+    rows = [as_starts(row, count) for row in steps]
+    return [tuple(row[i] for row in rows) for i in range(count)]
+
+
+def as_starts(noise: Any, count: int) -> list[Any]:
+    """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
+    import torch
+
+    tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError("noise has NaN or infinite values")
+    if tensor.ndim == 3:
+        return [tensor] * count
+    if tensor.ndim != 4 or len(tensor) != count:
+        raise ValueError(f"noise must be [c, h, w] or [{count}, c, h, w], got {list(tensor.shape)}")
+    return list(tensor)
