@@ -26,7 +26,7 @@ from .record import Record
 from .views import View
 
 FLIP = 0.5
-SCALE, TURN, TURNED, HALF_BODY = 0.35, 45.0, 0.6, 0.3  # of people: the paper's
+SCALE, TURN, TURNED, MANY = 0.35, 45.0, 0.6, 8  # of people: the paper's
 ZOOM = 0.75  # the side of a square crop, as a share of the shorter side of the picture, at least
 JITTER, STRENGTH = 0.5, 0.2  # how often brightness, contrast and saturation change, and how much at most
 _TRIES = 8
@@ -57,8 +57,9 @@ _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head", "t
 def augment(record: Record, task: str, seed: int, size: int) -> Record:
     """The record as `seed` shows it, `size` pixels square; a pure function of the arguments.
 
-    People (keypoints with a box in `meta`): `meta["margin"]` times the box, larger or smaller, turned, at times
-    half of the body; then 1 to 5 of the joints asked for, none hidden by another's disc. Masks and boxes: a
+    People (keypoints with a box in `meta`): `meta["margin"]` times the box, larger or smaller, turned, in the share
+    `meta["half_body"]` half of a body of more than eight joints; then 1 to 5 of the joints asked for, none hidden by
+    another's disc. Masks and boxes: a
     square crop; of a phrase, one that holds what it means, and the whole picture where it has words of place.
     Pairs for restoration: a square crop of both, noise at its own scale. Edits: the whole pictures.
 
@@ -154,7 +155,10 @@ def _person(record: Record, rng: random.Random | None, square: tuple[int, int]) 
     margin = float(record.meta.get("margin", MARGIN))
     angle = 0.0
     if rng is not None:
-        if rng.random() < HALF_BODY and (half := _half(record.target, rng)) is not None:
+        if (
+            rng.random() < record.meta.get("half_body", 0.0)
+            and (half := _half(record.target, rng)) is not None
+        ):
             box, margin = half, 1.5
         margin *= min(max(rng.gauss(1, SCALE), 1 - SCALE), 1 + SCALE)
         if rng.random() < TURNED:
@@ -165,8 +169,8 @@ def _person(record: Record, rng: random.Random | None, square: tuple[int, int]) 
 
 
 def _half(target: Keypoints, rng: random.Random) -> np.ndarray | None:
-    """The box of the joints above or below the hips, of people with at least eight joints (None: of others)."""
-    if len(target) != 1 or target.visible.sum() < 8:
+    """The box of the joints above or below the hips, of people with more than eight joints (None: of others)."""
+    if len(target) != 1 or target.visible.sum() <= MANY:
         return None
     upper = np.array([any(part in name for part in _UPPER) for name in target.names])
     halves = [target.visible[0] & upper, target.visible[0] & ~upper]

@@ -136,7 +136,7 @@ class OpenSource:
             # All joints of the whole picture: the view is cut from it, and then the joints are chosen that it shows.
             record = reader.ask(index, reader.names)
             margin = type(reader).margin or MARGIN
-            return replace(record, meta={**record.meta, "margin": margin})
+            return replace(record, meta={**record.meta, "margin": margin, "half_body": reader.half_body})
         return reader.record(index, rng)
 
 

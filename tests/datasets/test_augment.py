@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -68,7 +69,8 @@ def person(h=200, w=300):
     for x, y in xy:
         image[blob(h, w, x, y, 2.5)] = 255
     target = Keypoints(np.float32(xy)[None], np.ones((1, 14), bool), np.ones((1, 14)), JOINTS, (h, w))
-    return Record(image, JOINTS, target, meta={"box": (100, 30, 215, 160), "window": (0, 0, w, h)})
+    meta = {"box": (100, 30, 215, 160), "window": (0, 0, w, h), "half_body": 0.3}
+    return Record(image, JOINTS, target, meta=meta)
 
 
 @lru_cache
@@ -232,6 +234,16 @@ def test_people_are_turned_scaled_and_cut_as_the_paper_says():
     assert ratios.min() >= 0.65 - 1e-9 and ratios.max() <= 1.35 + 1e-9 and abs(ratios.mean() - 1) < 0.06
     plain = view_of(person(), "keypoints", None, 64)
     assert plain.angle == 0 and plain.extent == (162.5, 162.5) and plain.center == (157.5, 95.0)
+
+
+@pytest.mark.parametrize(("joints", "share", "halved"), [(9, 1.0, True), (8, 1.0, False), (9, 0.0, False)])
+def test_half_bodies_are_of_more_than_eight_joints_where_the_dataset_has_them(joints, share, halved):
+    record = person()
+    visible = np.arange(14)[None] < joints
+    target = replace(record.target, visible=visible, scores=visible.astype(float))
+    record = replace(record, target=target, meta={**record.meta, "half_body": share})
+    views = [view_of(record, "keypoints", random.Random(seed), 64) for seed in range(40)]
+    assert any(view.center != (157.5, 95.0) for view in views) == halved
 
 
 def test_no_disc_hides_another():

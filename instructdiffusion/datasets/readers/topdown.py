@@ -40,6 +40,7 @@ class PoseReader(Reader):
     tasks: ClassVar[tuple[str, ...]] = ("keypoints",)
     names: ClassVar[tuple[str, ...]]  # of the joints, in the file's order
     margin: float | None = MARGIN
+    half_body: ClassVar[float] = 0.0  # share of views that training cuts to the upper or the lower body
 
     def read(self, row: dict[str, Any], rng: random.Random) -> Record:
         """The person with joints drawn by `rng`."""
