@@ -119,6 +119,17 @@ class Reader(ABC):
         return len(self._index.rows)
 
     @property
+    def items(self) -> int:
+        """How many things the dataset has, as a training weight counts them: its records, unless a reader says else."""
+        return len(self)
+
+    def draw(self, rng: random.Random) -> int:
+        """The index of a record, every one of the `items` as likely; ValueError without records."""
+        if not len(self):
+            raise ValueError(f"{self.name} {self.split} in {self.root} has no record that can be read")
+        return rng.randrange(len(self))
+
+    @property
     def rows(self) -> Sequence[dict[str, Any]]:
         """The rows of the index, decoded when asked for."""
         return self._index.rows  # type: ignore[return-value]
@@ -190,10 +201,8 @@ class Reader(ABC):
 
         BrokenRecord by the policy "raise", or where sixteen in a row are broken; ValueError without records.
         """
-        if not len(self):
-            raise ValueError(f"{self.name} {self.split} in {self.root} has no record that can be read")
         rng = random.Random(f"{self.name} sample {int(seed)}")
-        first = rng.randrange(len(self))
+        first = self.draw(rng)
         for attempt in range(min(16, len(self))):
             try:
                 return self.record((first + attempt) % len(self), rng)

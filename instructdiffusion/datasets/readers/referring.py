@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,12 +29,18 @@ COCO_FOLDERS = (
     "images/train2017",
     "train2017",
 )
+_BOUNDS = "refs.npy"
 
 
 class ReferReader(Reader):
-    """One record a sentence; the target is one mask, the union of what is meant, or none."""
+    """One record a sentence; the target is one mask, the union of what is meant, or none.
+
+    An item is a ref, with all its sentences: the paper's authors count and draw refs, and of each one of its
+    sentences (their dataset/seg/refcoco_segmentation.py and grefcoco_segmentation.py).
+    """
 
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
+    version: ClassVar[int] = 2
     picture_folders: ClassVar[tuple[str, ...]] = COCO_FOLDERS
 
     @property
@@ -82,8 +89,31 @@ class ReferReader(Reader):
             return isinstance(split, str) and split.startswith("test") and self.split[-1] in split[4:]
         return split == self.split
 
+    @property
+    def items(self) -> int:
+        """The refs that have a sentence."""
+        return len(self._bounds()) - 1
+
+    def draw(self, rng: random.Random) -> int:
+        """A sentence of a ref: refs are drawn alike, however many sentences they have; ValueError without records."""
+        if not len(self):
+            return super().draw(rng)
+        bounds, ref = self._bounds(), rng.randrange(self.items)
+        return rng.randrange(int(bounds[ref]), int(bounds[ref + 1]))
+
+    def _bounds(self) -> np.ndarray:
+        """int64 [refs + 1], mapped: the row at which each ref's sentences begin, and the end."""
+        return np.load(self._index.folder / _BOUNDS, mmap_mode="r")
+
     def build(self, builder: Builder) -> None:
-        """A row a sentence."""
+        """A row a sentence, and where the rows of each ref begin."""
+        bounds = array("q", [0])
+        try:
+            self._build_rows(builder, bounds)
+        finally:
+            np.save(builder.folder / _BOUNDS, np.frombuffer(bounds, np.int64))
+
+    def _build_rows(self, builder: Builder, bounds: array[int]) -> None:
         refs, folder = self.refs_file(), self.picture_folder()
         with CocoFile(self.instances_file(), builder, ("segmentation",)) as coco:
             rows = coco.by_id()
@@ -94,6 +124,8 @@ class ReferReader(Reader):
                         raise Flaw(f"the split is {split!r}: expected train, val or a test")
                     if self.in_split(ref):
                         self._add(ref, coco, rows, builder, folder)
+                if builder.count > bounds[-1]:
+                    bounds.append(builder.count)
 
     def _add(
         self, ref: dict[str, Any], coco: CocoFile, rows: dict[int, int], builder: Builder, folder: Path
