@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,25 @@ def read_member(path: Path, place: Member) -> bytes:
     if len(data) != size or zlib.crc32(data) != crc:
         raise Flaw("the zip is damaged: a checksum is wrong")
     return data
+
+
+def has_columns(paths: Sequence[Path], columns: Sequence[str]) -> bool:
+    """Whether one of the parquet files has the columns; also where none can be read, so that its reader says why."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        return bool(paths)
+    others = 0
+    for path in paths:
+        try:
+            names = set(pyarrow.parquet.read_schema(path).names)
+        except (pyarrow.ArrowException, OSError, ValueError):
+            continue
+        if names.issuperset(columns):
+            return True
+        others += 1
+    return bool(paths) and not others
 
 
 def parquet_file(path: Path, columns: list[str]) -> Any:

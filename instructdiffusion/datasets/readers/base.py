@@ -16,7 +16,16 @@ from ...results import Boxes, Keypoints, Label, Masks
 from ..record import Record
 from .cache import Builder, Index, open_index
 from .pictures import read_picture, same_size
-from .problems import POLICIES, BrokenRecord, Flaw, LayoutMissing, Problem, relative
+from .problems import (
+    POLICIES,
+    BrokenRecord,
+    Flaw,
+    LayoutIncomplete,
+    LayoutMissing,
+    Problem,
+    named,
+    relative,
+)
 
 _SEED = 0x9E3779B97F4A7C15  # spreads consecutive numbers over all records
 
@@ -156,7 +165,7 @@ class Reader(ABC):
 
     def path(self, name: str) -> Path:
         """The file of a name in a row (absolute where pictures lie apart)."""
-        return self.root / name
+        return named(self.root, name)
 
     def record(self, index: int, rng: random.Random | None = None) -> Record:
         """Record `index`; what is open in it (which joints, which class) is drawn by `rng` (None: by the index).
@@ -223,10 +232,29 @@ class Reader(ABC):
         """The error that names what was looked for and where it can be had."""
         return missing_layout(self.title, self.root, wanted, self.source, what)
 
+    def incomplete(self, found: Path, wanted: Sequence[str], what: str = "") -> LayoutIncomplete:
+        """The error for a split of which `found` is there, and none of what was looked for to go with it."""
+        about = f"{self.split}, {what}" if what else self.split
+        return LayoutIncomplete(
+            f"{self.title} ({about}): {relative(found, self.root)} is there, and in {self.root} there is none of "
+            f"{', '.join(wanted)}. Download: {self.source}",
+            found,
+        )
+
+    def used(self) -> list[Path]:
+        """The files and folders that make a folder one of this dataset; LayoutMissing."""
+        return self.files()
+
     @classmethod
     def parts(cls, root: str | Path, images: str | Path | None = None) -> list[tuple[str, str]]:
         """(split, task) of what a folder holds of this dataset."""
-        found = []
+        return [(r.split, r.task) for r, error in cls.looks(root, images) if error is None]
+
+    @classmethod
+    def looks(
+        cls, root: str | Path, images: str | Path | None = None
+    ) -> Iterator[tuple[Reader, LayoutMissing | None]]:
+        """For every split and task a reader without an index, and what is missing (None: nothing)."""
         for split in cls.splits:
             for task in cls.tasks:
                 reader = cls.__new__(cls)
@@ -234,10 +262,10 @@ class Reader(ABC):
                 reader.images = None if images is None else Path(images).absolute()
                 try:
                     reader.files()
-                except LayoutMissing:
-                    continue
-                found.append((split, task))
-        return found
+                except LayoutMissing as error:
+                    yield reader, error
+                else:
+                    yield reader, None
 
 
 class naming:

@@ -19,6 +19,14 @@ from .problems import Flaw, xywh_box
 from .topdown import CocoPoseReader
 
 
+def beside(split: str) -> tuple[str, ...]:
+    """Where a split ("train2014") of COCO's pictures may lie in a folder of datasets that share them.
+
+    coco is what training/configs/paper.yaml calls it, coco_2014 what the paper's authors do.
+    """
+    return tuple(f"{name}/{inner}{split}" for name in ("coco", "coco_2014") for inner in ("", "images/"))
+
+
 class Coco(CocoPoseReader):
     """annotations/{person_keypoints,instances}_{train,val}{2017,2014}.json with [images/]{split}{year}/.
 
@@ -54,7 +62,7 @@ class Coco(CocoPoseReader):
         wanted = [f"{self.split}{year}", f"images/{self.split}{year}", f"images/{self.split}"]
         found = first_folder(self.images, [*wanted, ""]) if self.images else first_folder(self.root, wanted)
         if found is None:
-            raise self.missing(wanted, "pictures")
+            raise self.incomplete(self.annotation_file(), wanted, "pictures")
         return found
 
     def build(self, builder: Builder) -> None:

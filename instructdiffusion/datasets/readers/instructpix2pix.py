@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .archives import parquet_file, zip_members
+from .archives import has_columns, parquet_file, zip_members
 from .base import first_file, naming
 from .cache import Builder
 from .editing import EditReader, instructions_of, place_name
@@ -35,22 +35,27 @@ class InstructPix2Pix(EditReader):
         return bool(self._archives())
 
     def _archives(self) -> list[Path]:
-        found = sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
-        return found or self._parquet()
+        return self._shards() or self._parquet()
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
 
     def _parquet(self) -> list[Path]:
-        return sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+        found = sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+        return found if has_columns(found, self.columns) else []  # other datasets' have such names too
 
     def files(self) -> list[Path]:
         """seeds.json and the shards, or the parquet files."""
         seeds = first_file(self.root, ["seeds.json", "*/seeds.json"])
         if seeds is not None:
             kept = first_file(self.root, ["filtered_ids_ip2p.json"])
-            shards = [p for p in self._archives() if p.suffix == ".zip"]
-            return [seeds, *([] if kept is None else [kept]), *shards]
+            return [seeds, *([] if kept is None else [kept]), *self._shards()]
         found = self._parquet()
         if not found:
-            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip", "data/*.parquet"]
+            if shards := self._shards():
+                raise self.incomplete(shards[0], ["seeds.json"])
+            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip"]
+            wanted += [f"data/*.parquet with {', '.join(self.columns)}"]
             raise self.missing(wanted, self.split)
         return found
 

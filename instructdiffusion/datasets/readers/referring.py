@@ -15,19 +15,21 @@ from ...results import Masks
 from ..record import Record
 from .base import Reader, first_folder
 from .cache import Builder
+from .coco import beside
 from .cocoformat import CocoFile, entry_id
 from .masks import check_segmentation, segmentation_mask
-from .problems import Flaw, inside, member, text, whole
+from .problems import Flaw, inside, member, relative, text, whole
 
-# Where COCO's 2014 training pictures lie, below the folder itself and the one around it.
+# Where COCO's training pictures lie: those of 2014, which 2017's are too, in the folder itself or in one beside it.
+BESIDE = (*beside("train2014"), *beside("train2017"))
 COCO_FOLDERS = (
     "images/mscoco/images/train2014",
     "images/train2014",
     "train2014",
     "images/mscoco/train2014",
-    "coco/train2014",
     "images/train2017",
     "train2017",
+    *BESIDE,
 )
 _BOUNDS = "refs.npy"
 
@@ -42,6 +44,9 @@ class ReferReader(Reader):
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
     version: ClassVar[int] = 2
     picture_folders: ClassVar[tuple[str, ...]] = COCO_FOLDERS
+    beside: ClassVar[tuple[str, ...]] = (
+        BESIDE  # of these, what may lie in the folder around the dataset's own
+    )
 
     @property
     @abstractmethod
@@ -60,7 +65,7 @@ class ReferReader(Reader):
         """instances.json; LayoutMissing."""
         path = self.folder / "instances.json"
         if not path.is_file():
-            raise self.missing([f"{path.relative_to(self.root)}"])
+            raise self.incomplete(self.refs_file(), [relative(path, self.root)])
         return path
 
     def files(self) -> list[Path]:
@@ -74,12 +79,12 @@ class ReferReader(Reader):
         if self.images is not None:
             found = first_folder(self.images, [*self.picture_folders, ""])
         else:
-            found = first_folder(self.root, self.picture_folders)
-            if found is None and self.folder == self.root:
-                beside = first_folder(self.root.parent, self.picture_folders)
-                found = beside
+            around = self.picture_folders if self.folder == self.root else self.beside
+            found = first_folder(self.root, self.picture_folders) or first_folder(self.root.parent, around)
         if found is None:
-            raise self.missing(self.picture_folders, "pictures; images= names a folder that lies elsewhere")
+            wanted = [*self.picture_folders, *(f"../{name}" for name in self.beside)]
+            what = "pictures; images= names a folder that lies elsewhere"
+            raise self.incomplete(self.refs_file(), wanted, what)
         return found
 
     def in_split(self, ref: dict[str, Any]) -> bool:

@@ -117,8 +117,9 @@ class CocoPoseReader(PoseReader):
 
     def files(self) -> list[Path]:
         """The annotation file."""
+        found = [self.annotation_file()]
         self.picture_folder()
-        return [self.annotation_file()]
+        return found
 
     def picture_name(self, name: str) -> str:
         """The name below the folder of pictures of a `file_name`."""
