@@ -39,9 +39,9 @@ class Coco(CocoPoseReader):
     source = "https://cocodataset.org/#download (2017 Train/Val images and annotations)"
     tasks: ClassVar[tuple[str, ...]] = ("keypoints", "segment", "detect")
     names = COCO
-    half_body = (
-        0.3  # of the paper's datasets COCO's alone (prob_half_body in the authors' dataset/pose/pose.py)
-    )
+    version: ClassVar[int] = 2
+    # Of the paper's datasets COCO's alone: prob_half_body in the authors' dataset/pose/pose.py.
+    half_body = 0.3
 
     def annotation_file(self) -> Path:
         """person_keypoints for keypoints, else instances."""

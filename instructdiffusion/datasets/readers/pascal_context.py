@@ -91,6 +91,7 @@ class PascalContext59(LabelMapReader):
         "(trainval_merged.json), pictures of http://host.robots.ox.ac.uk/pascal/VOC/voc2010/"
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    version: ClassVar[int] = 2
 
     @property
     def base(self) -> Path:

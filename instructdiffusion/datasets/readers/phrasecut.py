@@ -31,6 +31,7 @@ class PhraseCut(Reader):
     title = "VGPhraseCut"
     source = "https://github.com/ChenyunWu/PhraseCutDataset and https://homes.cs.washington.edu/~ranjay/visualgenome/"
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
+    version: ClassVar[int] = 2
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "miniv")
 
     @property
