@@ -20,7 +20,7 @@ from PIL import Image, ImageEnhance
 from .. import paint
 from ..decoding import smallest_area
 from ..results import Boxes, Keypoints, Masks
-from .readers.joints import mirrored
+from .readers.joints import mirrored, sure_of_sides
 from .readers.topdown import MARGIN, MOST
 from .record import Record
 from .views import View
@@ -42,7 +42,7 @@ _FIXED = re.compile(
 # Words of place: what they mean depends on all of the picture.
 _PLACE = re.compile(
     r"\b(?:left\w*|right\w*|middle|cent(?:er|re)\w*|top\w*|bottom\w*|upper\w*|lower\w*|edge|corner|side|first|second|third|fourth|fifth|last|\d(?:st|nd|rd|th)|row|between|front|back|behind|"
-    r"nearest|closest|far|farthest|furthest|foreground|background|half|above|below|under|end|\w+most)\b|\d",
+    r"l|r|lft|lt|rt|rgt|rght|lhs|rhs|nearest|closest|far|farthest|furthest|foreground|background|half|above|below|under|end|\w+most)\b|\d",
     re.IGNORECASE,
 )
 _COLORED = re.compile(
@@ -71,11 +71,16 @@ def augment(record: Record, task: str, seed: int, size: int) -> Record:
     if isinstance(seen.target, Keypoints):
         seen = some_joints(seen, rng)
     words = " ; ".join(record.subjects)
-    if rng.random() < FLIP and task != "dewatermark" and not _FIXED.search(words):
+    if rng.random() < FLIP and task != "dewatermark" and _may_be_mirrored(words, record.caption):
         seen = mirrored(seen)
     if task not in (*_PAIRS, "edit") and rng.random() < JITTER and not _COLORED.search(words):
         seen = replace(seen, image=jittered(seen.image, rng))
     return seen
+
+
+def _may_be_mirrored(words: str, caption: str) -> bool:
+    """Whether a mirrored picture has words that are true: theirs, with left and right exchanged."""
+    return not _FIXED.search(words) and sure_of_sides(words) and sure_of_sides(caption)
 
 
 def fitted(record: Record, task: str, size: int, seed: int = 0) -> Record:

@@ -358,6 +358,47 @@ def test_what_a_mirror_would_make_wrong_is_not_mirrored(words):
     assert not any(augment(masked(words), "refer", s, 32).meta.get("mirrored") for s in SEEDS)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("lft guy", "guy on l", "R girl", "top rt", "lt blue", "the one rgt of it"),
+        *(
+            "who left",
+            "the dog that left",
+            "only one left standing",
+            "last cup left",
+            "nothing left",
+            "it left",
+        ),
+        *("the right color", "make it right", "in the right light", "the right size", "looks right"),
+        *("pizza right in front", "looking right at us", "cup left on the table", "the slice that is left"),
+    ],
+)
+def test_words_that_may_name_no_side_are_not_mirrored(words):
+    assert not any(augment(masked(words), "refer", s, 32).meta.get("mirrored") for s in SEEDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "swapped"),
+    [
+        ("guy on left in red", "guy on right in red"),
+        ("the one on the right behind the table", "the one on the left behind the table"),
+        ("bottom right next to the door", "bottom left next to the door"),
+        ("one left of the cup", "one right of the cup"),
+        ("all right, left man", "all right, right man"),
+    ],
+)
+def test_words_that_do_name_a_side_are(words, swapped):
+    seen = [augment(masked(words), "refer", s, 32) for s in SEEDS]
+    assert {s.subjects[0] for s in seen} == {words, swapped}
+    assert all(s.meta.get("mirrored", False) == (s.subjects == (swapped,)) for s in seen)
+
+
+def test_a_caption_that_may_name_no_side_is_not_mirrored():
+    record = replace(masked("the cup"), caption="the last cup left")
+    assert not any(augment(record, "segment", s, 32).meta.get("mirrored") for s in SEEDS)
+
+
 def test_a_phrase_keeps_all_that_it_means():
     for seed in SEEDS:
         seen = augment(masked("the cup with a handle", x=150, y=100, radius=15), "refer", seed, 120)
