@@ -39,11 +39,11 @@ def add_parser(commands: Any) -> None:
 
 
 def run_check(arguments: argparse.Namespace) -> int:
-    """Check a dataset; the exit status is 1 where anything is broken or there is nothing."""
+    """Check a dataset; the exit status is 1 where anything is broken, there by half, or there is nothing."""
     from tqdm import tqdm
 
     from ..datasets.readers import READERS, LayoutMissing, open_reader, reader_named
-    from ..datasets.readers.check import check_part, report_table, sheet
+    from ..datasets.readers.check import check_part, half_report, report_table, sheet, survey
     from ..files import check_writable, json_bytes, png_bytes, write_files
 
     if (arguments.limit is not None and arguments.limit < 1) or arguments.samples < 0:
@@ -51,12 +51,16 @@ def run_check(arguments: argparse.Namespace) -> int:
     if not arguments.folder.is_dir():
         raise LayoutMissing(f"there is no folder {arguments.folder}: name the folder of a dataset")
     names = [arguments.dataset] if arguments.dataset else list(READERS)
-    found: dict[str, list[tuple[str, str]]] = {}
     for name in names:
-        parts = reader_named(name).parts(arguments.folder, arguments.images)
-        parts = [p for p in parts if arguments.split in (None, p[0]) and arguments.task in (None, p[1])]
-        if parts:
-            found[name] = parts
+        reader_named(name)
+    found = {}
+    for name, kinds in survey(arguments.folder, names, arguments.images).items():
+        parts, halves = (
+            [p for p in kind if arguments.split in (None, p[0]) and arguments.task in (None, p[1])]
+            for kind in kinds
+        )
+        if parts or halves:
+            found[name] = parts, halves
     if not found:
         if arguments.dataset:  # the reader says what it looked for
             reader = reader_named(arguments.dataset)
@@ -68,8 +72,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         )
     check_writable(arguments.output)
     broken = 0
-    for name, parts in found.items():
-        reports = []
+    for name, (parts, halves) in found.items():
+        reports = [half_report(arguments.folder, *half) for half in halves]
         for split, task in parts:
             options = {"images": arguments.images, "cache": arguments.cache, "remake": True}
             reader_of_part = open_reader(name, arguments.folder, split, task, **options)

@@ -20,13 +20,13 @@ from PIL import Image, ImageEnhance
 from .. import paint
 from ..decoding import smallest_area
 from ..results import Boxes, Keypoints, Masks
-from .readers.joints import mirrored
+from .readers.joints import mirrored, sure_of_sides
 from .readers.topdown import MARGIN, MOST
 from .record import Record
 from .views import View
 
 FLIP = 0.5
-SCALE, TURN, TURNED, HALF_BODY = 0.35, 45.0, 0.6, 0.3  # of people: the paper's
+SCALE, TURN, TURNED, MANY = 0.35, 45.0, 0.6, 8  # of people: the paper's
 ZOOM = 0.75  # the side of a square crop, as a share of the shorter side of the picture, at least
 JITTER, STRENGTH = 0.5, 0.2  # how often brightness, contrast and saturation change, and how much at most
 _TRIES = 8
@@ -42,7 +42,7 @@ _FIXED = re.compile(
 # Words of place: what they mean depends on all of the picture.
 _PLACE = re.compile(
     r"\b(?:left\w*|right\w*|middle|cent(?:er|re)\w*|top\w*|bottom\w*|upper\w*|lower\w*|edge|corner|side|first|second|third|fourth|fifth|last|\d(?:st|nd|rd|th)|row|between|front|back|behind|"
-    r"nearest|closest|far|farthest|furthest|foreground|background|half|above|below|under|end|\w+most)\b|\d",
+    r"l|r|lft|lt|rt|rgt|rght|lhs|rhs|nearest|closest|far|farthest|furthest|foreground|background|half|above|below|under|end|\w+most)\b|\d",
     re.IGNORECASE,
 )
 _COLORED = re.compile(
@@ -57,8 +57,9 @@ _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head", "t
 def augment(record: Record, task: str, seed: int, size: int) -> Record:
     """The record as `seed` shows it, `size` pixels square; a pure function of the arguments.
 
-    People (keypoints with a box in `meta`): `meta["margin"]` times the box, larger or smaller, turned, at times
-    half of the body; then 1 to 5 of the joints asked for, none hidden by another's disc. Masks and boxes: a
+    People (keypoints with a box in `meta`): `meta["margin"]` times the box, larger or smaller, turned, in the share
+    `meta["half_body"]` half of a body of more than eight joints; then 1 to 5 of the joints asked for, none hidden by
+    another's disc. Masks and boxes: a
     square crop; of a phrase, one that holds what it means, and the whole picture where it has words of place.
     Pairs for restoration: a square crop of both, noise at its own scale. Edits: the whole pictures.
 
@@ -70,11 +71,16 @@ def augment(record: Record, task: str, seed: int, size: int) -> Record:
     if isinstance(seen.target, Keypoints):
         seen = some_joints(seen, rng)
     words = " ; ".join(record.subjects)
-    if rng.random() < FLIP and task != "dewatermark" and not _FIXED.search(words):
+    if rng.random() < FLIP and task != "dewatermark" and _may_be_mirrored(words, record.caption):
         seen = mirrored(seen)
     if task not in (*_PAIRS, "edit") and rng.random() < JITTER and not _COLORED.search(words):
         seen = replace(seen, image=jittered(seen.image, rng))
     return seen
+
+
+def _may_be_mirrored(words: str, caption: str) -> bool:
+    """Whether a mirrored picture has words that are true: theirs, with left and right exchanged."""
+    return not _FIXED.search(words) and sure_of_sides(words) and sure_of_sides(caption)
 
 
 def fitted(record: Record, task: str, size: int, seed: int = 0) -> Record:
@@ -154,7 +160,10 @@ def _person(record: Record, rng: random.Random | None, square: tuple[int, int]) 
     margin = float(record.meta.get("margin", MARGIN))
     angle = 0.0
     if rng is not None:
-        if rng.random() < HALF_BODY and (half := _half(record.target, rng)) is not None:
+        if (
+            rng.random() < record.meta.get("half_body", 0.0)
+            and (half := _half(record.target, rng)) is not None
+        ):
             box, margin = half, 1.5
         margin *= min(max(rng.gauss(1, SCALE), 1 - SCALE), 1 + SCALE)
         if rng.random() < TURNED:
@@ -165,8 +174,8 @@ def _person(record: Record, rng: random.Random | None, square: tuple[int, int]) 
 
 
 def _half(target: Keypoints, rng: random.Random) -> np.ndarray | None:
-    """The box of the joints above or below the hips, of people with at least eight joints (None: of others)."""
-    if len(target) != 1 or target.visible.sum() < 8:
+    """The box of the joints above or below the hips, of people with more than eight joints (None: of others)."""
+    if len(target) != 1 or target.visible.sum() <= MANY:
         return None
     upper = np.array([any(part in name for part in _UPPER) for name in target.names])
     halves = [target.visible[0] & upper, target.visible[0] & ~upper]

@@ -35,8 +35,9 @@ class Source:
     """A split of a dataset on disk, as a config names it.
 
     dataset: a reader's name. root: its folder; ~ and ${VARIABLES} are filled in when it is opened. task: one of
-    the reader's (None: its first). weight: how often each of its records comes, relative to those of other
-    sources (the paper's sampling weights): a source's share grows with weight x records. optional: left out
+    the reader's (None: its first). weight: how often each of its items comes, relative to those of other
+    sources (the paper's sampling weights): a source's share grows with weight x items, which are records or, of
+    referring expressions, refs with all their sentences. optional: left out
     where it is not there, rather than an error. images: the folder of pictures where they lie apart.
     """
 
@@ -97,8 +98,8 @@ class OpenSource:
 
     @property
     def share(self) -> float:
-        """weight x records."""
-        return self.source.weight * len(self.reader)
+        """weight x items."""
+        return self.source.weight * self.reader.items
 
     def example(self, seed: int, size: int, broken: list[tuple[str, str]], plain: bool = False) -> Example:
         """The example that `seed` draws, `size` pixels square; a pure function of these.
@@ -106,7 +107,7 @@ class OpenSource:
         Where its record is broken, the next one that can be read; what was broken is added to `broken` as
         (source, what is wrong). BrokenRecord where `IN_A_ROW` follow one another. plain: no augmentation.
         """
-        first = random.Random(f"{self.source.label} {int(seed)}").randrange(len(self.reader))
+        first = self.reader.draw(random.Random(f"{self.source.label} {int(seed)}"))
         tries = min(IN_A_ROW, len(self.reader))
         for attempt in range(tries):
             try:
@@ -136,7 +137,7 @@ class OpenSource:
             # All joints of the whole picture: the view is cut from it, and then the joints are chosen that it shows.
             record = reader.ask(index, reader.names)
             margin = type(reader).margin or MARGIN
-            return replace(record, meta={**record.meta, "margin": margin})
+            return replace(record, meta={**record.meta, "margin": margin, "half_body": reader.half_body})
         return reader.record(index, rng)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,29 @@ def test_what_is_broken_is_listed_and_the_status_says_so(folder, tmp_path, capsy
     assert (tmp_path / "out" / "refcoco.png").is_file()
     # A second look finds the same: the index does not hide it.
     assert check(folder, tmp_path, "--dataset", "refcoco") == 1
+
+
+def test_a_split_that_is_there_by_half_is_broken(tmp_path, capsys):
+    """It was passed over: annotations of train without their pictures, beside a whole val."""
+    assert main(["data", "fixtures", str(tmp_path / "made"), "--dataset", "coco"]) == 0
+    folder = tmp_path / "made" / "coco"
+    shutil.rmtree(folder / "train2017")
+    capsys.readouterr()
+    assert check(folder, tmp_path) == 1
+    said = capsys.readouterr().out
+    assert (
+        "annotations/person_keypoints_train2017.json, the whole split" in said
+        and "4 read, none broken" in said
+    )
+    report = json.loads((tmp_path / "out" / "coco.json").read_text())
+    broken = [part for part in report["parts"] if part["broken"]]
+    assert {(part["split"], part["task"]) for part in broken} == {
+        ("train", "keypoints"), ("train", "segment"), ("train", "detect")
+    }  # fmt: skip
+    assert check(folder, tmp_path, "--split", "val") == 0
+    assert check(folder, tmp_path, "--dataset", "coco", "--split", "train", "--task", "detect") == 1
+    shutil.rmtree(folder / "val2017")  # nothing is whole any more
+    assert check(folder, tmp_path) == 1
 
 
 def test_words_that_no_task_takes_are_broken(folder, tmp_path):

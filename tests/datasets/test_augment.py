@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -68,7 +69,8 @@ def person(h=200, w=300):
     for x, y in xy:
         image[blob(h, w, x, y, 2.5)] = 255
     target = Keypoints(np.float32(xy)[None], np.ones((1, 14), bool), np.ones((1, 14)), JOINTS, (h, w))
-    return Record(image, JOINTS, target, meta={"box": (100, 30, 215, 160), "window": (0, 0, w, h)})
+    meta = {"box": (100, 30, 215, 160), "window": (0, 0, w, h), "half_body": 0.3}
+    return Record(image, JOINTS, target, meta=meta)
 
 
 @lru_cache
@@ -234,6 +236,16 @@ def test_people_are_turned_scaled_and_cut_as_the_paper_says():
     assert plain.angle == 0 and plain.extent == (162.5, 162.5) and plain.center == (157.5, 95.0)
 
 
+@pytest.mark.parametrize(("joints", "share", "halved"), [(9, 1.0, True), (8, 1.0, False), (9, 0.0, False)])
+def test_half_bodies_are_of_more_than_eight_joints_where_the_dataset_has_them(joints, share, halved):
+    record = person()
+    visible = np.arange(14)[None] < joints
+    target = replace(record.target, visible=visible, scores=visible.astype(float))
+    record = replace(record, target=target, meta={**record.meta, "half_body": share})
+    views = [view_of(record, "keypoints", random.Random(seed), 64) for seed in range(40)]
+    assert any(view.center != (157.5, 95.0) for view in views) == halved
+
+
 def test_no_disc_hides_another():
     """Joints in pairs two pixels apart: never both of a pair, unless one of them does not show anyway."""
     pairs = np.float32([[10 + 12 * n + 2 * k, 50] for n in range(7) for k in range(2)])
@@ -344,6 +356,47 @@ def test_words_of_side_are_exchanged_with_the_picture(words, swapped):
 )
 def test_what_a_mirror_would_make_wrong_is_not_mirrored(words):
     assert not any(augment(masked(words), "refer", s, 32).meta.get("mirrored") for s in SEEDS)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("lft guy", "guy on l", "R girl", "top rt", "lt blue", "the one rgt of it"),
+        *(
+            "who left",
+            "the dog that left",
+            "only one left standing",
+            "last cup left",
+            "nothing left",
+            "it left",
+        ),
+        *("the right color", "make it right", "in the right light", "the right size", "looks right"),
+        *("pizza right in front", "looking right at us", "cup left on the table", "the slice that is left"),
+    ],
+)
+def test_words_that_may_name_no_side_are_not_mirrored(words):
+    assert not any(augment(masked(words), "refer", s, 32).meta.get("mirrored") for s in SEEDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "swapped"),
+    [
+        ("guy on left in red", "guy on right in red"),
+        ("the one on the right behind the table", "the one on the left behind the table"),
+        ("bottom right next to the door", "bottom left next to the door"),
+        ("one left of the cup", "one right of the cup"),
+        ("all right, left man", "all right, right man"),
+    ],
+)
+def test_words_that_do_name_a_side_are(words, swapped):
+    seen = [augment(masked(words), "refer", s, 32) for s in SEEDS]
+    assert {s.subjects[0] for s in seen} == {words, swapped}
+    assert all(s.meta.get("mirrored", False) == (s.subjects == (swapped,)) for s in seen)
+
+
+def test_a_caption_that_may_name_no_side_is_not_mirrored():
+    record = replace(masked("the cup"), caption="the last cup left")
+    assert not any(augment(record, "segment", s, 32).meta.get("mirrored") for s in SEEDS)
 
 
 def test_a_phrase_keeps_all_that_it_means():

@@ -25,7 +25,7 @@ from .magicbrush import MagicBrush
 from .mpii import Mpii
 from .pascal_context import PascalContext59, PascalContext459
 from .phrasecut import PhraseCut
-from .problems import BrokenRecord, LayoutMissing, Problem
+from .problems import BrokenRecord, LayoutIncomplete, LayoutMissing, Problem
 from .reds import Reds
 from .refcoco import RefClef, RefCoco, RefCocoG, RefCocoPlus
 from .sidd import Sidd
@@ -84,6 +84,7 @@ def open_reader(
 __all__ = [
     "READERS",
     "BrokenRecord",
+    "LayoutIncomplete",
     "LayoutMissing",
     "Problem",
     "Reader",

@@ -34,14 +34,20 @@ class Ade20k(LabelMapReader):
             found = base / "images" / name, base / "annotations" / name
             if all(folder.is_dir() for folder in found):
                 return found
-        raise self.missing([f"ADEChallengeData2016/{kind}/{name}/" for kind in ("images", "annotations")])
+        wanted = [f"ADEChallengeData2016/{kind}/{name}/" for kind in ("images", "annotations")]
+        for half in (base / kind / name for base in bases for kind in ("images", "annotations")):
+            if half.is_dir():
+                raise self.incomplete(
+                    half, [n for n in wanted if half.parent.name not in n], "the other half"
+                )
+        raise self.missing(wanted)
 
     def files(self) -> list[Path]:
         """objectInfo150.txt."""
-        self.folders()
+        _, labels = self.folders()
         found = first_file(self.root, ["ADEChallengeData2016/objectInfo150.txt", "objectInfo150.txt"])
         if found is None:
-            raise self.missing(["ADEChallengeData2016/objectInfo150.txt"], "names of the classes")
+            raise self.incomplete(labels, ["ADEChallengeData2016/objectInfo150.txt"], "names of the classes")
         return [found]
 
     def build(self, builder: Builder) -> None:

@@ -53,16 +53,23 @@ class Ade20kFull(LabelMapReader):
         raw = self.base / "images" / "ADE" / split
         if raw.is_dir():
             return raw, raw
+        for half, other in (packed, packed[::-1]):
+            if half.is_dir():
+                raise self.incomplete(half, [relative(other, self.root)], "the other half")
         wanted = [f"images/ADE/{split}/", f"images_detectron2/{split}/ and annotations_detectron2/{split}/"]
         raise self.missing([f"ADE20K_2021_17_01/{name}" for name in wanted], self.split)
 
     def files(self) -> list[Path]:
         """The table of classes."""
-        self._folders()
+        _, labels = self._folders()
         found = first_file(self.root, _TABLES) or first_file(self.base, _TABLES)
         if found is None:
-            raise self.missing(_TABLES, "names of the classes")
+            raise self.incomplete(labels, _TABLES, "names of the classes")
         return [found]
+
+    def used(self) -> list[Path]:
+        """The table and the folders."""
+        return [*self.files(), *self._folders()]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""

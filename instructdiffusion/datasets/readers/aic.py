@@ -9,7 +9,7 @@ from .base import first_file, first_folder
 from .cache import Builder
 from .joints import AIC, SHIFT
 from .pictures import picture_size
-from .problems import Flaw, inside, member, number, text, xywh_box
+from .problems import Flaw, inside, member, named, number, text, xywh_box
 from .streaming import stream_json
 from .topdown import CocoPoseReader
 
@@ -50,7 +50,7 @@ class Aic(CocoPoseReader):
         wanted = [f"ai_challenger_keypoint_{kind}_{date}/{inner}", inner, f"*/keypoint_{kind}_images_*"]
         found = self.images or first_folder(self.root, wanted)
         if found is None:
-            raise self.missing(wanted, "pictures")
+            raise self.incomplete(self.annotation_file(), wanted, "pictures")
         return found
 
     def build(self, builder: Builder) -> None:
@@ -70,7 +70,7 @@ class Aic(CocoPoseReader):
     def _add(self, builder: Builder, path: Path, folder: Path, entry: Any) -> None:
         number_of = text(member(entry, "image_id"), "the image_id")
         image = builder.picture(folder, f"{inside(number_of)}.jpg")
-        height, width = picture_size(builder.root / image)  # the list has no sizes
+        height, width = picture_size(named(builder.root, image))  # the list has no sizes
         boxes, points = member(entry, "human_annotations"), member(entry, "keypoint_annotations")
         for human in boxes:
             with builder.guard(path, f"{number_of}, {human}"):

@@ -36,5 +36,5 @@ class Ap10k(CocoPoseReader):
         """data/."""
         found = self.images or first_folder(self.root, ["data", "ap-10k/data", "AP-10K/data"])
         if found is None:
-            raise self.missing(["data/"], "pictures")
+            raise self.incomplete(self.annotation_file(), ["data/"], "pictures")
         return found

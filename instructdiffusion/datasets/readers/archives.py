@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .problems import Flaw
 
@@ -16,6 +20,11 @@ _STORED, _DEFLATED = 0, 8
 LARGEST = 1 << 28  # bytes that a member may unpack to
 
 Member = list[Any]  # [offset, packed size, size, method, crc]
+_MEMBER = np.dtype(
+    [("key", "<u8"), ("check", "<u8"), ("archive", "<i4"), ("offset", "<i8"), ("packed", "<i8"), ("size", "<i8"),
+     ("method", "<u2"), ("crc", "<u4")]
+)  # fmt: skip
+_BLOCK = 1 << 14
 
 
 def zip_members(path: Path) -> Iterator[tuple[str, Member]]:
@@ -37,6 +46,73 @@ def zip_members(path: Path) -> Iterator[tuple[str, Member]]:
                     yield info.filename, place
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
         raise Flaw(f"the zip is cut off or damaged: {error}") from None
+
+
+class Members:
+    """Where the files of many zips lie, by name, in files of a scratch folder: a million of them take no memory.
+
+    Names are told apart by 128 bits of their hash. First `add` each zip, then `seal`, then look up; of a name that
+    comes twice the last one counts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._spool, self._sorted = folder / "members.spool", folder / "members.sorted"
+        self._keys: Any = np.zeros(0, np.uint64)
+        self._table: Any = np.zeros(0, _MEMBER)
+        self._count = 0
+        self._spool.touch()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, archive: int, path: Path) -> None:
+        """The files of a zip, which is the caller's number `archive`; Flaw where it is cut off or damaged."""
+        with open(self._spool, "ab") as stream:
+            entries = zip_members(path)
+            while block := list(islice(entries, _BLOCK)):
+                rows = [(*_hashes(name), archive, *place) for name, place in block]
+                stream.write(np.array(rows, _MEMBER).tobytes())
+                self._count += len(rows)
+
+    def seal(self) -> None:
+        """Sort what was added, so that it can be looked up."""
+        if not self._count:
+            return
+        spool = np.memmap(self._spool, _MEMBER, "r")
+        order = np.argsort(spool["key"], kind="stable")
+        with open(self._sorted, "wb") as stream:
+            for start in range(0, len(order), _BLOCK):
+                stream.write(spool[order[start : start + _BLOCK]].tobytes())
+        self._table = np.memmap(self._sorted, _MEMBER, "r")
+        self._keys = np.ascontiguousarray(self._table["key"])  # 8 bytes each: what is searched
+
+    def find(self, name: str) -> tuple[int, Member] | None:
+        """(number of the zip, place in it) of a file; None where no zip has it."""
+        key, check = _hashes(name)
+        row = int(np.searchsorted(self._keys, np.uint64(key), "right")) - 1
+        while row >= 0 and int(self._keys[row]) == key:
+            _, other, archive, *place = self._table[row].tolist()
+            if other == check:
+                return archive, place
+            row -= 1
+        return None
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._table, self._keys = np.zeros(0, _MEMBER), np.zeros(0, np.uint64)
+        for path in (self._spool, self._sorted):
+            path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Members:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.close()
+
+
+def _hashes(name: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16).digest()
+    return int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little")
 
 
 def read_member(path: Path, place: Member) -> bytes:
@@ -65,6 +141,25 @@ def read_member(path: Path, place: Member) -> bytes:
     if len(data) != size or zlib.crc32(data) != crc:
         raise Flaw("the zip is damaged: a checksum is wrong")
     return data
+
+
+def has_columns(paths: Sequence[Path], columns: Sequence[str]) -> bool:
+    """Whether one of the parquet files has the columns; also where none can be read, so that its reader says why."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        return bool(paths)
+    others = 0
+    for path in paths:
+        try:
+            names = set(pyarrow.parquet.read_schema(path).names)
+        except (pyarrow.ArrowException, OSError, ValueError):
+            continue
+        if names.issuperset(columns):
+            return True
+        others += 1
+    return bool(paths) and not others
 
 
 def parquet_file(path: Path, columns: list[str]) -> Any:

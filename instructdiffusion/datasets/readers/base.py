@@ -16,7 +16,16 @@ from ...results import Boxes, Keypoints, Label, Masks
 from ..record import Record
 from .cache import Builder, Index, open_index
 from .pictures import read_picture, same_size
-from .problems import POLICIES, BrokenRecord, Flaw, LayoutMissing, Problem, relative
+from .problems import (
+    POLICIES,
+    BrokenRecord,
+    Flaw,
+    LayoutIncomplete,
+    LayoutMissing,
+    Problem,
+    named,
+    relative,
+)
 
 _SEED = 0x9E3779B97F4A7C15  # spreads consecutive numbers over all records
 
@@ -123,6 +132,17 @@ class Reader(ABC):
         return len(self._index.rows)
 
     @property
+    def items(self) -> int:
+        """How many things the dataset has, as a training weight counts them: its records, unless a reader says else."""
+        return len(self)
+
+    def draw(self, rng: random.Random) -> int:
+        """The index of a record, every one of the `items` as likely; ValueError without records."""
+        if not len(self):
+            raise ValueError(f"{self.name} {self.split} in {self.root} has no record that can be read")
+        return rng.randrange(len(self))
+
+    @property
     def rows(self) -> Sequence[dict[str, Any]]:
         """The rows of the index, decoded when asked for."""
         return self._index.rows  # type: ignore[return-value]
@@ -149,7 +169,7 @@ class Reader(ABC):
 
     def path(self, name: str) -> Path:
         """The file of a name in a row (absolute where pictures lie apart)."""
-        return self.root / name
+        return named(self.root, name)
 
     def record(self, index: int, rng: random.Random | None = None) -> Record:
         """Record `index`; what is open in it (which joints, which class) is drawn by `rng` (None: by the index).
@@ -194,10 +214,8 @@ class Reader(ABC):
 
         BrokenRecord by the policy "raise", or where sixteen in a row are broken; ValueError without records.
         """
-        if not len(self):
-            raise ValueError(f"{self.name} {self.split} in {self.root} has no record that can be read")
         rng = random.Random(f"{self.name} sample {int(seed)}")
-        first = rng.randrange(len(self))
+        first = self.draw(rng)
         for attempt in range(min(16, len(self))):
             try:
                 return self.record((first + attempt) % len(self), rng)
@@ -218,10 +236,29 @@ class Reader(ABC):
         """The error that names what was looked for and where it can be had."""
         return missing_layout(self.title, self.root, wanted, self.source, what)
 
+    def incomplete(self, found: Path, wanted: Sequence[str], what: str = "") -> LayoutIncomplete:
+        """The error for a split of which `found` is there, and none of what was looked for to go with it."""
+        about = f"{self.split}, {what}" if what else self.split
+        return LayoutIncomplete(
+            f"{self.title} ({about}): {relative(found, self.root)} is there, and in {self.root} there is none of "
+            f"{', '.join(wanted)}. Download: {self.source}",
+            found,
+        )
+
+    def used(self) -> list[Path]:
+        """The files and folders that make a folder one of this dataset; LayoutMissing."""
+        return self.files()
+
     @classmethod
     def parts(cls, root: str | Path, images: str | Path | None = None) -> list[tuple[str, str]]:
         """(split, task) of what a folder holds of this dataset."""
-        found = []
+        return [(r.split, r.task) for r, error in cls.looks(root, images) if error is None]
+
+    @classmethod
+    def looks(
+        cls, root: str | Path, images: str | Path | None = None
+    ) -> Iterator[tuple[Reader, LayoutMissing | None]]:
+        """For every split and task a reader without an index, and what is missing (None: nothing)."""
         for split in cls.splits:
             for task in cls.tasks:
                 reader = cls.__new__(cls)
@@ -229,10 +266,10 @@ class Reader(ABC):
                 reader.images = None if images is None else Path(images).absolute()
                 try:
                     reader.files()
-                except LayoutMissing:
-                    continue
-                found.append((split, task))
-        return found
+                except LayoutMissing as error:
+                    yield reader, error
+                else:
+                    yield reader, None
 
 
 class naming:

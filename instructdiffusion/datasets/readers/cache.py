@@ -1,7 +1,8 @@
 """Indices on disk: one row a record in a memory-mapped file, remade when the dataset's files change.
 
-An index is a folder with `rows.bin` (the rows, JSON, one after the other), `offsets.npy` (where each starts)
-and `index.json` (what it was made from, what was found broken). Rows are decoded when asked for, so a million
+An index is a folder with `rows.bin` (the rows, JSON, one after the other), `offsets.npy` (where each starts),
+`folders.bin` and `stamps.npy` (the folders of pictures that were looked into, and when they had changed) and
+`index.json` (what it was made from, what was found broken). Rows are decoded when asked for, so a million
 records cost no Python objects, and processes that map the same file share its pages.
 """
 
@@ -25,12 +26,12 @@ import numpy as np
 from ...files import json_bytes, whole_folder
 from .problems import BrokenRecord, Flaw, Problem, inside, relative
 
-FORMAT = 1
-WATCHED = 4096  # folders of pictures whose changes are looked for; of more, the first so many
+FORMAT = 2
 _ARCHIVES = (".zip", ".parquet", ".mat")
 _TICK = 2_000_000_000  # nanoseconds: file systems tell no changes apart that follow faster than their clock
 _TRIES = 50  # looks at an index that is not there, a second in all: a folder is exchanged in two renames
-_KEPT = 256  # folder listings held while an index is made
+_KEPT = 256  # folder listings held while an index is made, those last asked for
+_BLOCK = 1 << 20
 
 
 def cache_folder() -> Path:
@@ -93,7 +94,8 @@ class Builder:
         self._stream = open(folder / "rows.bin", "wb")
         self._offsets = array("q", [0])
         self._listings: dict[str, frozenset[str]] = {}
-        self._watched: dict[str, list[int]] = {}
+        self._folders = open(folder / "folders.bin", "wb")
+        self._stamps = array("q")
 
     def add(self, **row: Any) -> None:
         """One record: plain data, with at least `id`. Flaw for numbers that are not finite."""
@@ -147,7 +149,9 @@ class Builder:
     def listing(self, folder: Path) -> frozenset[str]:
         """Names in a folder, none where there is none."""
         key = os.fspath(folder)
-        if key not in self._listings:
+        if key in self._listings:
+            self._listings[key] = self._listings.pop(key)
+        else:
             if len(self._listings) >= _KEPT:
                 self._listings.pop(next(iter(self._listings)))
             try:
@@ -155,8 +159,9 @@ class Builder:
             except OSError:
                 stamp, names = 0, frozenset()
             self._listings[key] = names
-            if len(self._watched) < WATCHED:
-                self._watched[key] = [stamp, _names_digest(names)]
+            # Every one is watched: a file that comes or goes changes the time of its own folder and of no other.
+            self._folders.write(os.fsencode(key) + b"\0")
+            self._stamps.extend((stamp, _names_digest(names)))
         return self._listings[key]
 
     def names(self, folder: Path, *suffixes: str) -> list[str]:
@@ -165,18 +170,19 @@ class Builder:
         return sorted(n for n in found if not suffixes or n.lower().endswith(suffixes))
 
     def finish(self) -> None:
-        """Close the file of the rows."""
+        """Close the files of the rows and folders."""
         self._stream.close()
+        self._folders.close()
 
     def describe(self, files: list[list[Any]], started: int) -> None:
         """Write the rest of the index: offsets, what it was made from, what is broken."""
         np.save(self.folder / "offsets.npy", np.frombuffer(self._offsets, np.int64))
+        np.save(self.folder / "stamps.npy", np.array(self._stamps, np.int64).reshape(-1, 2))
         made = {
             "format": FORMAT,
             "root": os.fspath(self.root),
             "started": started,
             "files": files,
-            "folders": self._watched,
             "problems": [[p.file, p.record, p.reason] for p in self.problems],
             "left_out": dict(self.left_out),
             "notes": self.notes,
@@ -269,6 +275,22 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _watched(folder: Path) -> Iterator[tuple[bytes, int, int]]:
+    """(folder of pictures, time of its last change or 0, digest of its names) of an index; ValueError if damaged."""
+    stamps = np.load(folder / "stamps.npy")
+    place, rest = 0, b""
+    with open(folder / "folders.bin", "rb") as stream:
+        while block := stream.read(_BLOCK):
+            *names, rest = (rest + block).split(b"\0")
+            if place + len(names) > len(stamps):
+                break
+            for name, (stamp, digest) in zip(names, stamps[place : place + len(names)].tolist(), strict=True):
+                yield name, stamp, digest
+            place += len(names)
+    if rest or place != len(stamps):
+        raise ValueError(f"{folder} is damaged: its folders are {place} of {len(stamps)}")
+
+
 def _names_digest(names: Iterable[str]) -> int:
     return zlib.crc32("\0".join(sorted(names)).encode(errors="surrogateescape"))
 
@@ -287,11 +309,11 @@ def _holds(folder: Path, root: Path, files: list[Path]) -> bool:
                 continue
             if stat.st_size != entry[1] or _digest(path) != entry[4]:
                 return False
-        for name, (stamp, digest) in made["folders"].items():
+        for name, stamp, digest in _watched(folder):
             try:
                 now = os.stat(name).st_mtime_ns
                 settled = made["started"] - now > _TICK
-                if now != stamp or not settled and _names_digest(os.listdir(name)) != digest:
+                if now != stamp or not settled and _names_digest(os.listdir(os.fsdecode(name))) != digest:
                     return False
             except OSError:
                 if stamp:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from ...draw import contact_sheet, enlarged, overlay
 from ...resize import resize_picture
 from ...tasks import get_task
 from ..record import Example, Record, join
+from . import READERS
 from .base import Reader
-from .problems import BrokenRecord, Problem
+from .problems import BrokenRecord, LayoutIncomplete, Problem, relative
 
 TITLES = ("given", "to be answered", "truth")
 _CELL = 192
@@ -108,6 +109,35 @@ def check_part(
         seconds,
         tuple(rows[: samples + 2]),
     )
+
+
+def survey(
+    folder: Path, names: Sequence[str], images: Path | None = None
+) -> dict[str, tuple[list[tuple[str, str]], list[tuple[str, str, LayoutIncomplete]]]]:
+    """dataset -> (split, task) of what a folder holds of it whole, and with the error of what it holds one half of.
+
+    names: the datasets to look for. One that it holds nothing of is left out, as is a half that belongs to what it
+    holds of another one whole.
+    """
+    whole: dict[str, list[tuple[str, str]]] = {}
+    halves: dict[str, list[tuple[str, str, LayoutIncomplete]]] = {}
+    owner: dict[Path, str] = {}
+    for name in names:
+        whole[name], halves[name] = [], []
+        for reader, error in READERS[name].looks(folder, images):
+            if error is None:
+                whole[name].append((reader.split, reader.task))
+                owner.update(dict.fromkeys(reader.used(), name))
+            elif isinstance(error, LayoutIncomplete):
+                halves[name].append((reader.split, reader.task, error))
+    own = {n: [half for half in halves[n] if owner.get(half[2].found, n) == n] for n in names}
+    return {name: (whole[name], own[name]) for name in names if whole[name] or own[name]}
+
+
+def half_report(folder: Path, split: str, task: str, error: LayoutIncomplete) -> PartReport:
+    """The report of a split that is there by half: nothing in it can be read."""
+    problem = Problem(relative(error.found, folder.absolute()), "the whole split", str(error))
+    return PartReport(split, task, 0, 0, (problem,), {}, {}, 0.0)
 
 
 def sheet(reports: list[PartReport]) -> np.ndarray:

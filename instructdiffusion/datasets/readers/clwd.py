@@ -21,9 +21,7 @@ class Clwd(PairReader):
     def folders(self) -> list[tuple[Path, Path]]:
         """(with the mark, without)."""
         base = first_folder(self.root, [self.split, f"CLWD/{self.split}"])
-        if base is not None:
-            found = base / "Watermarked_image", base / "Watermark_free_image"
-            if all(folder.is_dir() for folder in found):
-                return [found]
-        wanted = [f"{self.split}/{name}/" for name in ("Watermarked_image", "Watermark_free_image")]
-        raise self.missing([" and ".join(wanted)], self.split)
+        names = "Watermarked_image", "Watermark_free_image"
+        if found := self.pair_in(base, [names]):
+            return [found]
+        raise self.missing([" and ".join(f"{self.split}/{name}/" for name in names)], self.split)

@@ -19,6 +19,14 @@ from .problems import Flaw, xywh_box
 from .topdown import CocoPoseReader
 
 
+def beside(split: str) -> tuple[str, ...]:
+    """Where a split ("train2014") of COCO's pictures may lie in a folder of datasets that share them.
+
+    coco is what training/configs/paper.yaml calls it, coco_2014 what the paper's authors do.
+    """
+    return tuple(f"{name}/{inner}{split}" for name in ("coco", "coco_2014") for inner in ("", "images/"))
+
+
 class Coco(CocoPoseReader):
     """annotations/{person_keypoints,instances}_{train,val}{2017,2014}.json with [images/]{split}{year}/.
 
@@ -31,6 +39,9 @@ class Coco(CocoPoseReader):
     source = "https://cocodataset.org/#download (2017 Train/Val images and annotations)"
     tasks: ClassVar[tuple[str, ...]] = ("keypoints", "segment", "detect")
     names = COCO
+    version: ClassVar[int] = 2
+    # Of the paper's datasets COCO's alone: prob_half_body in the authors' dataset/pose/pose.py.
+    half_body = 0.3
 
     def annotation_file(self) -> Path:
         """person_keypoints for keypoints, else instances."""
@@ -51,7 +62,7 @@ class Coco(CocoPoseReader):
         wanted = [f"{self.split}{year}", f"images/{self.split}{year}", f"images/{self.split}"]
         found = first_folder(self.images, [*wanted, ""]) if self.images else first_folder(self.root, wanted)
         if found is None:
-            raise self.missing(wanted, "pictures")
+            raise self.incomplete(self.annotation_file(), wanted, "pictures")
         return found
 
     def build(self, builder: Builder) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .base import first_file, first_folder
 from .cache import Builder
+from .coco import beside
 from .labelmaps import VOID, LabelMapReader, read_label_file, stems
 from .problems import Flaw
 
@@ -19,7 +20,7 @@ _CLASSES = 182 - len(_NEVER)
 
 
 class CocoStuff(LabelMapReader):
-    """annotations/{train,val}2017/<id>.png with labels.txt, and COCO's pictures.
+    """annotations/{train,val}2017/<id>.png with labels.txt, and COCO's pictures, there or in a folder coco beside.
 
     The stored numbers are 0 to 181, one less than those of labels.txt ("1: person"); 255 is void. The classes are the
     171 that were annotated. In training a fifth of the questions is for a class that does not show, as in the paper.
@@ -44,17 +45,20 @@ class CocoStuff(LabelMapReader):
         if labels is None:
             raise self.missing(places, self.split)
         wanted = [f"images/{split}", split]
-        pictures = first_folder(self.images, [split, ""]) if self.images else first_folder(self.root, wanted)
+        if self.images:
+            pictures = first_folder(self.images, [split, ""])
+        else:
+            pictures = first_folder(self.root, wanted) or first_folder(self.root.parent, beside(split))
         if pictures is None:
-            raise self.missing(wanted, "pictures")
+            raise self.incomplete(labels, [*wanted, *(f"../{name}" for name in beside(split))], "pictures")
         return pictures, labels
 
     def files(self) -> list[Path]:
         """labels.txt."""
-        self.folders()
+        _, labels = self.folders()
         found = first_file(self.root, ["labels.txt", "annotations/labels.txt", "stuffthingmaps/labels.txt"])
         if found is None:
-            raise self.missing(["labels.txt"], "names of the classes")
+            raise self.incomplete(labels, ["labels.txt"], "names of the classes")
         return [found]
 
     def build(self, builder: Builder) -> None:

@@ -32,5 +32,5 @@ class CrowdPose(CocoPoseReader):
         """images/."""
         found = self.images or first_folder(self.root, ["images"])
         if found is None:
-            raise self.missing(["images/"], "pictures")
+            raise self.incomplete(self.annotation_file(), ["images/"], "pictures")
         return found

@@ -23,9 +23,6 @@ class GoPro(PairReader):
         """(blur, sharp) of every scene."""
         base = first_folder(self.root, [self.split, f"GOPRO_Large/{self.split}", f"GoPro/{self.split}"])
         if base is not None:
-            for damaged, clean in (("input", "target"), ("input", "groundtruth")):
-                if (base / damaged).is_dir() and (base / clean).is_dir():
-                    return [(base / damaged, base / clean)]
             scenes = [
                 (s / "blur", s / "sharp")
                 for s in subfolders(base)
@@ -33,6 +30,8 @@ class GoPro(PairReader):
             ]
             if scenes:
                 return scenes
+            if flat := self.pair_in(base, [("input", "target")]):
+                return [flat]
         wanted = [f"{self.split}/GOPR*/blur/ and sharp/", f"{self.split}/input/ and target/"]
         raise self.missing(wanted, self.split)
 

@@ -43,7 +43,7 @@ class GqaInpaint(EditReader):
             raise self.missing([f"{self.split}_scenes.json"])
         for name in ("images", "images_inpainted"):
             if not (self.folder / name).is_dir() and not (name == "images" and self.images):
-                raise self.missing([f"{name}/"], "pictures")
+                raise self.incomplete(found, [f"{name}/"], "pictures")
         fixed = self.folder / "test_instructions.json"
         return [found, fixed] if self.split == "test" and fixed.is_file() else [found]
 

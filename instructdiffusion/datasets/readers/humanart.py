@@ -34,7 +34,7 @@ class HumanArt(CocoPoseReader):
             return self.images
         found = first_folder(self.root, ["HumanArt/images", "images"])
         if found is None:
-            raise self.missing(["HumanArt/images/"], "pictures")
+            raise self.incomplete(self.annotation_file(), ["HumanArt/images/"], "pictures")
         return found.parent
 
     def picture_name(self, name: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .archives import parquet_file, zip_members
+from .archives import Members, has_columns, parquet_file
 from .base import first_file, naming
 from .cache import Builder
 from .editing import EditReader, instructions_of, place_name
 from .problems import Flaw, inside, relative
-from .streaming import load_json
+from .streaming import load_json, stream_json
 
 
 class InstructPix2Pix(EditReader):
@@ -35,22 +36,27 @@ class InstructPix2Pix(EditReader):
         return bool(self._archives())
 
     def _archives(self) -> list[Path]:
-        found = sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
-        return found or self._parquet()
+        return self._shards() or self._parquet()
+
+    def _shards(self) -> list[Path]:
+        return sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
 
     def _parquet(self) -> list[Path]:
-        return sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+        found = sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+        return found if has_columns(found, self.columns) else []  # other datasets' have such names too
 
     def files(self) -> list[Path]:
         """seeds.json and the shards, or the parquet files."""
         seeds = first_file(self.root, ["seeds.json", "*/seeds.json"])
         if seeds is not None:
             kept = first_file(self.root, ["filtered_ids_ip2p.json"])
-            shards = [p for p in self._archives() if p.suffix == ".zip"]
-            return [seeds, *([] if kept is None else [kept]), *shards]
+            return [seeds, *([] if kept is None else [kept]), *self._shards()]
         found = self._parquet()
         if not found:
-            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip", "data/*.parquet"]
+            if shards := self._shards():
+                raise self.incomplete(shards[0], ["seeds.json"])
+            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip"]
+            wanted += [f"data/*.parquet with {', '.join(self.columns)}"]
             raise self.missing(wanted, self.split)
         return found
 
@@ -60,40 +66,45 @@ class InstructPix2Pix(EditReader):
         if files[0].suffix == ".parquet":
             parquet_rows(self, builder, files)
             return
-        seeds = load_json(files[0])
-        if not isinstance(seeds, list):
-            raise Flaw("expected a list of [name, [seed, ...]]")
+        seeds, *others = files
         kept = None
-        members: dict[str, list[Any]] = {}
-        for path in files[1:]:
-            with builder.guard(path, "the whole file"):
-                if path.suffix == ".zip":
-                    for name, place in zip_members(path):
-                        members[name] = ["zip", relative(path, builder.root), *place]
-                else:
-                    kept = frozenset(load_json(path))
-        base = files[0].parent
-        for entry in self.share(seeds):
-            with builder.guard(files[0], f"{entry[0] if isinstance(entry, list) and entry else entry}"):
-                name, numbers = entry
-                name = inside(name)
-                for seed in numbers:
-                    if kept is not None and f"{name}/{seed}" not in kept:
-                        builder.leave_out("not in filtered_ids_ip2p.json")
-                        continue
-                    with builder.guard(files[0], f"{name}/{seed}"):
-                        places = [
-                            f"{name}/{part}" for part in (f"{seed}_0.jpg", f"{seed}_1.jpg", "prompt.json")
-                        ]
-                        found = [self._place(builder, base, members, p) for p in places]
-                        builder.add(id=f"{name}/{seed}", image=found[0], target=found[1], prompt=found[2])
+        with Members(builder.scratch) as members:
+            for number, path in enumerate(others):
+                with builder.guard(path, "the whole file"):
+                    if path.suffix == ".zip":
+                        members.add(number, path)
+                    else:
+                        kept = frozenset(load_json(path))
+            members.seal()
+            chosen = self.share_range(sum(1 for _ in _entries(seeds)))
+            for place, entry in enumerate(_entries(seeds)):
+                if place in chosen:
+                    label = f"{entry[0] if isinstance(entry, list) and entry else entry}"
+                    with builder.guard(seeds, label):
+                        self._add(builder, files, members, kept, entry)
 
-    def _place(self, builder: Builder, base: Path, members: dict[str, list[Any]], name: str) -> Any:
-        if name in members:
-            return members[name]
-        if not builder.exists(base / name):
-            raise Flaw(f"{name} is missing" + (" in the shards" if members else ""))
-        return relative(base / name, builder.root)
+    def _add(
+        self, builder: Builder, files: list[Path], members: Members, kept: frozenset[str] | None, entry: Any
+    ) -> None:
+        name, numbers = entry
+        name = inside(name)
+        for seed in numbers:
+            if kept is not None and f"{name}/{seed}" not in kept:
+                builder.leave_out("not in filtered_ids_ip2p.json")
+                continue
+            with builder.guard(files[0], f"{name}/{seed}"):
+                places = [f"{name}/{part}" for part in (f"{seed}_0.jpg", f"{seed}_1.jpg", "prompt.json")]
+                found = [self._place(builder, files, members, p) for p in places]
+                builder.add(id=f"{name}/{seed}", image=found[0], target=found[1], prompt=found[2])
+
+    def _place(self, builder: Builder, files: list[Path], members: Members, name: str) -> Any:
+        if there := members.find(name):
+            archive, place = there
+            return ["zip", relative(files[1:][archive], builder.root), *place]
+        path = files[0].parent / name
+        if not builder.exists(path):
+            raise Flaw(f"{name} is missing" + (" in the shards" if len(members) else ""))
+        return relative(path, builder.root)
 
     def unfolded(self, row: dict[str, Any]) -> dict[str, Any]:
         """The words of prompt.json or of the parquet row."""
@@ -125,6 +136,14 @@ class InstructPix2Pix(EditReader):
         """Source, target and, in folders, the words."""
         more = [row["prompt"]] if isinstance(row.get("prompt"), str) else []
         return [*super().files_of(row), *more]
+
+
+def _entries(path: Path) -> Iterator[Any]:
+    """The entries of seeds.json, one at a time; Flaw for what is no list."""
+    for key, entry in stream_json(path):
+        if key:
+            raise Flaw("expected a list of [name, [seed, ...]]")
+        yield entry
 
 
 def parquet_rows(reader: EditReader, builder: Builder, files: list[Path], shared: bool = True) -> None:

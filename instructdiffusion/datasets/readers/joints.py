@@ -90,11 +90,32 @@ def spoken(name: str) -> str:
     return f"the {name}"
 
 
-# "right" that is no side, and "left" that is a verb.
-_NO_SIDE = re.compile(
-    r"\b(?:all right|right (?:now|away|here|there|next|behind|above|below|beside|under|over|in front|up|down|"
-    r"after|before|at|by|angle|angles|side up)|left ?overs?|(?:is|are|was|were|what's|has|have|had) left(?! of)|"
-    r"left (?:behind|alone|out|open|in|on (?!the)))\b",
+# "right" that is no side whatever stands around it, and "left" that is none.
+_NO_SIDE = re.compile(r"\b(?:all right|right (?:now|away|angles?|side up)|left ?overs?)\b", re.IGNORECASE)
+# A "right" that says how near, and a "left" that is a verb, unless what stands before makes it a place: "on the right
+# behind the table", "guy on left in red".
+_NEAR = re.compile(
+    r"\b(?:right (?:here|there|next|behind|above|below|beside|under|over|in front|up|down|after|before|at|by)|"
+    r"(?:is|are|was|were|what's|has|have|had) left(?! of)|left (?:behind|alone|out|open|in|on|over|after|standing))\b",
+    re.IGNORECASE,
+)
+_AT = re.compile(
+    r"\b(?:on|to|at|from|towards?|far|near|top|bottom|upper|lower|front|back)"
+    r"(?: the| his| her| its| their| your| my| our)? $",
+    re.IGNORECASE,
+)
+# Short forms, which `swap_words` leaves, and what may be a verb or mean "correct": "who left", "only one left", "make
+# it right", "the right colour".
+_UNSURE = re.compile(
+    r"\b(?:l|r|lft|lt|rt|rgt|rght|lhs|rhs)\b"
+    r"|\b(?:who|which|that|this|it|he|she|they|we|you|i|ones?|rest|pieces?|slices?|bites?|just|nothing|none|nobody|"
+    r"something|someone|anything|anyone|be|been|being|got|gets?|there's|he's|she's|it's|"
+    r"(?:only|last|few|more|no|any)(?: \w+)?) left\b(?![ -](?:of|sided?|hand(?:ed)?|most)\b)"
+    r"|\b(?:it|this|that|them|these|those|everything|just|so|quite|not|is|are|be|it's|that's|looks?|looking|seems?|"
+    r"feels?|get|got|put|set|do|done|make|makes|making) right\b(?![ -](?:of|sided?|hand(?:ed)?|most)\b)"
+    r"|\bright (?:colou?r|tone|shade|hue|size|shape|way|amount|exposure|balance|answer|order|place|position|spot|"
+    r"moment|time|word|direction|level|contrast|brightness|light|lighting|temperature|perspective|proportion|mood|"
+    r"look|style|kind|type|sort|number|letter|fit|thing to)s?\b",
     re.IGNORECASE,
 )
 _SIDE = re.compile(
@@ -102,12 +123,27 @@ _SIDE = re.compile(
 )
 
 
+def sure_of_sides(text: str) -> bool:
+    """Whether every left and right of the text is plainly a side, or plainly none.
+
+    Of other texts ("who left", "the lft one", "make it right") `swap_words` may change the meaning: what they are
+    said of is not to be mirrored.
+    """
+    return _UNSURE.search(text) is None and not _near(text)
+
+
+def _near(text: str) -> list[re.Match[str]]:
+    """What `_NEAR` finds, but for what `_AT` makes a place."""
+    return [m for m in _NEAR.finditer(text) if not _AT.search(text, 0, m.start())]
+
+
 def swap_words(text: str) -> str:
     """The text with left and right exchanged, as a mirrored picture needs it; capitals are kept.
 
-    "right behind", "right now", "all right", "leftover" and "is left" name no side and stay.
+    "right behind", "right now", "all right", "leftover" and "is left" name no side and stay; "on the right behind
+    the table" does. What no rule can tell, `sure_of_sides` says.
     """
-    kept = [match.span() for match in _NO_SIDE.finditer(text)]
+    kept = [match.span() for match in (*_NO_SIDE.finditer(text), *_near(text))]
 
     def other(match: re.Match[str]) -> str:
         word = match.group(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .archives import has_columns
 from .base import first_file, first_folder
 from .cache import Builder
 from .editing import EditReader, instructions_of
@@ -52,8 +53,9 @@ class MagicBrush(EditReader):
             for folder in ("data/", "")
             for p in self.root.glob(f"{folder}{name}-*.parquet")
         ]
-        if not parquet:
-            raise self.missing([*wanted, *(f"data/{name}-*.parquet" for name in names)], self.split)
+        if not has_columns(parquet, self.columns):  # other datasets' have such names too
+            wanted += [f"data/{name}-*.parquet with {', '.join(self.columns)}" for name in names]
+            raise self.missing(wanted, self.split)
         return sorted(parquet)
 
     def build(self, builder: Builder) -> None:

@@ -9,30 +9,20 @@ import numpy as np
 
 from .problems import Flaw, number, whole
 
+_EMPTY = "the mask holds no pixel of the picture"
+
 
 def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
-    """Flaw unless it is polygons of three points or more, or run lengths of `size` (height, width)."""
-    if isinstance(segmentation, dict):
-        given = segmentation.get("size")
-        if not isinstance(given, (list, tuple)) or [whole(v, "a side of the mask") for v in given] != list(
-            size
-        ):
-            raise Flaw(f"the mask is of {given} and the picture of {list(size)} (height, width)")
-        run_lengths_of(segmentation.get("counts"), size)
-        return
-    if not isinstance(segmentation, (list, tuple)) or not segmentation:
-        raise Flaw("there is neither a polygon nor a mask")
-    if isinstance(segmentation[0], dict):
-        for part in segmentation:
-            check_segmentation(part, size)
-        return
-    for polygon in segmentation:
-        if not isinstance(polygon, (list, tuple)) or len(polygon) % 2:
-            raise Flaw("a polygon is not a list of x, y, x, y, ...")
-        if len(polygon) < 6:
-            raise Flaw(f"a polygon has {len(polygon) // 2} points: expected at least 3")
-        for value in polygon:
-            number(value, "a coordinate of a polygon")
+    """Flaw unless it is polygons of three points or more, or run lengths of `size` (height, width), and holds a pixel.
+
+    Points in a line, polygons beside the picture and run lengths of zeros alone hold none: such a thing cannot be
+    drawn, and is not to be asked for as if it showed.
+    """
+    found = [
+        _holds_pixel(part, size) for part in _parts(segmentation, size)
+    ]  # a flaw of any is one of the whole
+    if True not in found:
+        raise Flaw(_EMPTY)
 
 
 def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
@@ -40,15 +30,45 @@ def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
     size: (height, width). Flaw for what `check_segmentation` refuses.
     """
-    check_segmentation(segmentation, size)
-    if isinstance(segmentation, dict):
-        return decode_run_lengths(segmentation["counts"], size)
     mask = np.zeros(size, bool)
-    for part in segmentation:
+    for part in _parts(segmentation, size):
         mask |= (
             decode_run_lengths(part["counts"], size) if isinstance(part, dict) else polygon_mask(part, size)
         )
+    if not mask.any():
+        raise Flaw(_EMPTY)
     return mask
+
+
+def _parts(segmentation: Any, size: tuple[int, int]) -> list[Any]:
+    """The polygons, or the objects with run lengths, of a segmentation; Flaw for what is neither."""
+    if isinstance(segmentation, dict):
+        segmentation = [segmentation]
+    if not isinstance(segmentation, (list, tuple)) or not segmentation:
+        raise Flaw("there is neither a polygon nor a mask")
+    for part in segmentation:
+        if isinstance(part, dict):
+            given = part.get("size")
+            listed = isinstance(given, (list, tuple))
+            if not listed or [whole(v, "a side of the mask") for v in given] != list(size):
+                raise Flaw(f"the mask is of {given} and the picture of {list(size)} (height, width)")
+            if "counts" not in part:
+                raise Flaw("the mask has no counts")
+            continue
+        if not isinstance(part, (list, tuple)) or len(part) % 2:
+            raise Flaw("a polygon is not a list of x, y, x, y, ...")
+        if len(part) < 6:
+            raise Flaw(f"a polygon has {len(part) // 2} points: expected at least 3")
+        for value in part:
+            number(value, "a coordinate of a polygon")
+    return list(segmentation)
+
+
+def _holds_pixel(part: Any, size: tuple[int, int]) -> bool:
+    """Whether a part of a segmentation holds a pixel of the picture."""
+    if isinstance(part, dict):
+        return bool(run_lengths_of(part["counts"], size)[1::2].any())
+    return bool(_drawn(part, size)[2].any())
 
 
 def polygon_mask(polygon: Sequence[float], size: tuple[int, int]) -> np.ndarray:
@@ -57,23 +77,31 @@ def polygon_mask(polygon: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     Every edge toggles, in each row that it crosses, all pixels right of the crossing; a pixel is inside where
     it was toggled an odd number of times.
     """
-    h, w = size
+    top, left, drawn = _drawn(polygon, size)
+    mask = np.zeros(size, bool)
+    mask[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    return mask
+
+
+def _drawn(polygon: Sequence[float], size: tuple[int, int]) -> tuple[int, int, np.ndarray]:
+    """(top, left, bool [h, w]): `polygon_mask` within the rectangle of the polygon, which holds all of it."""
     points = np.asarray(polygon, np.float64).reshape(-1, 2)
-    toggles = np.zeros((h, w + 1), np.int32)
+    low, high = points.min(0), points.max(0)
+    left, right = (int(np.clip(np.ceil(v - 0.5), 0, size[1])) for v in (low[0], high[0]))
+    top, bottom = (int(np.clip(np.ceil(v - 0.5), 0, size[0])) for v in (low[1], high[1]))
     ends = np.roll(points, -1, 0)
-    for (x1, y1), (x2, y2) in zip(points, ends, strict=True):
-        if y1 == y2:
-            continue
-        if y1 > y2:
-            x1, y1, x2, y2 = x2, y2, x1, y1
-        first, last = max(0, int(np.ceil(y1 - 0.5))), min(h, int(np.ceil(y2 - 0.5)))
-        if first >= last:
-            continue
-        rows = np.arange(first, last)
-        crossing = x1 + (rows + 0.5 - y1) * (x2 - x1) / (y2 - y1)
-        columns = np.clip(np.ceil(crossing - 0.5), 0, w).astype(np.int64)
-        toggles[rows, columns] += 1  # a row appears once an edge
-    return (np.cumsum(toggles[:, :w], axis=1) & 1).astype(bool)
+    down = (points[:, 1] <= ends[:, 1])[:, None]
+    (x1, y1), (x2, y2) = np.where(down, points, ends).T, np.where(down, ends, points).T
+    first = np.clip(np.ceil(y1 - 0.5), top, bottom).astype(np.int64)
+    crossed = np.clip(np.ceil(y2 - 0.5), top, bottom).astype(np.int64) - first  # rows, none of a level edge
+    edge = np.repeat(np.arange(len(points)), crossed)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
+    crossing = x1[edge] + (row + 0.5 - y1[edge]) * (x2 - x1)[edge] / (y2 - y1)[edge]
+    column = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.int64) - left
+    height, width = bottom - top, right - left
+    toggles = np.bincount((row - top) * (width + 1) + column, minlength=height * (width + 1))
+    toggles = toggles.reshape(height, width + 1)[:, :width]
+    return top, left, (np.cumsum(toggles, axis=1) & 1).astype(bool)
 
 
 def run_lengths_of(counts: Any, size: tuple[int, int]) -> np.ndarray:

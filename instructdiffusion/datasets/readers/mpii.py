@@ -42,13 +42,14 @@ class Mpii(PoseReader):
         """images/."""
         found = self.images or first_folder(self.root, ["images"])
         if found is None:
-            raise self.missing(["images/"], "pictures")
+            raise self.incomplete(self.annotation_file(), ["images/"], "pictures")
         return found
 
     def files(self) -> list[Path]:
         """The annotation file."""
+        found = [self.annotation_file()]
         self.picture_folder()
-        return [self.annotation_file()]
+        return found
 
     def build(self, builder: Builder) -> None:
         """A row a person with labelled joints."""

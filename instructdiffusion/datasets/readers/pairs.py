@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,33 @@ class PairReader(Reader):
         self.folders()
         return []
 
-    def partner(self, name: str) -> str:
-        """The clean picture's name of a damaged one's."""
-        return name
+    def used(self) -> list[Path]:
+        """The folders."""
+        return [folder for pair in self.folders() for folder in pair]
+
+    def pair_in(self, base: Path | None, kinds: Sequence[tuple[str, str]]) -> tuple[Path, Path] | None:
+        """The first of the pairs of folders (damaged, clean) that `base` holds.
+
+        None where it holds none; LayoutIncomplete where it holds one half of one.
+        """
+        if base is None:
+            return None
+        for names in kinds:
+            damaged, clean = (base / name for name in names)
+            if damaged.is_dir() and clean.is_dir():
+                return damaged, clean
+        halves = [base / name for names in kinds for name in names if (base / name).is_dir()]
+        if not halves:
+            return None
+        lacking = [n for names in kinds if halves[0].name in names for n in names if n != halves[0].name]
+        raise self.incomplete(
+            halves[0], [f"{relative(base / n, self.root)}/" for n in lacking], "the other half"
+        )
 
     def build(self, builder: Builder) -> None:
         """A row a pair; a picture without its partner is a problem."""
         for damaged, clean in self.folders():
-            add_pairs(builder, damaged, clean, self.partner)
+            add_pairs(builder, damaged, clean)
 
     def read(self, row: dict[str, Any], rng: random.Random) -> Record:
         """The damaged picture with the clean one as target."""
@@ -54,8 +73,10 @@ class PairReader(Reader):
         return [row["image"], row["target"]]
 
 
-def add_pairs(builder: Builder, damaged: Path, clean: Path, partner: Any = lambda name: name) -> None:
-    """Rows of the pictures of two folders that have each other's names."""
+def add_pairs(
+    builder: Builder, damaged: Path, clean: Path, partner: Callable[[str], str] = lambda name: name
+) -> None:
+    """Rows of the pictures of two folders; partner: the name of the clean one of a damaged one's."""
     names = builder.names(damaged, *PICTURES)
     wanted = {partner(name) for name in names}
     for name in names:

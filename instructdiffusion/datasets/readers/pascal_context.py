@@ -91,6 +91,7 @@ class PascalContext59(LabelMapReader):
         "(trainval_merged.json), pictures of http://host.robots.ox.ac.uk/pascal/VOC/voc2010/"
     )
     splits: ClassVar[tuple[str, ...]] = ("train", "val")
+    version: ClassVar[int] = 2
 
     @property
     def base(self) -> Path:
@@ -105,9 +106,9 @@ class PascalContext59(LabelMapReader):
         if found is None:
             raise self.missing([f"VOC2010/{name}" for name in wanted], self.split)
         if not (self.base / "JPEGImages").is_dir():
-            raise self.missing(["VOC2010/JPEGImages/"], "pictures")
+            raise self.incomplete(found, ["VOC2010/JPEGImages/"], "pictures")
         if found.suffix == ".txt" and not (self.base / "SegmentationClassContext").is_dir():
-            raise self.missing(["VOC2010/SegmentationClassContext/"], "label maps")
+            raise self.incomplete(found, ["VOC2010/SegmentationClassContext/"], "label maps")
         return [found]
 
     def build(self, builder: Builder) -> None:
@@ -209,26 +210,24 @@ class PascalContext459(LabelMapReader):
 
     def files(self) -> list[Path]:
         """labels.txt and, where label maps are not parted by split, VOC's list."""
-        wanted = ["labels.txt", "trainval/labels.txt", "pascal_context/labels.txt"]
-        names = first_file(self.root, wanted) or first_file(self.base, wanted)
-        if names is None:
-            raise self.missing(wanted, "names of the classes")
-        found = [names]
         folder = self._label_folder()
+        found = []
         if folder.parent.name != "annotations_detectron2":
-            lists = [
-                f"ImageSets/{kind}/{self.split}.txt"
-                for kind in ("Main", "Segmentation", "SegmentationContext")
-            ]
+            kinds = ("Main", "Segmentation", "SegmentationContext")
+            lists = [f"ImageSets/{kind}/{self.split}.txt" for kind in kinds]
             chosen = first_file(self.base, lists)
             if chosen is None:
                 raise self.missing(lists, self.split)
             found.append(chosen)
         elif self.split == "trainval":
             raise self.missing(["trainval/<id>.mat"], self.split)
+        wanted = ["labels.txt", "trainval/labels.txt", "pascal_context/labels.txt"]
+        names = first_file(self.root, wanted) or first_file(self.base, wanted)
+        if names is None:
+            raise self.incomplete(folder, wanted, "names of the classes")
         if not (self.base / "JPEGImages").is_dir():
-            raise self.missing(["VOC2010/JPEGImages/"], "pictures")
-        return found
+            raise self.incomplete(folder, ["VOC2010/JPEGImages/"], "pictures")
+        return [names, *found]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""

@@ -14,7 +14,7 @@ from .base import Reader, first_file, first_folder
 from .cache import Builder
 from .masks import check_segmentation, segmentation_mask
 from .pictures import picture_size
-from .problems import Flaw, member, whole, xywh_box
+from .problems import Flaw, member, named, whole, xywh_box
 from .referring import phrase
 from .streaming import stream_json
 
@@ -31,6 +31,7 @@ class PhraseCut(Reader):
     title = "VGPhraseCut"
     source = "https://github.com/ChenyunWu/PhraseCutDataset and https://homes.cs.washington.edu/~ranjay/visualgenome/"
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
+    version: ClassVar[int] = 2
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "test", "miniv")
 
     @property
@@ -45,14 +46,19 @@ class PhraseCut(Reader):
         if self.images is not None:
             found.append(self.images)
         if not found:
-            raise self.missing(_FOLDERS, "pictures")
+            raise self.incomplete(self.phrases_file(), _FOLDERS, "pictures")
         return found
+
+    def phrases_file(self) -> Path:
+        """refer_{split}.json; LayoutMissing."""
+        path = self.folder / f"refer_{self.split}.json"
+        if not path.is_file():
+            raise self.missing([path.name])
+        return path
 
     def files(self) -> list[Path]:
         """The phrases and, where it is there, the list of sizes."""
-        path = self.folder / f"refer_{self.split}.json"
-        if not path.is_file():
-            raise self.missing([f"refer_{self.split}.json"])
+        path = self.phrases_file()
         self.picture_folders()
         sizes = first_file(self.folder, ["image_data_split3000.json", "image_data_split.json"])
         return [path] if sizes is None else [path, sizes]
@@ -77,7 +83,7 @@ class PhraseCut(Reader):
                     folder = next((f for f in folders if builder.exists(f / name)), folders[0])
                     image = builder.picture(folder, name)
                     if image_id not in sizes:
-                        sizes[image_id] = picture_size(builder.root / image)
+                        sizes[image_id] = picture_size(named(builder.root, image))
                     size = sizes[image_id]
                     polygons = list(_flattened(member(task, "Polygons")))
                     check_segmentation(polygons, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import posixpath
@@ -43,6 +44,17 @@ class LayoutMissing(FileNotFoundError):
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+class LayoutIncomplete(LayoutMissing):
+    """A split of which something is there (`found`), and something else that it needs is not."""
+
+    def __init__(self, message: str, found: Path) -> None:
+        super().__init__(message)
+        self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.found)
 
 
 class Flaw(ValueError):
@@ -125,8 +137,13 @@ def xywh_box(box: Any, size: tuple[int, int] | None = None) -> list[float]:
 
 
 def relative(path: Path, root: Path) -> str:
-    """`path` as seen from `root`, with forward slashes; as it is where it lies elsewhere."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return os.fspath(path)
+    """`path` as seen from `root`, with forward slashes: "../" where it lies beside it, as it is where elsewhere."""
+    for start, up in ((root, ""), (root.parent, "../")):
+        with contextlib.suppress(ValueError):
+            return up + path.relative_to(start).as_posix()
+    return os.fspath(path)
+
+
+def named(root: Path, name: str) -> Path:
+    """The file of a name that `relative` gave; beside `root` is where its path says, also where that is a link."""
+    return root.parent / name[3:] if name.startswith("../") else root / name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .base import first_folder
 from .cache import Builder
 from .pairs import PICTURES, PairReader, subfolders
+from .problems import relative
 
 
 class Reds(PairReader):
@@ -30,12 +30,18 @@ class Reds(PairReader):
             f"{split}_blur",
             f"{split}/blur",
         ]
-        blur = first_folder(self.root, wanted)
-        if blur is not None:
-            sharp = Path(str(blur.relative_to(self.root)).replace("blur", "sharp"))
-            if (self.root / sharp).is_dir():
-                return blur, self.root / sharp
+        pairs = [(self.root / name, self.root / name.replace("blur", "sharp")) for name in wanted]
+        for pair in pairs:
+            if all(folder.is_dir() for folder in pair):
+                return pair
+        for half, other in (pair[::step] for pair in pairs for step in (1, -1)):
+            if half.is_dir():
+                raise self.incomplete(half, [f"{relative(other, self.root)}/"], "the other half")
         raise self.missing([f"{name}/ and its sharp partner" for name in wanted], self.split)
+
+    def used(self) -> list[Path]:
+        """The folders of the clips' folders."""
+        return list(self._bases())
 
     def folders(self) -> list[tuple[Path, Path]]:
         """(blur, sharp) of every clip; the clips of either side, so that none is lost."""

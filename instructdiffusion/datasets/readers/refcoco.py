@@ -82,6 +82,7 @@ class RefClef(RefCoco):
     splits = ("train", "val", "testA", "testB", "testC", "test")
     divisions = ("unc", "berkeley")
     picture_folders = ("images/saiapr_tc-12", "saiapr_tc-12", "images/saiaprtc12", "images")
+    beside = ("saiapr_tc-12", "images/saiapr_tc-12")
 
     def _divisions(self) -> tuple[str, ...]:
         return ("berkeley",) if self.split == "test" else self.divisions

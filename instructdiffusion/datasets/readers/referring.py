@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,27 +15,38 @@ from ...results import Masks
 from ..record import Record
 from .base import Reader, first_folder
 from .cache import Builder
+from .coco import beside
 from .cocoformat import CocoFile, entry_id
 from .masks import check_segmentation, segmentation_mask
-from .problems import Flaw, inside, member, text, whole
+from .problems import Flaw, inside, member, relative, text, whole
 
-# Where COCO's 2014 training pictures lie, below the folder itself and the one around it.
+# Where COCO's training pictures lie: those of 2014, which 2017's are too, in the folder itself or in one beside it.
+BESIDE = (*beside("train2014"), *beside("train2017"))
 COCO_FOLDERS = (
     "images/mscoco/images/train2014",
     "images/train2014",
     "train2014",
     "images/mscoco/train2014",
-    "coco/train2014",
     "images/train2017",
     "train2017",
+    *BESIDE,
 )
+_BOUNDS = "refs.npy"
 
 
 class ReferReader(Reader):
-    """One record a sentence; the target is one mask, the union of what is meant, or none."""
+    """One record a sentence; the target is one mask, the union of what is meant, or none.
+
+    An item is a ref, with all its sentences: the paper's authors count and draw refs, and of each one of its
+    sentences (their dataset/seg/refcoco_segmentation.py and grefcoco_segmentation.py).
+    """
 
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
+    version: ClassVar[int] = 2
     picture_folders: ClassVar[tuple[str, ...]] = COCO_FOLDERS
+    beside: ClassVar[tuple[str, ...]] = (
+        BESIDE  # of these, what may lie in the folder around the dataset's own
+    )
 
     @property
     @abstractmethod
@@ -53,7 +65,7 @@ class ReferReader(Reader):
         """instances.json; LayoutMissing."""
         path = self.folder / "instances.json"
         if not path.is_file():
-            raise self.missing([f"{path.relative_to(self.root)}"])
+            raise self.incomplete(self.refs_file(), [relative(path, self.root)])
         return path
 
     def files(self) -> list[Path]:
@@ -67,12 +79,12 @@ class ReferReader(Reader):
         if self.images is not None:
             found = first_folder(self.images, [*self.picture_folders, ""])
         else:
-            found = first_folder(self.root, self.picture_folders)
-            if found is None and self.folder == self.root:
-                beside = first_folder(self.root.parent, self.picture_folders)
-                found = beside
+            around = self.picture_folders if self.folder == self.root else self.beside
+            found = first_folder(self.root, self.picture_folders) or first_folder(self.root.parent, around)
         if found is None:
-            raise self.missing(self.picture_folders, "pictures; images= names a folder that lies elsewhere")
+            wanted = [*self.picture_folders, *(f"../{name}" for name in self.beside)]
+            what = "pictures; images= names a folder that lies elsewhere"
+            raise self.incomplete(self.refs_file(), wanted, what)
         return found
 
     def in_split(self, ref: dict[str, Any]) -> bool:
@@ -82,8 +94,31 @@ class ReferReader(Reader):
             return isinstance(split, str) and split.startswith("test") and self.split[-1] in split[4:]
         return split == self.split
 
+    @property
+    def items(self) -> int:
+        """The refs that have a sentence."""
+        return len(self._bounds()) - 1
+
+    def draw(self, rng: random.Random) -> int:
+        """A sentence of a ref: refs are drawn alike, however many sentences they have; ValueError without records."""
+        if not len(self):
+            return super().draw(rng)
+        bounds, ref = self._bounds(), rng.randrange(self.items)
+        return rng.randrange(int(bounds[ref]), int(bounds[ref + 1]))
+
+    def _bounds(self) -> np.ndarray:
+        """int64 [refs + 1], mapped: the row at which each ref's sentences begin, and the end."""
+        return np.load(self._index.folder / _BOUNDS, mmap_mode="r")
+
     def build(self, builder: Builder) -> None:
-        """A row a sentence."""
+        """A row a sentence, and where the rows of each ref begin."""
+        bounds = array("q", [0])
+        try:
+            self._build_rows(builder, bounds)
+        finally:
+            np.save(builder.folder / _BOUNDS, np.frombuffer(bounds, np.int64))
+
+    def _build_rows(self, builder: Builder, bounds: array[int]) -> None:
         refs, folder = self.refs_file(), self.picture_folder()
         with CocoFile(self.instances_file(), builder, ("segmentation",)) as coco:
             rows = coco.by_id()
@@ -94,6 +129,8 @@ class ReferReader(Reader):
                         raise Flaw(f"the split is {split!r}: expected train, val or a test")
                     if self.in_split(ref):
                         self._add(ref, coco, rows, builder, folder)
+                if builder.count > bounds[-1]:
+                    bounds.append(builder.count)
 
     def _add(
         self, ref: dict[str, Any], coco: CocoFile, rows: dict[int, int], builder: Builder, folder: Path

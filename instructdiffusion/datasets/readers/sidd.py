@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,16 +14,19 @@ from .base import first_file, first_folder
 from .cache import Builder
 from .pairs import PairReader, add_pairs, subfolders
 from .pascal_context import load_mat
-from .problems import Flaw, relative
+from .problems import Flaw, LayoutIncomplete, relative
 
 _BLOCKS = ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb")
+_CUT = (("input", "gt"), ("noisy", "gt"), ("input", "groundtruth"), ("input_crops", "gt_crops"))
 
 
 class Sidd(PairReader):
     """SIDD_Medium_Srgb/Data/<scene>/<id>_{NOISY,GT}_SRGB_{010,011}.PNG, or pre-cut {train,val}/{input,gt}/.
 
-    val: Validation{Noisy,Gt}BlocksSrgb.mat, [40, 32, 256, 256, 3], a record a block; they are unpacked once
-    beside the index. val may also be pre-cut.
+    Pre-cut folders are also called {input,groundtruth} (CycleISP's and MIRNet's data) and {input_crops,gt_crops}
+    (NAFNet's); files have the same name in both, or _GT_ where the noisy one has _NOISY_. val:
+    Validation{Noisy,Gt}BlocksSrgb.mat, [40, 32, 256, 256, 3], a record a block; they are unpacked once beside the
+    index. val may also be pre-cut.
     """
 
     name = "sidd"
@@ -40,7 +44,11 @@ class Sidd(PairReader):
         if self.split != "val":
             return []
         found = [first_file(self.root, [f"{n}.mat", f"val/{n}.mat", f"*/{n}.mat"]) for n in _BLOCKS]
-        return [path for path in found if path is not None] if all(found) else []
+        there = [path for path in found if path is not None]
+        if len(there) == 1:
+            lacking = [f"{name}.mat" for name, path in zip(_BLOCKS, found, strict=True) if path is None]
+            raise self.incomplete(there[0], lacking, "the other half")
+        return there
 
     def files(self) -> list[Path]:
         """The .mat files of the validation blocks, if these are what is there."""
@@ -49,14 +57,19 @@ class Sidd(PairReader):
             self.folders()
         return mats
 
+    def used(self) -> list[Path]:
+        """The .mat files, or the folders."""
+        return self._mats() or super().used()
+
     def folders(self) -> list[tuple[Path, Path]]:
         """(noisy, clean): pre-cut folders, or every scene with itself."""
-        base = first_folder(self.root, [self.split])
-        if base is not None:
-            for damaged, clean in (("input", "gt"), ("noisy", "gt")):
-                if (base / damaged).is_dir() and (base / clean).is_dir():
-                    return [(base / damaged, base / clean)]
         data = first_folder(self.root, ["SIDD_Medium_Srgb/Data", "Data"]) if self.split == "train" else None
+        try:
+            if cut := self.pair_in(first_folder(self.root, [self.split]), _CUT):
+                return [cut]
+        except LayoutIncomplete:
+            if data is None:
+                raise
         if data is not None:
             return [(scene, scene) for scene in subfolders(data)]
         wanted = (
@@ -77,13 +90,13 @@ class Sidd(PairReader):
                 builder.listing(damaged.parent)
                 self._scene(builder, damaged)
             else:
-                add_pairs(builder, damaged, clean)
+                add_pairs(builder, damaged, clean, partial(_clean_name, listed=builder.listing(clean)))
 
     def _scene(self, builder: Builder, scene: Path) -> None:
         names = builder.names(scene, ".png")
         for name in names:
             noisy = "_NOISY_" in name
-            partner = name.replace("_NOISY_", "_GT_") if noisy else name.replace("_GT_", "_NOISY_")
+            partner = _clean_name(name) if noisy else name.replace("_GT_", "_NOISY_")
             with builder.guard(scene / name, name):
                 if partner == name:
                     builder.leave_out("neither _NOISY_ nor _GT_")
@@ -121,3 +134,8 @@ class Sidd(PairReader):
         image, target = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("noisy", "clean"))
         number = row["block"]
         return Record(np.array(image[number]), (), np.array(target[number]), meta={"name": row["id"]})
+
+
+def _clean_name(noisy: str, listed: frozenset[str] = frozenset()) -> str:
+    """The name of the clean picture: the same where it is listed, else the download's."""
+    return noisy if noisy in listed else noisy.replace("_NOISY_", "_GT_")

@@ -40,6 +40,7 @@ class PoseReader(Reader):
     tasks: ClassVar[tuple[str, ...]] = ("keypoints",)
     names: ClassVar[tuple[str, ...]]  # of the joints, in the file's order
     margin: float | None = MARGIN
+    half_body: ClassVar[float] = 0.0  # share of views that training cuts to the upper or the lower body
 
     def read(self, row: dict[str, Any], rng: random.Random) -> Record:
         """The person with joints drawn by `rng`."""
@@ -116,8 +117,9 @@ class CocoPoseReader(PoseReader):
 
     def files(self) -> list[Path]:
         """The annotation file."""
+        found = [self.annotation_file()]
         self.picture_folder()
-        return [self.annotation_file()]
+        return found
 
     def picture_name(self, name: str) -> str:
         """The name below the folder of pictures of a `file_name`."""

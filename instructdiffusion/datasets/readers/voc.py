@@ -42,18 +42,23 @@ class Voc(LabelMapReader):
         )
         found = first_folder(self.base, wanted)
         if found is None:
+            raise self.incomplete(self.list_file(), wanted, "label maps")
+        return found
+
+    def list_file(self) -> Path:
+        """The list of the split; LayoutMissing."""
+        wanted = [f"ImageSets/Segmentation/{self.split}.txt", f"ImageSets/SegmentationAug/{self.split}.txt"]
+        found = first_file(self.base, wanted)
+        if found is None:
             raise self.missing(wanted, self.split)
         return found
 
     def files(self) -> list[Path]:
         """The list of the split."""
-        wanted = [f"ImageSets/Segmentation/{self.split}.txt", f"ImageSets/SegmentationAug/{self.split}.txt"]
-        found = first_file(self.base, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
+        found = self.list_file()
         self.label_folder()
         if not (self.base / "JPEGImages").is_dir():
-            raise self.missing(["JPEGImages/"], "pictures")
+            raise self.incomplete(found, ["JPEGImages/"], "pictures")
         return [found]
 
     def build(self, builder: Builder) -> None:

@@ -125,6 +125,54 @@ def test_a_picture_that_arrives_later_is_found(copied):
     assert whole.fresh and len(whole) == 4 and not whole.problems
 
 
+def test_every_folder_is_watched_however_many_there_are(tmp_path, monkeypatch):
+    """InstructPix2Pix has a folder a prompt, GQA-Inpaint one a picture: hundreds of thousands."""
+    monkeypatch.setattr(cache, "_BLOCK", 1000)  # the list is read in many pieces
+    pictures, count = tmp_path / "data" / "pictures", 5000
+    for number in range(count):
+        (pictures / f"{number:05d}").mkdir(parents=True)
+
+    def build(builder):
+        for name in builder.names(pictures):
+            builder.names(pictures / name)
+        builder.exists(pictures / "nowhere" / "1.jpg")
+        builder.add(id=1)
+
+    def again():
+        return opened(tmp_path, build)
+
+    folder = again().folder
+    assert not again().fresh
+    for change in (
+        (pictures / f"{count - 1:05d}" / "1.jpg").touch,  # in the last of them
+        (pictures / "02500" / "1.jpg").touch,
+        (pictures / "00003").rmdir,
+        (pictures / "nowhere").mkdir,
+    ):
+        change()
+        assert again().fresh and not again().fresh
+    for name in ("folders.bin", "stamps.npy"):
+        for keep in (100, -2):
+            (folder / name).write_bytes((folder / name).read_bytes()[:keep])
+            assert again().fresh
+    assert (folder / "index.json").stat().st_size < 1000
+
+
+def test_listings_that_are_asked_for_again_and_again_are_read_once(tmp_path, monkeypatch):
+    (tmp_path / "data" / "pictures").mkdir(parents=True)
+    listed = []
+    real = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listed.append(path) or real(path))
+
+    def build(builder):
+        for number in range(1000):
+            builder.exists(tmp_path / "data" / "pictures" / "1.jpg")
+            builder.exists(tmp_path / "data" / str(number) / "1.jpg")
+
+    opened(tmp_path, build)
+    assert listed.count(os.fspath(tmp_path / "data" / "pictures")) == 1
+
+
 def test_where_indices_go(tmp_path, monkeypatch, made):
     monkeypatch.setenv("INSTRUCTDIFFUSION_CACHE", str(tmp_path / "here"))
     assert cache_folder() == tmp_path / "here"

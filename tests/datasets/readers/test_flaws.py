@@ -88,6 +88,9 @@ THINGS = {
     "run lengths too short": (entry(segmentation={"size": [120, 160], "counts": [5, 5]}), "add up"),
     "no segmentation": (entry(segmentation=None), "neither"),
     "zero box": (entry(bbox=[10, 10, 5, 0]), "no area"),
+    "points in a line": (entry(segmentation=[[10, 10, 20, 10, 30, 10]]), "no pixel"),
+    "polygon beside the picture": (entry(segmentation=[[500, 10, 520, 10, 520, 40]]), "no pixel"),
+    "run lengths of zeros": (entry(segmentation={"size": [120, 160], "counts": [19200]}), "no pixel"),
 }
 
 

@@ -92,6 +92,8 @@ def test_styles_of_names(name, one):
         ("the cup that is left of the plate", "the cup that is right of the plate"),
         ("pizza right in front", "pizza right in front"),
         ("woman facing left", "woman facing right"),
+        ("guy on left in red", "guy on right in red"),
+        ("the one on the right by the window", "the one on the left by the window"),
         ("nothing here", "nothing here"),
     ],
 )

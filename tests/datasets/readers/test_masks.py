@@ -76,6 +76,26 @@ def test_polygons_agree_with_the_reference_library(seed):
     assert (got & want).sum() / (got | want).sum() > 0.97
 
 
+def test_one_part_that_holds_a_pixel_is_enough():
+    assert segmentation_mask([[1, 1, 5, 5, 9, 9], [2, 2, 6, 2, 6, 6, 2, 6]], (10, 10)).sum() == 16
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_polygons_agree_with_a_point_at_a_time(seed):
+    """Each pixel's centre by itself: inside where a ray to its left crosses an odd number of edges."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-8, 30, (rng.integers(3, 12), 2))
+    if seed % 2:
+        points = np.rint(points * 2) / 2  # corners on centres and edges of pixels
+    want = np.zeros((21, 23), bool)
+    for row, column in np.ndindex(want.shape):
+        x, y = column + 0.5, row + 0.5
+        for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, 0)):
+            if (y1 <= y) != (y2 <= y) and x1 + (y - y1) * (x2 - x1) / (y2 - y1) <= x:
+                want[row, column] ^= True
+    np.testing.assert_array_equal(polygon_mask(points.ravel().tolist(), want.shape), want)
+
+
 def test_several_polygons_are_one_mask():
     mask = segmentation_mask([[0, 0, 4, 0, 4, 4, 0, 4], [2, 2, 8, 2, 8, 8, 2, 8]], (10, 10))
     assert mask[:4, :4].all() and mask[2:8, 2:8].all() and mask.sum() == 16 + 36 - 4
@@ -97,6 +117,14 @@ def test_several_polygons_are_one_mask():
         ({"size": [10, 10], "counts": "o"}, "damaged"),
         ({"size": [10, 10], "counts": None}, "a list or a string"),
         ({"counts": [100]}, "the picture of"),
+        ({"size": [10, 10]}, "no counts"),
+        ([{"size": [10, 10], "counts": [0, 100]}, [1, 1, 5]], "x, y"),
+        ([[1, 1, 5, 5, 9, 9]], "no pixel"),
+        ([[1, 4, 5, 4, 9, 4]], "no pixel"),
+        ([[11, 1, 15, 1, 15, 5], [-9, 1, -5, 1, -5, 5]], "no pixel"),
+        ([[1.6, 1.6, 2.4, 1.6, 2.4, 2.4]], "no pixel"),  # between the centres of pixels
+        ({"size": [10, 10], "counts": [100]}, "no pixel"),
+        ([{"size": [10, 10], "counts": [100, 0]}], "no pixel"),
     ],
 )
 def test_broken_ones_are_refused(segmentation, reason):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.datasets.readers import LayoutMissing, open_reader
+from instructdiffusion.datasets.readers import READERS, LayoutMissing, open_reader
+from instructdiffusion.datasets.readers.check import survey
 
 
 def assert_same_records(one, other):
@@ -47,14 +48,28 @@ def moved(folder, old, new):
         ("phrasecut", {"images": "VG_100K"}),
         ("gqa-inpaint", {n: f"gqa-inpaint/{n}" for n in ("images", "images_inpainted", "train_scenes.json")}),
         ("sidd", {"SIDD_Medium_Srgb/Data": "Data"}),
+        ("sidd-cut", {"train/gt": "train/groundtruth"}),
+        ("sidd-cut", {"train/input": "train/input_crops", "train/gt": "train/gt_crops"}),
+        ("sidd-cut", {"train/input": "train/noisy"}),
     ],
 )  # fmt: skip
 def test_files_in_other_places(name, moves, made, copied):
     folder, _, cache = copied(name)
-    raw = open_reader(name, made(name)[0], cache=cache)
+    known = name.removesuffix("-cut")
+    raw = open_reader(known, made(name)[0], cache=cache)
     for old, new in moves.items():
         moved(folder, old, new)
-    assert_same_records(raw, open_reader(name, folder, cache=cache))
+    assert_same_records(raw, open_reader(known, folder, cache=cache))
+    assert list(survey(folder, list(READERS))) == [known]
+
+
+def test_cut_files_that_keep_the_names_of_the_download(made, copied):
+    folder, _, cache = copied("sidd-cut")
+    raw = open_reader("sidd", made("sidd-cut")[0], cache=cache)
+    for part, mark in (("input", "NOISY"), ("gt", "GT")):
+        for path in sorted((folder / "train" / part).iterdir()):
+            path.rename(path.with_name(f"0001_{mark}_SRGB_010_{path.name}"))
+    assert_same_records(raw, open_reader("sidd", folder, cache=cache))
 
 
 def test_pictures_of_coco_2017_for_expressions(made, copied):
