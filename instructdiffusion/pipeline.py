@@ -11,6 +11,7 @@ import numpy as np
 
 from .answer import Answer
 from .editor import Editor
+from .given import seeds_of, split_noise, starts_of, steps_of
 from .images import load_pictures
 from .jobs import Job, Question, decode_options
 from .resize import model_size
@@ -44,6 +45,8 @@ class RunOptions(TypedDict, total=False):
     reuse: int
     adaptive: float | None
     decoder: str
+    formula: str | None
+    keep: bool
 
 
 class InstructDiffusion:
@@ -68,7 +71,9 @@ class InstructDiffusion:
         self.components = components
         self.editor = Editor(components, graphs=graphs)
         self.schedule = Schedule(components.alphas_cumprod)
-        self.settings = dict(settings) if settings is not None else read_settings(components.path)
+        if settings is None:  # published checkpoints are known by how pictures come to their size
+            settings = read_settings(components.path, published=components.fit == "authors")
+        self.settings = dict(settings)
 
     @classmethod
     def from_pretrained(
@@ -82,18 +87,18 @@ class InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
-        device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. graphs: whether
-        UNet and step are replayed as CUDA graphs: None where they can and pay, else True or False; calls raise
-        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed. Raises
-        what `models.loading.load_components` does for missing, truncated or unfitting weights.
+        device: None takes a CUDA device where there is one, else Apple's (mps), else the CPU. dtype: a torch dtype,
+        None for float32. graphs: whether UNet and step are replayed as CUDA graphs: None where they can and pay, else
+        True or False; calls raise RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was
+        not replayed. Raises what `models.loading.load_components` does for missing, truncated or unfitting weights.
         """
         import torch
 
         from .models.loading import load_components
 
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
-        return cls(load_components(name, dtype=dtype or torch.float32, device=device), graphs=graphs)
+        parts = load_components(name, dtype=dtype or torch.float32, device=device or best_device())
+        return cls(parts, graphs=graphs)
 
     def run(
         self,
@@ -116,6 +121,8 @@ class InstructDiffusion:
         reuse: int = 1,
         adaptive: float | None = None,
         decoder: str = "closed",
+        formula: str | None = None,
+        keep: bool = True,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -138,6 +145,9 @@ class InstructDiffusion:
         adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
         most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
         decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
+        formula: what the two scales of guidance mean, "instructdiffusion" or "instructpix2pix", whose own checkpoint
+        wants the latter (7.5, 1.5 there). keep: what a task did not mean to change is the source's; False gives the
+        model's own picture, decoded and brought to the source's size, as its authors show it.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -154,21 +164,21 @@ class InstructDiffusion:
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
         decode = decode_options(decode, decoder, [t.task for t in texts])
-        initial, fresh = _split_noise(noise)
+        initial, fresh = split_noise(noise)
         named = initial if isinstance(initial, str) else None
         starts = (
-            [None] * len(texts) if initial is None or named is not None else _as_starts(initial, len(texts))
+            [None] * len(texts) if initial is None or named is not None else starts_of(initial, len(texts))
         )
-        steps_noise = _as_steps(fresh, len(texts))
+        steps_noise = steps_of(fresh, len(texts))
         questions = [
             Question(*fields)
-            for fields in zip(texts, pictures, _as_seeds(seed, len(texts)), starts, steps_noise, strict=True)
+            for fields in zip(texts, pictures, seeds_of(seed, len(texts)), starts, steps_noise, strict=True)
         ]
 
         answers: dict[int, Answer] = {}
         for name in dict.fromkeys(t.task for t in texts):
             settings = self.settings[name].changed(
-                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named
+                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named, formula=formula
             )
             side = self.components.resolution if resolution is None else resolution
             fit = self.components.fit if fit is None else fit
@@ -179,7 +189,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
-                *(reuse, adaptive),
+                *(reuse, adaptive, keep),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -201,13 +211,14 @@ class InstructDiffusion:
         resolution: int | None = None,
         fit: str | None = None,
         decoder: str = "closed",
+        formula: str | None = None,
     ) -> None:
         """Raise what `run` would for these words and options whatever the picture, before any is read."""
         asked = _as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
-            steps=steps, solver=solver, schedule=schedule, guidance=guidance
+            steps=steps, solver=solver, schedule=schedule, guidance=guidance, formula=formula
         )
         self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
@@ -284,6 +295,15 @@ class InstructDiffusion:
         return self._ask("edit", image, words, None, options)
 
 
+def best_device() -> str:
+    """The device a model goes to where none is named: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _as_instructions(given: Any, task: str | None) -> tuple[list[Instruction], bool]:
     """(instructions, whether a single one came)."""
     if isinstance(given, (str, Instruction)):
@@ -329,47 +349,3 @@ def _paired(
     if len(pictures) != len(texts):
         raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
     return pictures, texts
-
-
-def _as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
-    seeds = check_seeds(seed) if count else ()
-    if isinstance(seed, (int, np.integer)):
-        return list(seeds) * count
-    if len(seeds) != count:
-        raise ValueError(f"expected one seed, or one a picture ({count}), got {len(seeds)}")
-    return list(seeds)
-
-
-def _split_noise(noise: Any) -> tuple[Any, Sequence[Any] | None]:
-    """(initial, steps) of what `run` takes as noise; None for what comes from the seed."""
-    if not isinstance(noise, Mapping):
-        return noise, None
-    unknown = sorted(set(map(str, noise)) - {"initial", "steps"})
-    if unknown:
-        raise ValueError(f"noise has 'initial' and 'steps', got {unknown[0]!r}")
-    steps = noise.get("steps")
-    if isinstance(steps, (str, Mapping)) or not (steps is None or hasattr(steps, "__len__")):
-        raise TypeError(f"noise 'steps' is a list of unit noise, one a row that adds noise, got {steps!r}")
-    return noise.get("initial"), steps
-
-
-def _as_steps(steps: Sequence[Any] | None, count: int) -> list[tuple[Any, ...] | None]:
-    """The fresh noise of every picture, a tensor a row that adds noise; None where the seed gives it."""
-    if steps is None:
-        return [None] * count
-    rows = [_as_starts(row, count) for row in steps]
-    return [tuple(row[i] for row in rows) for i in range(count)]
-
-
-def _as_starts(noise: Any, count: int) -> list[Any]:
-    """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
-    import torch
-
-    tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError("noise has NaN or infinite values")
-    if tensor.ndim == 3:
-        return [tensor] * count
-    if tensor.ndim != 4 or len(tensor) != count:
-        raise ValueError(f"noise must be [c, h, w] or [{count}, c, h, w], got {list(tensor.shape)}")
-    return list(tensor)
