@@ -23,7 +23,7 @@ from .settings import Settings
 from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
 
-TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size
+TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size, see `is_tiled`
 KEPT = 2**26  # numbers of step noise that the tiles of a run keep for one another: 256 MiB
 # What counts as changed, see `compose.replace_changed`: chosen on test scenes; a watermark changes less than an edit.
 CHANGED = {"edit": (0.06, 0.2), "dewatermark": (0.04, 0.12)}
@@ -58,6 +58,7 @@ class Job:
     decode: Mapping[str, Any] = field(default_factory=dict)
     reuse: int = 1
     adaptive: float | None = None
+    keep: bool = True
     on_tile: Callable[[int, int], None] | None = None
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
@@ -71,8 +72,13 @@ class Job:
             yield number, self._picture(questions[number].picture, edited, copy)
 
     def _draw(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
-        draw = self._draw_tiles if self.task.name in TILED else self._draw_whole
+        draw = self._draw_tiles if is_tiled(self.task.name, self.fit) else self._draw_whole
         return draw(editor, questions)
+
+    @property
+    def _compares(self) -> bool:
+        """Whether the autoencoder's copy of the source is needed: to read marks against, or to keep the rest."""
+        return self.task.local and (self.keep or self.task.perception)
 
     def _draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
         """Every picture resized to the model; pictures of one model size share batches."""
@@ -92,12 +98,12 @@ class Job:
         """What the editor draws for the questions of these numbers, whose pictures the model sees at `size`."""
         batch, shape = [questions[i] for i in numbers], editor.latent_shape(size)
         return editor.draw(
-            np.stack([resize_picture(q.picture, size) for q in batch]),
+            np.stack([resize_picture(q.picture, size, sharp=self.fit == "authors") for q in batch]),
             [q.instruction.text for q in batch],
             self.plan,
             torch.stack([self._start(q, shape) for q in batch]),
             _step_noise(batch, shape),
-            reconstruct=self.task.local,
+            reconstruct=self._compares,
             on_step=self.on_step,
             reuse=self.reuse,
             adaptive=self.adaptive,
@@ -123,7 +129,7 @@ class Job:
         def edit(batch: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray | None]:
             for number in {t.picture for t in batch} - set(canvases):
                 size = padded[number].shape[:2]
-                copy = Blend(size, tile, overlap) if self.task.local else None
+                copy = Blend(size, tile, overlap) if self._compares else None
                 field_ = self._start(questions[number], editor.latent_shape(size))
                 canvases[number] = Blend(size, tile, overlap), copy, field_
             cut = tile // grid
@@ -135,7 +141,7 @@ class Job:
                 self.plan,
                 torch.stack(start),
                 TileNoise(batch, fields, grid, [questions[t.picture].steps for t in batch], kept_noise),
-                reconstruct=self.task.local,
+                reconstruct=self._compares,
                 on_step=self.on_step,
                 reuse=self.reuse,
                 adaptive=self.adaptive,
@@ -172,6 +178,8 @@ class Job:
             settings["reuse"] = self.reuse
         if self.adaptive is not None:
             settings["adaptive"] = self.adaptive
+        if not self.keep:
+            settings["keep"] = False
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
@@ -188,15 +196,23 @@ class Job:
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
-        if self.task.name == "denoise":
+        if self.task.name == "denoise" and self.keep and edited.shape == source.shape:
             return keep_detail(source, edited)
-        if copy is None:
-            return resize_picture(to_uint8(edited), source.shape[:2])
+        if copy is None or not self.keep:
+            return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.fit == "authors")
         if self.task.name == "deblur":
             return add_difference(source, edited, copy)
         if self.task.name in CHANGED:
             return replace_changed(source, edited, copy, *CHANGED[self.task.name])
         return keep_unchanged(source, edited, copy)
+
+
+def is_tiled(task: str, fit: str) -> bool:
+    """Whether pictures are worked on in tiles: restoration by models that have only seen squares of one size.
+
+    Published checkpoints see whole pictures, whatever the task, as their authors show them.
+    """
+    return task in TILED and fit == "stretch"
 
 
 def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequence[str]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class RunOptions(TypedDict, total=False):
     adaptive: float | None
     decoder: str
     on_tile: Callable[[int, int], None] | None
+    formula: str | None
+    keep: bool
 
 
 class InstructDiffusion:
@@ -70,7 +72,9 @@ class InstructDiffusion:
         self.components = components
         self.editor = Editor(components, graphs=graphs)
         self.schedule = Schedule(components.alphas_cumprod)
-        self.settings = dict(settings) if settings is not None else read_settings(components.path)
+        if settings is None:  # published checkpoints are known by how pictures come to their size
+            settings = read_settings(components.path, published=components.fit == "authors")
+        self.settings = dict(settings)
 
     @classmethod
     def from_pretrained(
@@ -84,10 +88,10 @@ class InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
-        device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. graphs: whether
-        UNet and step are replayed as CUDA graphs: None where they can and pay, else True or False; calls raise
-        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed.
-        ValueError for a device that is not there, TypeError for a dtype that is none, and what
+        device: None takes a CUDA device where there is one, else Apple's (mps), else the CPU. dtype: a torch dtype,
+        None for float32. graphs: whether UNet and step are replayed as CUDA graphs: None where they can and pay, else
+        True or False; calls raise RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was
+        not replayed. ValueError for a device that is not there, TypeError for a dtype that is none, and what
         `models.loading.load_components` raises for missing, truncated or unfitting weights.
         """
         import torch
@@ -126,6 +130,8 @@ class InstructDiffusion:
         adaptive: float | None = None,
         decoder: str = "closed",
         on_tile: Callable[[int, int], None] | None = None,
+        formula: str | None = None,
+        keep: bool = True,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -150,6 +156,9 @@ class InstructDiffusion:
         adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
         most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
         decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
+        formula: what the two scales of guidance mean, "instructdiffusion" or "instructpix2pix", whose own checkpoint
+        wants the latter (7.5, 1.5 there). keep: what a task did not mean to change is the source's; False gives the
+        model's own picture, decoded and brought to the source's size, as its authors show it.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -180,7 +189,7 @@ class InstructDiffusion:
         answers: dict[int, Answer] = {}
         for name in dict.fromkeys(t.task for t in texts):
             settings = self.settings[name].changed(
-                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named
+                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named, formula=formula
             )
             side = self.components.resolution if resolution is None else resolution
             fit = self.components.fit if fit is None else fit
@@ -191,7 +200,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
-                *(reuse, adaptive, on_tile),
+                *(reuse, adaptive, keep, on_tile),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -213,13 +222,14 @@ class InstructDiffusion:
         resolution: int | None = None,
         fit: str | None = None,
         decoder: str = "closed",
+        formula: str | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture."""
         asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
-            steps=steps, solver=solver, schedule=schedule, guidance=guidance
+            steps=steps, solver=solver, schedule=schedule, guidance=guidance, formula=formula
         )
         plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
@@ -297,17 +307,24 @@ class InstructDiffusion:
         return self._ask("edit", image, words, None, options)
 
 
+def best_device() -> str:
+    """The device a model goes to where none is named: cuda, mps or cpu."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def _checked_device(device: str | None) -> str:
     """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
     import torch
 
     if device is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return best_device()
     try:
         torch.zeros(1, device=device).item()
-    except (
-        Exception
-    ) as error:  # each backend has kinds of its own for what is not compiled in or not plugged in
+    except Exception as error:  # each backend has kinds of its own for what is not compiled in or not there
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"the device {str(device)!r} cannot be used here ({reason}): "

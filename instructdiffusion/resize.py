@@ -42,15 +42,18 @@ def model_size(
     return height, width
 
 
-def resize_picture(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_picture(picture: np.ndarray, size: tuple[int, int], sharp: bool = False) -> np.ndarray:
     """A picture uint8 [h, w, 3] at `size` (height, width): averaged over areas down, bicubic up.
 
-    Areas, because that is how training pictures come to be: drawn larger, then averaged.
+    Areas, because that is how training pictures come to be: drawn larger, then averaged. sharp: Lanczos both ways,
+    as the published checkpoints' authors do (cientgu/InstructDiffusion, edit_cli.py).
     """
     height, width = size
     if picture.shape[:2] == (height, width):
         return picture
     image = Image.fromarray(picture)
+    if sharp:
+        return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
     for box in ((width, image.height), (width, height)):  # an axis at a time: one may shrink, one may grow
         shrinks = box[0] < image.width or box[1] < image.height
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC

@@ -10,17 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, none
+from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, instructpix2pix, none
 from .tasks import TASKS, Task
 
 FILE = "instructdiffusion.json"
 NOISES = ("seed", "zero")
+#: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
+FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
+    "instructdiffusion": instructdiffusion,
+    "instructpix2pix": instructpix2pix,
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """How a plan is made. guidance: (text, image) scales, None for the plain conditional prediction, or a
     function sigma -> branch weights. noise: "seed" starts from the seed's Gaussian noise, "zero" from none.
+    formula: what the two scales mean, "instructdiffusion" or "instructpix2pix" (`sampling.guidance`).
     """
 
     steps: int = 20
@@ -28,12 +34,14 @@ class Settings:
     schedule: str = "trailing"
     guidance: tuple[float, float] | Callable[[float], Any] | None = None
     noise: str = "seed"
+    formula: str = "instructdiffusion"
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
             raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
-        for name, known in (("solver", SOLVERS), ("schedule", SPACINGS), ("noise", NOISES)):
-            if getattr(self, name) not in known:
+        choices = {"solver": SOLVERS, "schedule": SPACINGS, "noise": NOISES, "formula": FORMULAS}
+        for name, known in choices.items():
+            if getattr(self, name) not in tuple(known):
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))
@@ -42,7 +50,7 @@ class Settings:
         """The guidance as the function the plan asks."""
         if self.guidance is None:
             return none()
-        return self.guidance if callable(self.guidance) else instructdiffusion(*self.guidance)
+        return self.guidance if callable(self.guidance) else FORMULAS[self.formula](*self.guidance)
 
     def changed(self, **values: Any) -> Settings:
         """These settings with what is not None replaced; guidance "none" switches guidance off.
@@ -58,31 +66,38 @@ class Settings:
             given = {"solver": "dpmpp_2m", **given}
         if isinstance(given.get("guidance"), str):
             if given["guidance"] != "none":
-                raise ValueError(f'guidance is two numbers or "none", got {given["guidance"]!r}')
+                raise ValueError(f'guidance is two finite numbers or "none", got {given["guidance"]!r}')
             given["guidance"] = None
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Plain data for JSON; the formula only where it is not the authors', which older data leave unsaid."""
         values = dataclasses.asdict(self)
+        if self.formula == "instructdiffusion":
+            del values["formula"]
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
         return values
 
 
-def task_settings(task: Task) -> Settings:
-    """What a task asks for by itself: perception one evaluation without guidance, the others 20 steps."""
-    if task.perception:
-        return Settings(steps=1, solver="euler")
-    return Settings(guidance=None if task.guidance == (0.5, 0.5) else task.guidance)
+def task_settings(task: Task, published: bool = False) -> Settings:
+    """What a task asks for by itself: perception one evaluation without guidance, the others 20 steps.
 
-
-def read_settings(folder: str | Path | None) -> dict[str, Settings]:
-    """Settings of every task: those of the model's own instructdiffusion.json over the task's.
-
-    The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise"}}};
-    every name may be left out. ValueError names the file and what is wrong in it.
+    published: of a published checkpoint, which has not learned to answer in one evaluation: as its authors ask it,
+    100 steps of Euler ancestral over all timesteps with the task's guidance (cientgu/InstructDiffusion).
     """
-    settings = {name: task_settings(task) for name, task in TASKS.items()}
+    guidance = None if task.guidance == (0.5, 0.5) else task.guidance
+    if published:
+        return Settings(steps=100, solver="euler_ancestral", schedule="native", guidance=guidance)
+    return Settings(steps=1, solver="euler") if task.perception else Settings(guidance=guidance)
+
+
+def read_settings(folder: str | Path | None, published: bool = False) -> dict[str, Settings]:
+    """Settings of every task: those of the model's own instructdiffusion.json over the task's (`task_settings`).
+
+    The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise",
+    "formula"}}}; every name may be left out. ValueError names the file and what is wrong in it.
+    """
+    settings = {name: task_settings(task, published) for name, task in TASKS.items()}
     path = None if folder is None else Path(folder) / FILE
     if path is None or not path.is_file():
         return settings
@@ -111,7 +126,11 @@ def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Setting
 
 def _scales(value: Any) -> tuple[float, float]:
     numbers = value if isinstance(value, (list, tuple)) else ()
-    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in numbers)
-    if len(numbers) != 2 or not plain:
-        raise ValueError(f"guidance is two numbers (text, image), got {value!r}")
+    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
+    try:
+        finite = plain and all(math.isfinite(v) for v in numbers)
+    except OverflowError:
+        raise ValueError("guidance is two finite numbers (text, image), got one beyond any float") from None
+    if len(numbers) != 2 or not finite:
+        raise ValueError(f"guidance is two finite numbers (text, image), got {value!r}")
     return float(numbers[0]), float(numbers[1])

@@ -28,6 +28,7 @@ from ..instructdiffusion.models.ldm_keys import (
     unet_to_ldm,
     vae_to_ldm,
 )
+from ..instructdiffusion.models.parts import read_weights
 from ..instructdiffusion.settings import read_settings
 from .engine import ATTACHMENT
 from .model_files import folder_fit
@@ -51,16 +52,16 @@ class Ratio(float):
 
 
 def load_folder(folder: Path) -> tuple[Any, Any, Any]:
-    """(MODEL, CLIP, VAE) of a model folder in diffusers' layout with safetensors weights.
+    """(MODEL, CLIP, VAE) of a model folder in diffusers' layout.
 
     ValueError / FileNotFoundError for a missing or truncated part, or one that is not of SD 1.5's structure.
     """
     configs = {part: _json(folder / part / "config.json") for part in ("unet", "vae", "text_encoder")}
     scheduler = _json(folder / "scheduler" / "scheduler_config.json")
     scale = float(configs["vae"].get("scaling_factor", 0.18215))
-    unet = unet_to_ldm(_weights(folder / "unet"), configs["unet"])
-    vae = load_vae(vae_to_ldm(_weights(folder / "vae"), configs["vae"]), configs["vae"])
-    clip = load_clip(_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
+    unet = unet_to_ldm(read_weights(folder / "unet"), configs["unet"])
+    vae = load_vae(vae_to_ldm(read_weights(folder / "vae"), configs["vae"]), configs["vae"])
+    clip = load_clip(read_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
     model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
     attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_fit(folder))
     return model, clip, vae
@@ -77,9 +78,9 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
     if prediction != "epsilon":  # what a checkpoint's keys do not say
         return load_folder(folder)
     parts = {
-        UNET_PREFIX: unet_to_ldm(_weights(folder / "unet"), configs["unet"]),
-        VAE_PREFIX: vae_to_ldm(_weights(folder / "vae"), configs["vae"]),
-        TEXT_PREFIX: text_to_ldm(_weights(folder / "text_encoder")),
+        UNET_PREFIX: unet_to_ldm(read_weights(folder / "unet"), configs["unet"]),
+        VAE_PREFIX: vae_to_ldm(read_weights(folder / "vae"), configs["vae"]),
+        TEXT_PREFIX: text_to_ldm(read_weights(folder / "text_encoder")),
     }
     state = {prefix + key: weight for prefix, part in parts.items() for key, weight in part.items()}
     embeddings = folder_paths.get_folder_paths("embeddings")
@@ -94,8 +95,8 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
 def attach(model: Any, folder: Path, resolution: int, fit: str) -> None:
     """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, and how they come
     to that size (`resize.model_size`)."""
-    known = {"settings": read_settings(folder), "resolution": resolution, "fit": fit}
-    model.set_attachments(ATTACHMENT, known)
+    settings = read_settings(folder, published=fit == "authors")
+    model.set_attachments(ATTACHMENT, {"settings": settings, "resolution": resolution, "fit": fit})
 
 
 def _side(unet: dict[str, Any]) -> int:
@@ -279,13 +280,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the model folder lacks {path.parent.name}/{path.name}: copy it again")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _weights(folder: Path) -> dict[str, Tensor]:
-    for stem in ("diffusion_pytorch_model", "model"):
-        for name in (f"{stem}.safetensors", f"{stem}.fp16.safetensors"):
-            if (folder / name).is_file():
-                return comfy.utils.load_torch_file(str(folder / name), safe_load=True)
-    raise FileNotFoundError(
-        f"the model folder lacks the weights of {folder.name} as safetensors: copy it again"
-    )

@@ -185,5 +185,6 @@ def check_model(model: Any, name: str = "model") -> None:
 def model_settings(model: Any) -> tuple[dict[str, Settings], int, str]:
     """(settings of every task, resolution in pixels, fit) of a MODEL: its own where it came from InstructLoader."""
     known = model.get_attachment(ATTACHMENT) or {}
-    settings = known.get("settings") or read_settings(None)
-    return settings, int(known.get("resolution") or 512), known.get("fit") or file_fit({})
+    fit = known.get("fit") or file_fit({})
+    settings = known.get("settings") or read_settings(None, published=fit == "authors")
+    return settings, int(known.get("resolution") or 512), fit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import comfy.sd
@@ -14,8 +13,11 @@ import torch
 from comfy_api.latest import io
 from safetensors import SafetensorError
 
+from ..instructdiffusion.models.averages import with_averages
+from ..instructdiffusion.models.ldm_keys import UNET_PREFIX
+from ..instructdiffusion.models.unpickle import read_checkpoint
 from .engine import check_model
-from .model_files import facts, file_fit, find_folders, fingerprint, input_channels, read_header
+from .model_files import file_fit, find_folders, fingerprint
 from .types import CATEGORY
 
 BUILT_IN = "tiny (built in)"
@@ -115,11 +117,6 @@ def load_model(name: str) -> tuple[Any, Any, Any]:
         return _load_folder(path) if path.is_dir() else _load_file(path)
     except (torch.cuda.OutOfMemoryError, MemoryError):
         raise
-    except UnpicklingError as error:  # whose own advice is to load it unsafely
-        raise ValueError(
-            f"`model`: {name}: the file is broken, or holds more than weights: download it again, as safetensors if "
-            "there is a choice"
-        ) from error
     except (ValueError, OSError, KeyError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"`model`: {name}: {error}") from error
 
@@ -136,28 +133,25 @@ def _load_folder(path: Path) -> tuple[Any, Any, Any]:
 
 
 def _load_file(path: Path) -> tuple[Any, Any, Any]:
+    """(MODEL, CLIP, VAE) of a single file, with the weights that the package takes: averaged ones where it has them."""
     from .builtin import attach
 
-    header = read_header(path)
-    channels, known = input_channels(header), facts(header)
-    if channels is not None:
-        _check_channels(channels)
+    state, known = read_checkpoint(path)
+    keys = with_averages(state, path.name)
+    first = keys.get(UNET_PREFIX + "input_blocks.0.0.weight")
+    _check_channels(None if first is None else int(state[first].shape[1]))
     prediction = known.get("prediction_type", "epsilon")
     if prediction != "epsilon":
         raise ValueError(
             f"ComfyUI reads a single file as an epsilon model, this one is of {prediction}: export it as a folder, "
             "which says so"
         )
-    model, clip, vae = comfy.sd.load_checkpoint_guess_config(
-        str(path),
-        output_vae=True,
-        output_clip=True,
-        embedding_directory=folder_paths.get_folder_paths("embeddings"),
-    )[:3]
-    # Where no header tells, as in a .ckpt.
-    channels = getattr(model.model.model_config, "unet_config", {}).get("in_channels") if model else None
-    if channels is not None:
-        _check_channels(channels)
+    embeddings = folder_paths.get_folder_paths("embeddings")
+    weights = {key: state[stored] for key, stored in keys.items()}
+    found = comfy.sd.load_state_dict_guess_config(weights, embedding_directory=embeddings)
+    if found is None:
+        raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
+    model, clip, vae = found[:3]
     check_model(model)
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.
@@ -170,7 +164,8 @@ def _check_channels(channels: int | None) -> None:
     """ValueError for a UNet that takes other than 8 channels, or does not say how many (None)."""
     if channels != 8:
         kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(channels, "another kind of model")
+        got = "one that does not say how many" if channels is None else f"{kind} with {channels}"
         raise ValueError(
-            f"expected an instruction model, whose UNet takes 8 channels, got {kind} with {channels}: "
+            f"expected an instruction model, whose UNet takes 8 channels, got {got}: "
             "use ComfyUI's own loaders for it, or download instruct-pix2pix or InstructDiffusion"
         )

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ..instructdiffusion.jobs import TILED, Job, Question
+from ..instructdiffusion.jobs import Job, Question, is_tiled
 from ..instructdiffusion.resize import model_size
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
+from ..instructdiffusion.settings import FORMULAS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tiles import plan_tiles
 from .convert import to_image, to_pictures
@@ -115,6 +116,13 @@ class InstructSampler(io.ComfyNode):
                 InstructionType.Input(
                     "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
                 ),
+                io.Combo.Input(
+                    "formula",
+                    options=[OWN, *FORMULAS],
+                    default=OWN,
+                    optional=True,
+                    tooltip="What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -127,12 +135,13 @@ class InstructSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, solver, scheduler, guidance) -> bool | str:
+    def validate_inputs(cls, solver, scheduler, guidance, formula=OWN) -> bool | str:
         """Refused before anything runs, naming the input."""
         return valid_choices(
             solver=(solver, [OWN, *SOLVERS]),
             scheduler=(scheduler, [OWN, *SPACINGS]),
             guidance=(guidance, GUIDANCES),
+            formula=(formula, [OWN, *FORMULAS]),
         )
 
     @classmethod
@@ -152,6 +161,7 @@ class InstructSampler(io.ComfyNode):
         image_guidance,
         resolution,
         instruction=None,
+        formula=OWN,
     ) -> io.NodeOutput:
         asked = question(instruction, text)
         pictures = to_pictures(image)
@@ -163,6 +173,7 @@ class InstructSampler(io.ComfyNode):
             solver=None if solver == OWN else solver,
             schedule=None if scheduler == OWN else scheduler,
             guidance=scales,
+            formula=None if formula == OWN else formula,
         )
         schedule = Schedule(alphas(model))
         plan = make_plan(
@@ -174,7 +185,8 @@ class InstructSampler(io.ComfyNode):
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
-        progress = Progress(editor, len(plan) * batches(asked.task, pictures, side, batch, editor.factor))
+        tiled = is_tiled(asked.task, fit)
+        progress = Progress(editor, len(plan) * batches(tiled, pictures, side, batch, editor.factor))
         job = Job(get_task(asked.task), settings, plan, side, fit, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
@@ -210,10 +222,10 @@ def batch_size(editor: ComfyEditor, side: int) -> int:
     )
 
 
-def batches(task: str, pictures: list[Any], side: int, size: int, grid: int) -> int:
+def batches(tiled: bool, pictures: list[Any], side: int, size: int, grid: int) -> int:
     """How many batches of `size` a job has; grid: pixels a latent cell, which tiles lie on."""
     squares = len(pictures)
-    if task in TILED:
+    if tiled:
         sizes = [[max(side, -(-s // grid) * grid) for s in p.shape[:2]] for p in pictures]
         squares = len(plan_tiles([(h, w) for h, w in sizes], side, side // 4, grid))
     return math.ceil(squares / size)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 
+from instructdiffusion import TASKS, InstructDiffusion
+from instructdiffusion.compose import to_uint8
 from instructdiffusion.jobs import TileNoise
 from instructdiffusion.sampling import SeededNoise
 from instructdiffusion.tiles import Tile
@@ -16,7 +22,7 @@ class Recorder:
 
     def __init__(self, drawn):
         self.drawn = drawn
-        self.pictures, self.starts, self.noises = [], [], []
+        self.pictures, self.starts, self.noises, self.plans, self.compared = [], [], [], [], []
 
     def __call__(
         self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1, adaptive=None
@@ -24,6 +30,8 @@ class Recorder:
         self.pictures += list(pictures)
         self.starts += list(start)
         self.noises += list(noise.step(0, start))
+        self.plans.append(plan)
+        self.compared.append(reconstruct)
         copies = pictures.astype(np.float32) / 255
         return self.drawn(copies), copies if reconstruct else None
 
@@ -125,7 +133,6 @@ def test_masks_follow_the_edges_of_a_large_picture(model, record):
 def test_points_and_boxes_are_scaled_along_each_axis(model, record):
     from instructdiffusion.color import MARK_COLORS
     from instructdiffusion.results import Boxes, Keypoints
-    from instructdiffusion.tasks import TASKS
 
     source = np.full((128, 256, 3), 120, np.uint8)
     points = TASKS["keypoints"].instruct("the nose", [MARK_COLORS[0]])
@@ -137,3 +144,51 @@ def test_points_and_boxes_are_scaled_along_each_axis(model, record):
     truth_boxes = Boxes([[10, 20, 30, 50]], [1], ("the stars",), (64, 64))
     record(lambda copies: np.stack([TASKS["detect"].render(c, truth_boxes, boxes) for c in copies]))
     assert np.abs(model.run(boxes, source).result.xyxy[0] - (40, 40, 120, 100)).max() < 1.5
+
+
+@pytest.fixture
+def published(model, monkeypatch):
+    """The model as if it were a published checkpoint, and what its editor is given."""
+    theirs = InstructDiffusion(dataclasses.replace(model.components, fit="authors", path=Path("nowhere")))
+    recorder = Recorder(lambda copies: 1 - copies)
+    monkeypatch.setattr(theirs.editor, "draw", recorder)
+    return theirs, recorder
+
+
+def test_a_published_checkpoint_is_asked_in_its_authors_100_steps(published):
+    theirs, recorder = published
+    theirs.segment(np.zeros((64, 64, 3), np.uint8), "the star", color="red")
+    theirs.edit(np.zeros((64, 64, 3), np.uint8), "add a star", formula="instructpix2pix", steps=2)
+    perception, edit = recorder.plans
+    assert perception.title.startswith("euler_ancestral") and len(perception) == 100
+    assert perception.evaluations == 300 and perception[0].weights == pytest.approx((9, -7, -1, 0))
+    assert len(edit) == 2 and edit[0].weights == pytest.approx((5, -3.75, 0, -0.25))
+
+
+def test_a_published_checkpoint_sees_whole_pictures_resized_as_its_authors_do(published):
+    """Lanczos there and back, for restoration too; the picture's own size is no reason for tiles."""
+    theirs, recorder = published
+    source = np.random.default_rng(0).integers(0, 256, (96, 192, 3), dtype=np.uint8)
+    answer = theirs.denoise(source, resolution=64)
+    lanczos = Image.Resampling.LANCZOS
+    (seen,) = recorder.pictures
+    assert np.array_equal(seen, np.asarray(ImageOps.fit(Image.fromarray(source), (64, 32), method=lanczos)))
+    back = ImageOps.fit(Image.fromarray(255 - seen), (192, 96), method=lanczos)
+    assert np.array_equal(answer.picture, np.asarray(back))
+    theirs.denoise(source, resolution=64, fit="stretch")
+    assert len(recorder.pictures) > 2 and {p.shape for p in recorder.pictures[1:]} == {(64, 64, 3)}
+
+
+@pytest.mark.parametrize("name", ["edit", "dewatermark", "segment"])
+def test_the_models_own_picture_is_given_where_nothing_is_to_be_kept(name, model, record):
+    """Half of it changes: kept, the other half is the source's to the pixel; raw, all of it is the model's."""
+    source = np.random.default_rng(0).integers(60, 200, (64, 64, 3), dtype=np.uint8)
+    whole = np.linspace(0, 1, 64)[None, :, None] > 0.5
+    drawn = np.where(whole, 1.0, np.float32(source) / 255 + 0.01).astype(np.float32)
+    recorder = record(lambda copies: np.broadcast_to(drawn, copies.shape))
+    words = TASKS[name].instruct("the star" if name != "dewatermark" else None)
+    kept, raw = (model.run(words, source, steps=1, keep=keep) for keep in (True, False))
+    assert np.array_equal(kept.picture[:, :24], source[:, :24])
+    assert np.array_equal(raw.picture, to_uint8(drawn)) and raw.settings["keep"] is False
+    assert "keep" not in kept.settings
+    assert recorder.compared == [True, TASKS[name].perception]  # a copy that is not used is not decoded

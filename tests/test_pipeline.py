@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from instructdiffusion import TASKS, Instruction
 from instructdiffusion.answer import Answer
 from instructdiffusion.compose import to_uint8
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
+from instructdiffusion.sampling import SOLVERS
 
 RNG = np.random.default_rng(3)
 
@@ -430,3 +433,38 @@ def test_branches_that_agree_may_be_left_out(name, model, picture):
             call(model, picture, adaptive=bad, **options)
     with pytest.raises(ValueError, match="leave out one of them"):
         call(model, picture, adaptive=0.1, reuse=2, **options)
+
+
+def test_no_device_named_is_the_best_there_is(monkeypatch):
+    from instructdiffusion.pipeline import best_device
+
+    for cuda, mps, expected in ((True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert best_device() == expected
+
+
+class _NoDoubles(TorchDispatchMode):
+    """Fails where an operation takes or gives float64, which Apple's GPUs do not have."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        doubles = [t for t in tree_leaves((args, kwargs, out)) if isinstance(t, torch.Tensor)]
+        assert not any(t.dtype == torch.float64 for t in doubles), f"{function} meets float64"
+        return out
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_run_in_single_precision_holds_no_double(solver, model, picture):
+    options = {"steps": 3, "solver": solver, "guidance": (3.0, 1.5), "seed": 4}
+    with _NoDoubles():
+        model.edit(picture, "add a red star", **options)
+        model.denoise(picture, **options)
+    with pytest.raises(AssertionError, match="meets float64"), _NoDoubles():
+        torch.zeros(1).double()
+
+
+def test_a_mask_is_found_without_doubles(model, picture):
+    with _NoDoubles():
+        model.segment(picture, "the red star", steps=2, adaptive=0.1)
+        model.keypoints(picture, "the nose", steps=3, reuse=2)

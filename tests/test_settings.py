@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 
+import numpy as np
 import pytest
 
-from instructdiffusion.sampling import cfg
+from instructdiffusion.sampling import Schedule, cfg, make_plan
 from instructdiffusion.settings import FILE, Settings, read_settings, task_settings
 from instructdiffusion.tasks import TASKS
 
@@ -43,9 +45,12 @@ def test_the_models_file_overrides_the_task(tmp_path):
         ('{"defaults": {"edit": {"steps": 2.5}}}', "whole number"),
         ('{"defaults": {"edit": {"solver": "magic"}}}', "unknown solver 'magic'"),
         ('{"defaults": {"edit": {"schedule": 7}}}', "unknown schedule"),
-        ('{"defaults": {"edit": {"guidance": [1]}}}', "two numbers"),
-        ('{"defaults": {"edit": {"guidance": "much"}}}', "two numbers"),
-        ('{"defaults": {"edit": {"guidance": [1, NaN]}}}', "two numbers"),
+        ('{"defaults": {"edit": {"guidance": [1]}}}', "two finite numbers"),
+        ('{"defaults": {"edit": {"guidance": "much"}}}', "two finite numbers"),
+        ('{"defaults": {"edit": {"guidance": [1, NaN]}}}', "two finite numbers"),
+        ('{"defaults": {"edit": {"guidance": [1, 1' + "0" * 400 + "]}}}", "beyond any float"),
+        ('{"defaults": {"edit": {"formula": "cfg"}}}', "unknown formula 'cfg'"),
+        ('{"defaults": {"edit": {"formula": ["cfg"]}}}', "unknown formula"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(content, message, tmp_path):
@@ -53,6 +58,51 @@ def test_a_bad_file_is_named_with_what_is_wrong(content, message, tmp_path):
     with pytest.raises(ValueError, match=message) as caught:
         read_settings(tmp_path)
     assert FILE in str(caught.value)
+
+
+# What the authors run their checkpoint with: (text, image) by task, None for the plain conditional prediction.
+PUBLISHED = {
+    "segment": (7.5, 1.5), "refer": (7.5, 1.5), "keypoints": (6.0, 0.5), "align": (6.0, 0.5), "detect": (7.5, 1.5),
+    "classify": (7.5, 1.5), "denoise": None, "deblur": None, "dewatermark": (1.0, 1.0), "edit": (5.0, 1.25),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda t: t.name)
+def test_a_published_checkpoint_is_asked_as_its_authors_ask_it(task):
+    """Every row of the plan: k-diffusion's Euler ancestral over 100 even timesteps, the authors' weights."""
+    settings = task_settings(task, published=True)
+    schedule = Schedule.scaled_linear()
+    sigmas = schedule.sigmas(settings.schedule, settings.steps)
+    plan = make_plan(sigmas, settings.solver, settings.guide(), schedule)
+    assert len(plan) == 100 and np.allclose([row.t for row in plan], np.linspace(999, 0, 100))
+    scales = PUBLISHED[task.name]
+    text, image = scales or (0.5, 0.5)
+    branches = 1 if scales is None else 2 if image == 0.5 else 3
+    assert plan.evaluations == 100 * branches
+    for row in plan:
+        assert row.weights == pytest.approx((text + image, 0.5 - text, 0.5 - image, 0))
+        up = min(row.sigma_next, row.sigma_next * (1 - (row.sigma_next / row.sigma) ** 2) ** 0.5)
+        down = (row.sigma_next**2 - up**2) ** 0.5
+        assert row.noise_coef == pytest.approx(up) and row.x_coef == pytest.approx(down / row.sigma)
+    assert read_settings(None, published=True)[task.name] == settings
+
+
+def test_the_formula_says_what_the_scales_mean(tmp_path):
+    """timbrooks' checkpoint is guided by another formula than the authors' (2211.09800, eq. 3)."""
+    assert Settings(guidance=(7.5, 1.5)).guide()(1.0) == pytest.approx((9, -7, -1, 0))
+    theirs = Settings(guidance=(7.5, 1.5), formula="instructpix2pix")
+    assert theirs.guide()(1.0) == pytest.approx((7.5, -6, 0, -0.5))
+    assert Settings(formula="instructpix2pix", guidance=cfg(3)).guide()(1.0) == (3.0, 0.0, 0.0, -2.0)
+    assert Settings(guidance=(7.5, 1.5)).changed(formula="instructpix2pix") == theirs
+    (tmp_path / FILE).write_text(json.dumps({"defaults": {"edit": theirs.to_dict()}}))
+    assert read_settings(tmp_path)["edit"] == theirs
+    assert "formula" not in Settings().to_dict()  # as in data from before there was a choice
+
+
+@pytest.mark.parametrize("bad", [(10**400, 1), (1, -(10**4000)), (math.nan, 1), (1, math.inf), ("1", 2)])
+def test_scales_are_two_finite_numbers(bad):
+    with pytest.raises(ValueError, match="guidance is two finite numbers"):
+        Settings(guidance=bad)
 
 
 def test_changes():

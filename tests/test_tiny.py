@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import instructdiffusion
-from instructdiffusion import InstructDiffusion
+from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photograph
 from instructdiffusion.datasets.scenes.restoration import add_noise, psnr
@@ -50,6 +50,18 @@ def test_it_is_at_most_25_megabytes_of_safetensors():
 @pytest.mark.parametrize("task", FLOORS)
 def test_every_task_is_answered_about_as_well_as_published(tiny, task):
     assert first_figure(tiny, task, examples(task, COUNT)) >= FLOORS[task]
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=lambda t: t.name)
+def test_every_task_is_fast_by_default(task, tiny):
+    """Evaluations of the UNet a picture (or tile): one for perception, at most four for the others."""
+    seen = []
+    evaluate = tiny.components.unet.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    try:
+        tiny.run(task.instruct("the star" if task.max_subjects else None), examples(task.name, 1)[0].source)
+    finally:
+        evaluate.remove()
+    assert 1 <= sum(seen) <= (1 if task.perception else 4)
 
 
 @pytest.mark.parametrize("task", ["refer", "keypoints"])

@@ -55,6 +55,9 @@ def add_parser(commands: Any) -> None:
                 help="the colour to draw with, once a subject (chosen to stand out where left open)",
             )
         add_model_arguments(parser)
+        parser.add_argument(
+            "--raw", action="store_true", help="the model's own picture, nothing of the source laid over it"
+        )
         if name in MASKS:
             parser.add_argument("--decoder", **DECODER)
         parser.add_argument(
@@ -66,11 +69,16 @@ def add_parser(commands: Any) -> None:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model is asked, and how."""
     parser.add_argument("--model", default="tiny", help=MODEL)
-    parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
+    parser.add_argument("--device", help="cpu, cuda, mps; default: a GPU where there is one")
     parser.add_argument("--steps", type=int, help="default: the model's for this task")
     parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
     parser.add_argument("--schedule", help="trailing, native, karras, exponential")
     parser.add_argument("--guidance", type=float, nargs=2, metavar=("TEXT", "IMAGE"), help="guidance scales")
+    parser.add_argument(
+        "--formula",
+        choices=("instructdiffusion", "instructpix2pix"),
+        help="what the scales mean; default: the model's, instructdiffusion",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     parser.add_argument(
         "--resolution", type=int, help="side at which the model sees the picture, or of a tile"
@@ -80,7 +88,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
 def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
-    names = ("steps", "solver", "schedule", "seed", "resolution")
+    names = ("steps", "solver", "schedule", "formula", "seed", "resolution")
     decoder = {"decoder": arguments.decoder} if hasattr(arguments, "decoder") else {}
     return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **decoder}
 
@@ -208,7 +216,7 @@ def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dic
     """The question as a function of a model, a picture and further options."""
     from ..tasks import get_task
 
-    task, options = get_task(arguments.command), model_options(arguments)
+    task, options = get_task(arguments.command), {**model_options(arguments), "keep": not arguments.raw}
     subjects = getattr(arguments, "subjects", None)
     colors = getattr(arguments, "colors", None)
 

@@ -9,7 +9,6 @@ model.safetensors: model/tokenizer, model/instructdiffusion.json).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from torch import Tensor
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from . import ldm_keys
+from .averages import AVERAGES, COUNTERS, averages_among, find_averages
 from .layout import training_alphas
 from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, listed
 from .loading import Components, companion, load_tokenizer
@@ -29,20 +29,14 @@ from .unpickle import read_checkpoint
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
 LATENT_SIDE = 64  # cells a side of SD 1.5's latents: 512 pixels with its autoencoder
 
-_EMA = "model_ema."
 # What training code keeps beside the weights, and nothing here needs.
 _HARMLESS = frozenset(
     "betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod "
     "log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance "
     "posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2 lvlb_weights logvar scale_factor "
-    "model_ema.decay model_ema.num_updates cond_stage_model.logit_scale".split()
+    "cond_stage_model.logit_scale".split()
 )
 _HARMLESS_PREFIXES = ("loss.", VAE_PREFIX + "loss.")
-# The words that a UNet's names are made of, for names that have lost their dots.
-_WORDS = re.compile(
-    "time_embed|middle_block|in_layers|emb_layers|out_layers|skip_connection|transformer_blocks|proj_in|proj_out|"
-    "proj|attn[12]|norm[123]?|to_out|to_[qkv]|ff|net|op|conv|out|weight|bias|[0-9]+|[^0-9]+"
-)
 
 
 class _Weights(NamedTuple):
@@ -118,7 +112,7 @@ def load_checkpoint_components(
         alphas_cumprod=alphas,
         prediction_type=prediction,
         resolution=resolution,
-        path=companion(path) if companion(path).is_dir() else path.parent,
+        path=companion(path),
         fit=fit,
     )
 
@@ -126,10 +120,10 @@ def load_checkpoint_components(
 def _split(state: Mapping[str, Tensor], ema: bool, file: str) -> _Weights:
     """The weights of the three parts, without their prefixes; ValueError lists what belongs to none."""
     unet = {k.removeprefix(UNET_PREFIX): k for k in state if k.startswith(UNET_PREFIX)}
-    averaged = [k for k in state if k.startswith(_EMA) and k not in _HARMLESS]
+    averages = averages_among(state)
     unknown: list[str] = []
-    if averaged and (ema or not unet):
-        unet, unknown = _averaged(unet, averaged, file)
+    if averages and (ema or not unet):
+        unet, unknown = find_averages(list(unet), averages, file)
     vae = {k.removeprefix(VAE_PREFIX): k for k in state if k.startswith(VAE_PREFIX)}
     vae = {short: k for short, k in vae.items() if not k.startswith(_HARMLESS_PREFIXES)}
     text = {k.removeprefix(TEXT_PREFIX): k for k in state if k.startswith(TEXT_PREFIX + "text_model.")}
@@ -144,37 +138,14 @@ def _split(state: Mapping[str, Tensor], ema: bool, file: str) -> _Weights:
                 f"{file} holds no {part} ({prefix}*), its keys begin with {first}: expected a whole model in "
                 "Stable Diffusion 1's layout"
             )
-    known = {*unet.values(), *vae.values(), *text.values(), *_HARMLESS}
-    prefixes = (*_HARMLESS_PREFIXES, UNET_PREFIX, _EMA)
+    known = {*unet.values(), *vae.values(), *text.values(), *_HARMLESS, *COUNTERS}
+    prefixes = (*_HARMLESS_PREFIXES, UNET_PREFIX, AVERAGES)
     unknown += [k for k in state if k not in known and not k.startswith(prefixes)]
     if unknown:
         raise ValueError(
             f"{file} has {listed(unknown, 'unknown key')}: expected a model in Stable Diffusion 1's layout"
         )
     return _Weights(*({short: state[k] for short, k in part.items()} for part in (unet, vae, text)))
-
-
-def _averaged(unet: Mapping[str, str], averaged: list[str], file: str) -> tuple[dict[str, str], list[str]]:
-    """(name in the UNet -> key of its average, averages of nothing known); names may have lost their dots."""
-    keys = {key.removeprefix(_EMA).replace(".", ""): key for key in averaged}
-    # The average is one of LatentDiffusion.model, or (in the authors' own loop) of all of LatentDiffusion.
-    keys = {name.removeprefix("model").removeprefix("diffusion_model"): key for name, key in keys.items()}
-    names = {name.replace(".", ""): name for name in unet} or {name: _with_dots(name) for name in keys}
-    if missing := [names[name] for name in names if name not in keys]:
-        raise ValueError(
-            f"{file} has {listed(missing, 'missing key')} among its averaged weights: load with ema=False for "
-            "the plain ones"
-        )
-    return {name: keys[short] for short, name in names.items()}, [
-        k for n, k in keys.items() if n not in names
-    ]
-
-
-def _with_dots(name: str) -> str:
-    """input_blocks101proj_inweight -> input_blocks.10.1.proj_in.weight: a place in a block is one digit."""
-    block = re.match(r"(input_blocks|output_blocks)([0-9]+)([0-9])(?=[a-z])", name)
-    parts = list(block.groups()) if block else []
-    return ".".join(parts + _WORDS.findall(name[block.end() if block else 0 :]))
 
 
 def _empty_modules(unet: dict[str, Any], vae: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -269,7 +240,8 @@ def _resolution(value: Any, factor: int, file: str) -> int:
 
 def _wrong_inputs(got: int, expected: int, file: str) -> str:
     kinds = {
-        4: "a text-to-image model, which must first be widened and trained (training/train.py, stage instruct)",
+        4: "a text-to-image model, which must first be widened and trained: name it as `init` of training/train.py, "
+        "stage instruct",
         9: "an inpainting model, which this method has no use for",
         8: "a model that is already widened",
     }

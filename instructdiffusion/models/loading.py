@@ -14,6 +14,8 @@ import torch
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
+from .ldm_keys import listed
+from .parts import safe_folder
 from .unpickle import PICKLED, SAFE, first_line, is_checkpoint
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 SD_VOCABULARY = 49408
 SD_TOKENIZER = "openai/clip-vit-large-patch14"
+# How the libraries call what does not fit.
+_ODD = {"missing_keys": "missing key", "unexpected_keys": "unknown key", "mismatched_keys": "misshaped key"}
 T = TypeVar("T")
 
 
@@ -33,9 +37,9 @@ class Components:
     """A model, ready to be asked.
 
     alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
-    pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one with
-    its settings (`companion`). fit: how pictures come to the model's size unless a call says otherwise
-    (`resize.model_size`): "authors" for published checkpoints.
+    pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one of
+    its settings (`companion`), which need not exist. fit: how pictures come to the model's size unless a call says
+    otherwise (`resize.model_size`): "authors" for published checkpoints.
     """
 
     unet: UNet2DConditionModel
@@ -104,8 +108,9 @@ def load_components(
 ) -> Components:
     """Load the model called or kept at `name_or_path`: what `find_folder` takes, or a single-file checkpoint.
 
-    A file is read as `checkpoint.load_checkpoint_components` says, which has further options. Raises
-    FileNotFoundError for a missing part and ValueError for truncated weights, missing, unknown or non-finite
+    A file is read as `checkpoint.load_checkpoint_components` says, which has further options. A folder's weights are
+    .safetensors, their fp16 variant, or .bin, of which nothing is executed. Raises FileNotFoundError for a missing
+    part and ValueError for truncated weights, missing, unknown or non-finite
     tensors, a UNet without 8 input channels, or parts that do not fit each other.
     """
     if name_or_path not in BUILT_IN and Path(name_or_path).is_file():
@@ -122,14 +127,9 @@ def load_components(
             f"the model folder {folder} lacks {', '.join(missing)}: expected diffusers' layout with {', '.join(_PARTS)}"
         )
     _check_unet_config(folder)
-    load = {"torch_dtype": dtype, "use_safetensors": True}
-    diffusers_load = {**load, "low_cpu_mem_usage": False, "output_loading_info": True}
-    unet = _checked("unet", lambda: UNet2DConditionModel.from_pretrained(folder / "unet", **diffusers_load))
-    vae = _checked("vae", lambda: AutoencoderKL.from_pretrained(folder / "vae", **diffusers_load))
-    transformers_load = {"dtype": dtype, "use_safetensors": True, "output_loading_info": True}
-    text = _checked(
-        "text_encoder", lambda: CLIPTextModel.from_pretrained(folder / "text_encoder", **transformers_load)
-    )
+    unet = _part(folder / "unet", UNet2DConditionModel, torch_dtype=dtype, low_cpu_mem_usage=False)
+    vae = _part(folder / "vae", AutoencoderKL, torch_dtype=dtype, low_cpu_mem_usage=False)
+    text = _part(folder / "text_encoder", CLIPTextModel, dtype=dtype)
     tokenizer = _guarded("tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer"))
     if text.config.hidden_size != unet.config.cross_attention_dim:
         raise ValueError(
@@ -287,12 +287,19 @@ def _guarded(part: str, load: Callable[[], T]) -> T:
         ) from error
 
 
-def _checked(part: str, load: Callable[[], tuple[Any, dict[str, Any]]]) -> Any:
-    module, info = _guarded(part, load)
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if odd := sorted(str(key) for key in info.get(kind, ())):
-            what = f"{len(odd)} {kind.replace('_', ' ')}, first {odd[0]}"
-            raise ValueError(f"the model's {part} has {what}: its config is of other weights")
+def _part(folder: Path, kind: Any, **options: Any) -> Any:
+    """The module of a part's folder, checked: all of its weights, no others, finite."""
+    part = folder.name
+    with safe_folder(folder) as (place, more):
+        options |= {**more, "use_safetensors": True, "output_loading_info": True}
+        module, info = _guarded(part, lambda: kind.from_pretrained(place, **options))
+    odd = []
+    for field, noun in _ODD.items():
+        # Those of another shape come with their shapes.
+        if keys := [str(key[0] if isinstance(key, tuple) else key) for key in info.get(field, ())]:
+            odd.append(listed(keys, noun))
+    if odd:
+        raise ValueError(f"the model's {part} has {'; '.join(odd)}: its config is of other weights")
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ValueError(

@@ -22,7 +22,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-SAFE, PICKLED = (".safetensors",), (".ckpt", ".pt", ".pth", ".bin")
+SAFE, PICKLED = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 FACTS = "instructdiffusion"  # the entry with what tensors cannot say: prediction_type, resolution
 
 # Where the objects come from that training code leaves in its checkpoints. None of them is imported or

@@ -29,6 +29,8 @@ def check_weights(weights: object, source: object = "guidance") -> Weights:
     """The weights as four finite floats that sum to 1, rounding crumbs set to 0; ValueError otherwise."""
     try:
         values = tuple(float(w) for w in weights)  # type: ignore[attr-defined]
+    except OverflowError:
+        raise ValueError(f"{source} must give finite weights; got a whole number beyond any float") from None
     except (TypeError, ValueError):
         raise ValueError(f"{source} must give one number a branch {BRANCHES}; got {weights!r}") from None
     if len(values) != len(BRANCHES):
@@ -193,6 +195,8 @@ def _scale(name: str, value: float) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number; got {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be finite; got a whole number beyond any float") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite; got {number}")
     return number

@@ -158,6 +158,7 @@ class DistillConfig:
 class TrainConfig:
     """One training run (one stage).
 
+    init: the model it starts from: a folder, or a single-file checkpoint (`start.start_folder`).
     precision: "bfloat16" multiplies in half precision (stages generator, marks, instruct); weights, gradients and
         averages stay float32. Twice as fast on CPUs that multiply such numbers (AVX512_BF16, AMX).
     """

@@ -35,6 +35,7 @@ from .losses import (
 )
 from .pool import TASK_NAMES, Pool, tokenize
 from .randomness import shuffled_indices, step_generator
+from .start import start_folder
 
 
 class DiffusionStage(nn.Module):
@@ -49,12 +50,8 @@ class DiffusionStage(nn.Module):
 
         from .words import ensure_tokenizer
 
-        if config.init is None:
-            raise ValueError(
-                f"stage {config.stage!r} starts from an earlier stage: set `init` to its model folder"
-            )
         self.config = config
-        self.folder = Path(config.init)
+        self.folder = start_folder(config)
         if not (self.folder / "vae").is_dir():
             raise FileNotFoundError(
                 f"expected {self.folder}/vae, the autoencoder trained before: run the earlier stage first"

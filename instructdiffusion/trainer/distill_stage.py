@@ -25,6 +25,7 @@ from .diffusion_stage import DiffusionStage
 from .losses import add_noise, area_weights, changed_weights, draw_timesteps, snr_weights
 from .pool import TASK_NAMES
 from .randomness import shuffled_indices, step_generator
+from .start import start_folder
 
 GAP_STEPS = 4  # evaluations in which a guidance-distilled student is compared with its teacher
 GAP_SAMPLES = 8
@@ -41,7 +42,7 @@ class DistillStage(DiffusionStage):
         from diffusers import UNet2DConditionModel
         from transformers import CLIPTextModel
 
-        folder = Path(config.init) if config.init else None
+        folder = start_folder(config) if config.init else None
         if folder is None or not (folder / "unet").is_dir() or not (folder / "text_encoder").is_dir():
             raise FileNotFoundError(
                 f"expected `init` to be the folder of a trained model, the teacher, got {config.init}: "

@@ -16,6 +16,7 @@ from ..models.build import build_vae
 from ..models.norms import VAE_SOFTNESS, harden_norms, soften_norms
 from .config import TrainConfig
 from .randomness import entropy, step_generator
+from .start import start_folder
 
 
 def pictures(
@@ -58,7 +59,7 @@ class VaeStage(nn.Module):
         if config.init:
             from diffusers import AutoencoderKL
 
-            folder = Path(config.init)
+            folder = start_folder(config)
             self.vae = AutoencoderKL.from_pretrained(folder / "vae" if (folder / "vae").is_dir() else folder)
             soften_norms(self.vae, VAE_SOFTNESS)
             if config.model.vae_decoder_only:

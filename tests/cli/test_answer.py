@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion import files
+from instructdiffusion import InstructDiffusion, files
 from instructdiffusion.cli import main
+from instructdiffusion.sampling import instructpix2pix
 
 WORDS = {
     "segment": ["the red star"],
@@ -89,6 +90,21 @@ def test_options_reach_the_model(photo, model_folder, tmp_path):
         "steps": 2, "solver": "euler", "schedule": "karras", "guidance": [2.0, 1.5], "noise": "seed", "seed": 7,
         "resolution": 32,
     }  # fmt: skip
+
+
+def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_folder, tmp_path):
+    out = tmp_path / "out"
+    options = ["-o", str(out), "--model", str(model_folder), "--steps", "2", "--guidance", "7.5", "1.5"]
+    assert main(["edit", str(photo), "add a star", *options, "--formula", "instructpix2pix", "--raw"]) == 0
+    settings = json.loads((out / "photo.json").read_text())["info"]["settings"]
+    assert settings["formula"] == "instructpix2pix" and settings["keep"] is False
+    model = InstructDiffusion.from_pretrained(model_folder, device="cpu")
+    guide = instructpix2pix(7.5, 1.5)
+    expected = model.edit(picture, "add a star", steps=2, guidance=guide, keep=False)
+    with Image.open(out / "photo_edit.png") as drawn:
+        assert np.array_equal(np.asarray(drawn), expected.picture)
+    with pytest.raises(SystemExit):
+        main(["edit", str(photo), "add a star", *options, "--formula", "cfg"])
 
 
 def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):

@@ -38,6 +38,7 @@ OPTIONS = {
     "text": "paint the star yellow", "seed": 3, "steps": 2, "solver": "task's own", "scheduler": "task's own",
     "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25, "resolution": 0,
 }  # fmt: skip
+FORMULAS = ("instructdiffusion", "instructpix2pix")
 
 
 def pack() -> tuple[dict[str, Any], float]:
@@ -165,6 +166,33 @@ def masked(run: Run) -> bool:
     return bool(left.max() < 1e-3 < min(right.mean(), drawn[..., :8].abs().mean()))
 
 
+def defaults(run: Run) -> dict[str, list[Any]]:
+    """[evaluations of the plan, its first row's weights, fit] by default: of the built-in model, of one that says
+    nothing of itself (as ComfyUI's own loader gives it), and of a folder that diffusers wrote."""
+    engine, builtin = (sys.modules[f"{REPOSITORY}.nodes.{name}"] for name in ("engine", "builtin"))
+    sampling = sys.modules[f"{REPOSITORY}.instructdiffusion.sampling"]
+    foreign, attached = run.model.clone(), run.model.clone()
+    foreign.set_attachments(engine.ATTACHMENT, None)
+    with tempfile.TemporaryDirectory() as folder:
+        builtin.attach(attached, Path(folder), 512, "authors")
+    schedule, found = sampling.Schedule.scaled_linear(), {}
+    for name, model in (("built in", run.model), ("foreign", foreign), ("published", attached)):
+        settings, _, fit = engine.model_settings(model)
+        for task in ("segment", "edit"):
+            own = settings[task]
+            sigmas = schedule.sigmas(own.schedule, own.steps)
+            plan = sampling.make_plan(sigmas, own.solver, own.guide(), schedule)
+            found[f"{name}: {task}"] = [plan.evaluations, list(plan[0].weights), fit]
+    return found
+
+
+def formulas(run: Run) -> list[bool]:
+    """Whether InstructSampler draws the same with the formula left open, with the authors', and with the other."""
+    asked = {"guidance": "scales", "steps": 2}
+    open_, *named = (run.sampler(**asked), *(run.sampler(**asked, formula=f) for f in FORMULAS))
+    return [torch.equal(open_, drawn) for drawn in named]
+
+
 def interrupted(run: Run) -> dict[str, int]:
     """Blocks that were computed after "interrupt" came in the third block of the only step."""
     seen = {"in": 0, "out": 0, "interrupted": 0}
@@ -225,6 +253,7 @@ def main() -> None:
         run = Run(kinds)
         found |= {"hooks": hooked(run), "mask": masked(run)}
         found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
+        found |= {"defaults": defaults(run), "formulas": formulas(run)}
         found |= {"progress": progress(run), "unload": unloaded(run)}
     print(json.dumps(found))
 

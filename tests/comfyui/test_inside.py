@@ -53,6 +53,24 @@ def test_hooks_and_masks_are_honoured(seen: dict[str, Any]) -> None:
     assert seen["mask"]
 
 
+def test_models_that_say_nothing_of_themselves_are_asked_as_published_ones(seen: dict[str, Any]) -> None:
+    """100 steps with the authors' guidance; one plain evaluation is for models that learned to answer in one."""
+    found = seen["defaults"]
+    plain = [1, [1, 0, 0, 0], "stretch"]
+    assert found["built in: segment"] == found["built in: edit"] == plain
+    for name in ("foreign", "published"):
+        segment, edit = found[f"{name}: segment"], found[f"{name}: edit"]
+        assert segment == [300, [9, -7, -1, 0], "authors"] and edit == [
+            300,
+            [6.25, -4.5, -0.75, 0],
+            "authors",
+        ]
+
+
+def test_the_formula_is_the_authors_unless_another_is_chosen(seen: dict[str, Any]) -> None:
+    assert seen["formulas"] == [True, False]
+
+
 def test_interrupt_ends_a_step_in_its_middle(seen: dict[str, Any]) -> None:
     assert seen["interrupt"] == {"in": 3, "out": 0, "interrupted": 1}
 

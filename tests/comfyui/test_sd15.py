@@ -6,6 +6,7 @@ SD 1.5's further down, and is here, for the sake of time and memory.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.models import ldm_keys
+from instructdiffusion.models.unpickle import FACTS
 
 from .client import Comfy
 from .server import comfyui_path
@@ -72,17 +74,21 @@ def state() -> dict[str, Tensor]:
 
 @pytest.fixture
 def file(request: pytest.FixtureRequest, comfy: Comfy, state: dict[str, Tensor]) -> Any:
-    """write(state) -> the file among ComfyUI's checkpoints, as safetensors or as Lightning pickles; then deleted."""
+    """write(state, facts) -> the file among ComfyUI's checkpoints, as safetensors or Lightning pickles; then deleted.
+
+    facts: what a file that the package exported says of itself.
+    """
     from safetensors.torch import save_file
 
     path: Path = comfy.base / "models" / "checkpoints" / f"sd15{request.param}"
 
-    def write(tensors: dict[str, Tensor]) -> Path:
+    def write(tensors: dict[str, Tensor], facts: dict[str, Any] | None = None) -> Path:
+        said = {} if facts is None else {FACTS: facts}
         if path.suffix == ".ckpt":
             beside = {"epoch": 3, "global_step": 1000, "pytorch-lightning_version": "1.4.2", "callbacks": {}}
-            torch.save({**beside, "state_dict": tensors}, path)
+            torch.save({**beside, **said, "state_dict": tensors}, path)
         else:
-            save_file(tensors, path)
+            save_file(tensors, path, {name: json.dumps(fact) for name, fact in said.items()})
         return path
 
     yield write
@@ -101,7 +107,11 @@ def graph(path: Path) -> dict[str, Any]:
 
 @KINDS
 def test_a_file_answers_as_the_package_does(comfy: Comfy, state: dict[str, Tensor], file: Any) -> None:
-    path = file(state)
+    """With averaged weights in it, which both take; here those are the plain ones with their channels turned."""
+    unet = {k: v for k, v in state.items() if k.startswith(ldm_keys.UNET_PREFIX)}
+    names = {k: "model_ema." + k.removeprefix("model.").replace(".", "") for k in unet}
+    averages = {names[k]: v.roll(1, 0) for k, v in unet.items()}
+    path = file({**state, **averages, "model_ema.decay": torch.tensor(0.9999)})
     drawn = comfy.pictures(comfy.run(graph(path)), 4)[0]
     words = path.parent / "tokenizer"  # where the package looks for it
     words.symlink_to(Path(comfyui_path() or "") / "comfy" / "sd1_tokenizer")
@@ -117,8 +127,17 @@ def test_a_file_answers_as_the_package_does(comfy: Comfy, state: dict[str, Tenso
 
 @KINDS
 def test_a_text_to_image_model_is_refused(comfy: Comfy, state: dict[str, Tensor], file: Any) -> None:
-    """A pickle has no header that tells before it is loaded; the words are the same."""
+    """Whichever form the file has, the words are the same."""
     path = file({**state, FIRST: state[FIRST][:, :4].clone()})
     message = comfy.fails(graph(path))
     assert "`model`" in message and path.name in message and "text-to-image model with 4" in message
     assert "8 channels" in message and "ComfyUI's own loaders" in message
+
+
+@KINDS
+def test_a_file_of_another_prediction_is_refused(comfy: Comfy, state: dict[str, Tensor], file: Any) -> None:
+    """The package says so in its exports, in either form; as an epsilon model the answer would be noise."""
+    path = file(state, {"prediction_type": "v_prediction", "resolution": 512})
+    message = comfy.fails(graph(path))
+    assert "`model`" in message and path.name in message
+    assert "this one is of v_prediction" in message and "export it as a folder" in message

@@ -66,7 +66,7 @@ def _assert_same(a, b):
     assert a.tokenizer.model_max_length == b.tokenizer.model_max_length
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt", ".BIN"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".sft", ".ckpt", ".BIN"])
 def test_a_model_in_one_file_is_the_same_model(model, tmp_path, suffix):
     path = export_checkpoint(model.components, tmp_path / "deep" / f"model.v1{suffix}")
     parts = load_components(path)
@@ -258,9 +258,20 @@ def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tm
     seen, draw = [], asked.editor.draw
     asked.editor.draw = lambda pictures, *a, **k: seen.append(pictures.shape[1:3]) or draw(pictures, *a, **k)
     wide = np.zeros((100, 300, 3), np.uint8)
-    answer = asked.segment(wide, "the red star", resolution=64)
-    asked.segment(wide, "the red star", resolution=64, fit="stretch")
+    answer = asked.segment(wide, "the red star", resolution=64, steps=1)
+    asked.segment(wide, "the red star", resolution=64, steps=1, fit="stretch")
     assert seen == [(32, 96), (64, 64)] and answer.picture.shape == wide.shape
+
+
+def test_settings_that_lie_among_checkpoints_are_not_a_files_own(file, tmp_path):
+    """Only the folder of the file's name is: a file in a folder of many knows nothing of the others' settings."""
+    theirs = _write(file, load_file(file))
+    settings = {"defaults": {"segment": {"steps": 3, "solver": "ddim"}}}
+    (tmp_path / "instructdiffusion.json").write_text(json.dumps(settings))
+    assert InstructDiffusion(load_components(theirs)).settings["segment"].steps == 100
+    (tmp_path / "model" / "instructdiffusion.json").write_text(json.dumps(settings))
+    asked = InstructDiffusion(load_components(theirs))
+    assert asked.settings["segment"].steps == 3 and asked.settings["edit"].solver == "euler_ancestral"
 
 
 def _scheduler():

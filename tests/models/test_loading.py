@@ -126,16 +126,23 @@ def test_weights_that_are_not_numbers_are_refused(folder, part, value):
 
 
 @pytest.mark.parametrize("part", WEIGHTS)
-def test_missing_and_unknown_tensors_are_refused(folder, part):
+def test_missing_and_unknown_tensors_are_listed(folder, part):
     path = folder / part / WEIGHTS[part]
-    tensors = load_file(path)
-    name = next(n for n in sorted(tensors) if n.endswith("weight"))
-    value = tensors.pop(name)
+    whole = load_file(path)
+    lost = [n for n in sorted(whole) if n.endswith("weight")][:2]
+    tensors = {n: v for n, v in whole.items() if n not in lost}
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=f"the model's {part}"):
+    shown = r".*".join(name.replace(".", r"\.") for name in lost)
+    with pytest.raises(ValueError, match=rf"the model's {part} has 2 missing keys \(.*{shown}"):
         load_components(folder)
-    save_file({**tensors, name: value, "nobody.knows": torch.zeros(1)}, path, metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=rf"the model's {part}.*nobody\.knows"):
+    strange = {"nobody.knows": torch.zeros(1), "or.asks": torch.zeros(1)}
+    save_file({**whole, **strange}, path, metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=rf"the model's {part} has 2 unknown keys \(nobody\.knows, or\.asks\)"
+    ):
+        load_components(folder)
+    save_file({**tensors, **strange}, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="2 missing keys .*; 2 unknown keys"):
         load_components(folder)
 
 
@@ -150,9 +157,69 @@ def test_a_folder_with_only_a_pickle_is_refused_unopened(folder, part, tmp_path)
 
     for name in ("diffusion_pytorch_model.bin", "pytorch_model.bin"):
         (folder / part / name).write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ValueError, match=f"the model's {part} cannot be read"):
+    with pytest.raises(ValueError, match=r"_model\.bin cannot be read safely"):
+        load_components(folder)
+    for name in ("diffusion_pytorch_model.bin", "pytorch_model.bin"):
+        torch.save(Trap(), folder / part / name)
+    with pytest.raises(ValueError, match=r"_model\.bin is refused: its pickle names .*open"):
         load_components(folder)
     assert not trace.exists()
+
+
+def _moved(part_folder, suffix, dtype=torch.float32):
+    """A part's weights under another name, rounded, as older and smaller downloads have them."""
+    path = part_folder / WEIGHTS[part_folder.name]
+    tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in load_file(path).items()}
+    path.unlink()
+    stem = path.name.partition(".")[0]
+    if suffix.endswith(".bin"):
+        stem = stem if part_folder.name != "text_encoder" else "pytorch_model"
+        torch.save(tensors, part_folder / (stem + suffix))
+    else:
+        save_file(tensors, part_folder / (stem + suffix), metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".fp16.safetensors", ".fp16.bin"])
+def test_half_precision_variants_and_pickles_of_tensors_are_read(folder, model, suffix):
+    for part in WEIGHTS:
+        _moved(folder / part, suffix, torch.float16 if "fp16" in suffix else torch.float32)
+    parts = load_components(folder)
+    for part in WEIGHTS:
+        own, whole = getattr(parts, part).state_dict(), getattr(model.components, part).state_dict()
+        assert list(own) == list(whole)
+        for name, value in whole.items():
+            expected = value.half().float() if "fp16" in suffix and value.is_floating_point() else value
+            assert torch.equal(own[name], expected), name
+    before = sorted(p.relative_to(folder) for p in folder.rglob("*"))
+    assert not [p for p in before if suffix.endswith(".bin") and p.suffix == ".safetensors"]
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+def test_a_part_without_weights_says_which_files_would_do(folder, part):
+    (folder / part / WEIGHTS[part]).unlink()
+    message = rf"lacks the weights of {part}: .*\.safetensors, \.fp16\.safetensors or \.bin"
+    with pytest.raises(FileNotFoundError, match=message):
+        load_components(folder)
+
+
+def test_weights_in_several_files_are_read(folder, tmp_path):
+    """As large models are saved; ComfyUI's side reads the files itself."""
+    from instructdiffusion.models.parts import read_weights
+
+    path = folder / "unet" / WEIGHTS["unet"]
+    whole = load_file(path)
+    names = sorted(whole)
+    places = {}
+    for number, some in enumerate((names[:20], names[20:])):
+        shard = f"diffusion_pytorch_model-0000{number + 1}-of-00002.safetensors"
+        save_file({n: whole[n] for n in some}, folder / "unet" / shard, metadata={"format": "pt"})
+        places |= dict.fromkeys(some, shard)
+    path.unlink()
+    index = {"metadata": {"total_size": 1}, "weight_map": places}
+    (folder / "unet" / f"{WEIGHTS['unet']}.index.json").write_text(json.dumps(index))
+    again = read_weights(folder / "unet")
+    assert set(again) == set(whole) and all(torch.equal(again[n], whole[n]) for n in whole)
+    assert torch.equal(load_components(folder).unet.conv_in.weight, whole["conv_in.weight"])
 
 
 def test_a_unet_with_4_input_channels_is_refused(folder):

@@ -125,7 +125,7 @@ def test_bad_sparse_guidance(make, message):
 @pytest.mark.parametrize(
     "make", [lambda s: cfg(s), lambda s: instructdiffusion(s, 1), lambda s: instructpix2pix(5, s)]
 )
-@pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf, 10**400, -(10**4000)])
 def test_scales_must_be_finite(make, scale):
     with pytest.raises(ValueError, match="finite"):
         make(scale)
@@ -143,7 +143,9 @@ def test_bad_intervals(lo, hi):
         interval(none(), lo, hi)
 
 
-@pytest.mark.parametrize("weights", [(1, 0, 0), (0.5, 0, 0, 0), (math.nan, 1, 0, 0), 3.0, ("a", 0, 0, 1)])
+@pytest.mark.parametrize(
+    "weights", [(1, 0, 0), (0.5, 0, 0, 0), (math.nan, 1, 0, 0), 3.0, ("a", 0, 0, 1), (10**400, 0, 0, 1)]
+)
 def test_bad_weights(weights):
     with pytest.raises(ValueError, match="weights|number a branch"):
         check_weights(weights)
