@@ -209,7 +209,7 @@ def test_a_run_does_not_go_on_with_other_samples(shared, start_folder, tmp_path,
         patch.setattr(pool, "code_digest", lambda sources=False: "another")
         with pytest.raises(ValueError, match=f"began with the samples of {state['pool']}.*start anew"):
             train(config, resume=True, quiet=True)
-    vocabulary = init / "tokenizer" / "merges.txt"
+    vocabulary = init / "tokenizer" / "vocab.json"
     whole = vocabulary.read_bytes()
     vocabulary.write_bytes(whole + b"\n")
     with pytest.raises(ValueError, match="autoencoder or tokenizer in .*init, is another one"):
