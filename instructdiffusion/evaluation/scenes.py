@@ -18,7 +18,7 @@ from .journal import Journal, Memory
 from .measures import Row
 from .page import page
 from .processes import Processes
-from .report import Report, TaskReport, code_hash, versions, weights_hash
+from .report import Report, TaskReport, gpu_name, made_by, versions
 from .runner import (
     Answered,
     Ask,
@@ -108,8 +108,7 @@ def evaluate_scenes(
         "level": level,
         "size": side,
         "oracle": oracle,
-        "weights": weights_hash(components),
-        "code": code_hash(),
+        **made_by(components),
     }
     cases_of = partial(scene_cases, count=count, split=split, seed=seed, level=level, size=side)
     given = {k: v for k, v in changes.items() if v is not None}
@@ -134,6 +133,8 @@ def evaluate_scenes(
         **common,
         **decoder_settings(decoder),
         "batch_size": batch_size,
+        "processes": processes.count,
+        "GPU": gpu_name(components),
         "model": str(getattr(components, "path", "")) or None,
     }
     report = Report(shared, versions(), tuple(reports))
