@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.readers import reader_named
-from ..files import check_writable, write_files
+from ..files import check_writable, clear_leftovers, write_files
 from ..tasks import DECODERS
 from .asking import (
     asked_settings,
@@ -191,6 +191,7 @@ def evaluate_parts(
     if not processes.first:
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
     with only_writer(folder / "answers"):
+        clear_leftovers(folder, *(folder / "answers").iterdir())
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
 
 

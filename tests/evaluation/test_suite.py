@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -155,6 +156,22 @@ def test_a_run_goes_on_and_more_records_keep_what_is_there(dataset, drawer, tmp_
     assert run(3) == (3, 0)
     assert run(2, steps=7) == (2, 2)  # other settings, other answers
     assert run(None) == (4, 0)
+
+
+def test_progress_goes_to_its_end_and_tells_the_time_left(copied, drawer, tmp_path, capsys):
+    folder = copied("refcoco")
+
+    def bar(count):
+        asking = Asking(batch_size=3, cards=0, count=count)
+        evaluated(folder, ["refcoco"], drawer(nothing), tmp_path / "out", asking, ["val"])
+        return capsys.readouterr().err.replace("\r", "\n").splitlines()[-1]
+
+    told = r"refcoco val: 100%.* {0}/{0} \[\d\d:\d\d<\d\d:\d\d, .*record"
+    assert re.match(told.format(2), bar(2))
+    assert re.match(told.format(4), bar(None))  # two of them were there
+    next(iter(sorted(folder.rglob("COCO_train2014_*2.jpg")))).write_bytes(b"no picture")
+    shutil.rmtree(tmp_path / "out")
+    assert re.match(told.format(4), bar(None))  # what is broken is done with too
 
 
 def test_pictures_on_the_page_are_kept_between_runs(dataset, drawer, tmp_path):
