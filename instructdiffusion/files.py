@@ -7,14 +7,19 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|old)|\.probe\.[0-9a-f]{8}|\.scratch-\w{8}")
+_STALE = 24 * 3600.0  # seconds after which what is half-written is a killed run's, not another one's at work
 
 
 class WriteError(OSError):
@@ -119,6 +124,20 @@ def replace_folder(temporary: Path, folder: Path) -> None:
             raise
         shutil.rmtree(aside, ignore_errors=True)
         return
+
+
+def clear_leftovers(*folders: Path, age: float = _STALE) -> None:
+    """Delete what killed runs left half-written in folders: what has the temporary names of this package.
+
+    Only what nothing in or on it has changed for `age` seconds. What cannot be looked at or deleted stays.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            for path in [p for p in folder.iterdir() if _LEFTOVER.fullmatch(p.name)]:
+                with contextlib.suppress(OSError):  # its own run may put it in its place at any moment
+                    inside = [path, *path.iterdir()] if path.is_dir() else [path]
+                    if time.time() - max(p.lstat().st_mtime for p in inside) > age:
+                        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def sync_files(folder: Path) -> None:

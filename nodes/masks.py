@@ -10,10 +10,10 @@ from comfy_api.latest import io, ui
 from ..instructdiffusion.draw import overlay
 from ..instructdiffusion.paint import box_coverage
 from ..instructdiffusion.results import Boxes, Masks
-from ..instructdiffusion.tasks import get_task
+from ..instructdiffusion.tasks import DECODERS, get_task
 from .convert import paired, to_image_padded, to_mask
 from .preview import shown
-from .types import CATEGORY, InstructionType, as_instruction
+from .types import CATEGORY, InstructionType, as_instruction, valid_choices
 
 _TASKS = ("segment", "refer", "detect")
 
@@ -59,6 +59,17 @@ class MaskExtract(io.ComfyNode):
                     default=False,
                     tooltip="On: one mask an object, one after the other. Off: one mask a picture with all of them.",
                 ),
+                # Optional and last: graphs saved before it was there keep their widgets' places.
+                io.Combo.Input(
+                    "decoder",
+                    options=list(DECODERS),
+                    default=DECODERS[0],
+                    optional=True,
+                    tooltip=(
+                        "How a mask is read: in closed form, or by a light U-Net that cleans up bad drawing (threshold "
+                        "is then a probability). Boxes are always read in closed form."
+                    ),
+                ),
             ],
             outputs=[
                 io.Mask.Output(
@@ -81,12 +92,19 @@ class MaskExtract(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, source, edited, instruction, threshold, min_area, per_object) -> io.NodeOutput:
+    def validate_inputs(cls, decoder=DECODERS[0]) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(decoder=(decoder, DECODERS))
+
+    @classmethod
+    def execute(
+        cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
+    ) -> io.NodeOutput:
         asked = as_instruction(instruction, _TASKS)
         masks: list[np.ndarray] = []
         overlays, count, lines = [], 0, []
         for before, after in zip(*paired(source, edited), strict=True):
-            found, result = read_masks(before, after, asked, threshold, min_area or None)
+            found, result = read_masks(before, after, asked, threshold, min_area or None, decoder)
             count += len(found)
             union = found.any(0) if len(found) else np.zeros(before.shape[:2], bool)
             masks.extend(found if per_object and len(found) else [union])
@@ -99,7 +117,9 @@ class MaskExtract(io.ComfyNode):
         )
 
 
-def read_masks(before, after, asked, threshold=0.5, min_area=None) -> tuple[np.ndarray, Masks | Boxes]:
+def read_masks(
+    before, after, asked, threshold=0.5, min_area=None, decoder=DECODERS[0]
+) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
     task: Any = get_task(asked.task)  # its decoder has options of its own
     if asked.task == "detect":
@@ -107,5 +127,6 @@ def read_masks(before, after, asked, threshold=0.5, min_area=None) -> tuple[np.n
         height, width = before.shape[:2]
         filled = [box_coverage(box, height, width) >= 0.5 for box in boxes.xyxy]
         return np.stack(filled) if filled else np.zeros((0, height, width), bool), boxes
-    masks = task.decode(before, after, asked, threshold=threshold, min_area=min_area, guide=before)
+    options = {"threshold": threshold, "min_area": min_area, "guide": before, "decoder": decoder}
+    masks = task.decode(before, after, asked, **options)
     return masks.data, masks

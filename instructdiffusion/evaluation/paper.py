@@ -10,6 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 OURS = "InstructDiffusion (paper)"
+# Rows of the tables that no evaluation of a model gives, and why.
+NEVER_RUN = {
+    "task names only (Table 6)": (
+        "the paper's ablation is a model of its own, trained on the names of the tasks with a colour fixed for each "
+        "joint and class: asking a model of instructions with names would measure something else"
+    )
+}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ PACKAGES = (
     *("torch", "diffusers", "transformers", "accelerate", "kornia", "numpy", "scipy", "Pillow"),
     *("faster-coco-eval", "pycocotools", "lpips"),
 )
+PARTS = ("unet", "vae", "text_encoder")  # of a model
 # What cannot change an answer or its measures.
 UNRELATED = (
     *("cli/", "trainer/", "launcher/", "draw.py", "files.py", "evaluation/report.py", "evaluation/sheet.py"),
@@ -195,6 +196,36 @@ def versions() -> dict[str, str]:
     return found
 
 
+def made_by(components: Any) -> dict[str, Any]:
+    """What gives the answers: code, weights, how they are sampled from, the kind of device and the precision.
+
+    Plain data; what is of a model is None where there are no components. Another kind of device rounds otherwise,
+    so its answers are others; which GPU of a kind it is (`gpu_name`) is told, and changes nothing.
+    """
+    made: dict[str, Any] = {"weights": weights_hash(components), "code": code_hash()}
+    if components is None:
+        return {**made, **dict.fromkeys(("prediction", "noise levels", "fit", "device", "dtype"))}
+    parts = [next(getattr(components, name).parameters()) for name in PARTS]
+    return {
+        **made,
+        "prediction": components.prediction_type,
+        "noise levels": hashlib.sha256(components.alphas_cumprod.tobytes()).hexdigest()[:16],
+        "fit": components.fit,
+        "device": parts[0].device.type,
+        "dtype": ", ".join(dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in parts)),
+    }
+
+
+def gpu_name(components: Any) -> str | None:
+    """The name of the GPU that a model lies on; None on a CPU, and where there are no components."""
+    if components is None:
+        return None
+    import torch
+
+    device = next(components.unet.parameters()).device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else None
+
+
 def weights_hash(components: Any) -> str | None:
     """SHA-256 (first 16 hex digits) of every weight and of the vocabulary; None where there are no components."""
     if components is None:
@@ -202,7 +233,7 @@ def weights_hash(components: Any) -> str | None:
     import torch
 
     digest = hashlib.sha256()
-    for part in ("unet", "vae", "text_encoder"):
+    for part in PARTS:
         for name, tensor in sorted(getattr(components, part).state_dict().items()):
             digest.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -10,15 +11,15 @@ from typing import Any
 
 from ..datasets.examples import make_example
 from ..datasets.scenes.records import UNSEEN_TASKS
-from ..files import check_writable, png_bytes, write_files
+from ..files import check_writable, clear_leftovers, png_bytes, write_files
 from ..tasks import TASKS, get_task
 from .asking import asked_settings, check_readable, decoder_of, decoder_settings, in_order, settings_hash
 from .gallery import Card, make_cards
-from .journal import Journal, Memory
+from .journal import Journal, Memory, only_writer
 from .measures import Row
 from .page import page
 from .processes import Processes
-from .report import Report, TaskReport, code_hash, versions, weights_hash
+from .report import Report, TaskReport, gpu_name, made_by, versions
 from .runner import (
     Answered,
     Ask,
@@ -85,7 +86,7 @@ def evaluate_scenes(
     weights and code, is not asked again, so that a run stopped in any way goes on where it was. quiet: nothing is
     printed. processes: several share the work (they need an output); the first writes and prints.
     ValueError for an unknown task, split, setting or decoder, and for tasks named of which none has masks to read
-    with it, before anything is asked; OSError where output cannot be written.
+    with it, before anything is asked, and where another run is writing to output; OSError where that cannot be written.
     """
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
@@ -108,8 +109,7 @@ def evaluate_scenes(
         "level": level,
         "size": side,
         "oracle": oracle,
-        "weights": weights_hash(components),
-        "code": code_hash(),
+        **made_by(components),
     }
     cases_of = partial(scene_cases, count=count, split=split, seed=seed, level=level, size=side)
     given = {k: v for k, v in changes.items() if v is not None}
@@ -124,16 +124,22 @@ def evaluate_scenes(
 
     reports: list[TaskReport] = []
     cards: list[Card] = []
-    for name in names:
-        settings = {**common, "task": name, **read[name], **asked[name]}
-        run = _Run(model, asks(name), batch_size, folder, quiet, processes)
-        made, some = run.task(Scenes(name, split, cases_of(name)), settings)
-        reports.append(made)
-        cards += some
+    with contextlib.ExitStack() as held:
+        if folder is not None and processes.first:
+            held.enter_context(only_writer(folder / "answers"))
+            clear_leftovers(folder, folder / "tasks", *folder.glob("answers/*"))
+        for name in names:
+            settings = {**common, "task": name, **read[name], **asked[name]}
+            run = _Run(model, asks(name), batch_size, folder, quiet, processes)
+            made, some = run.task(Scenes(name, split, cases_of(name)), settings)
+            reports.append(made)
+            cards += some
     shared: dict[str, Any] = {
         **common,
         **decoder_settings(decoder),
         "batch_size": batch_size,
+        "processes": processes.count,
+        "GPU": gpu_name(components),
         "model": str(getattr(components, "path", "")) or None,
     }
     report = Report(shared, versions(), tuple(reports))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.readers import reader_named
-from ..files import check_writable, write_files
+from ..files import check_writable, clear_leftovers, write_files
 from ..tasks import DECODERS
 from .asking import (
     asked_settings,
@@ -21,13 +21,14 @@ from .asking import (
     settings_hash,
 )
 from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
-from .benchmarks.editing import TABLE_KINDS, Editing
+from .benchmarks.editing import Editing
 from .gallery import Card, make_cards
 from .journal import Journal, only_writer
 from .outcome import Outcome, PartOutcome
 from .page import page
+from .paper import NEVER_RUN
 from .processes import Processes
-from .report import code_hash, versions, weights_hash
+from .report import gpu_name, made_by, versions
 from .runner import Answered, answer_benchmark, answer_cases, asker
 
 
@@ -105,8 +106,9 @@ def find_parts(
         parts += [(entry, folder, split) for split in there if folder is not None]
         for split in wanted:
             if split not in there:
-                column = entry.places.get(split, f"{entry.name} {split}")
-                gaps[column] = f"no {reader.title} {split} in {data}; download: {reader.source}"
+                where = "download: " if reader.source.startswith("http") else "it is "
+                why = f"no {reader.title} {split} in {data}; {where}{reader.source}"
+                gaps.update(dict.fromkeys(entry.columns(split), why))
     return parts, gaps
 
 
@@ -153,7 +155,7 @@ def open_parts(
             except OSError as error:
                 if not skip:
                     raise OSError(f"{error}; or pass --clip none to do without CLIP-Sim") from None
-                gaps.update(dict.fromkeys(TABLE_KINDS, str(error)))
+                gaps.update(dict.fromkeys(entry.columns(split), str(error)))
                 continue
         policy = "raise" if strict else "skip"
         opened.append((entry, entry.open(folder, split, images, cache, on_broken=policy, **options)))
@@ -189,6 +191,7 @@ def evaluate_parts(
     if not processes.first:
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
     with only_writer(folder / "answers"):
+        clear_leftovers(folder, *(folder / "answers").iterdir())
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
 
 
@@ -204,8 +207,7 @@ def _evaluate(
 ) -> Outcome:
     components = getattr(model, "components", None)
     shared = {
-        "weights": weights_hash(components),
-        "code": code_hash(),
+        **made_by(components),
         "resolution": asking.resolution or getattr(components, "resolution", None),
     }
     parts: list[PartOutcome] = []
@@ -221,8 +223,10 @@ def _evaluate(
         "count": asking.count,
         "batch_size": asking.batch_size,
         "processes": processes.count,
+        "GPU": gpu_name(components),
         "model": str(getattr(components, "path", "") or name),
     }
+    gaps = {**gaps, **_empty_columns(benchmarks, parts), **(NEVER_RUN if whole_tables else {})}
     outcome = Outcome(name, settings, versions(), parts, gaps, whole_tables)
     if processes.first:
         files = outcome.files(folder)
@@ -233,6 +237,18 @@ def _evaluate(
         write_files(files)
     processes.meet()
     return outcome
+
+
+def _empty_columns(
+    benchmarks: Sequence[tuple[Entry, ReaderBenchmark]], parts: Sequence[PartOutcome]
+) -> dict[str, str]:
+    """Column -> why nothing stands there, of benchmarks that were run."""
+    found = {}
+    for (entry, benchmark), part in zip(benchmarks, parts, strict=True):
+        blind = isinstance(benchmark, Editing) and benchmark.clip is None
+        why = "no CLIP measured it (--clip)" if blind else f"{part.title} answered no question of its kind"
+        found.update({column: why for column in entry.columns(benchmark.split) if column not in part.cells})
+    return found
 
 
 def _part(
@@ -285,18 +301,17 @@ def _part(
     figures = benchmark.figures(rows) if rows else []
     indexed = [str(problem) for problem in benchmark.reader.problems]
     trouble = list(dict.fromkeys([*indexed, *problems(entries, set(units))]))
-    column = entry.places.get(benchmark.split, f"{benchmark.name} {benchmark.split}")
     if isinstance(benchmark, Editing):
-        cells = {k: c for k, c in benchmark.cells(figures).items() if c != "-"}
+        cells = benchmark.cells(figures)
     else:
-        cells = {column: benchmark.cell(figures)} if rows else {}
+        cells = dict.fromkeys(entry.columns(benchmark.split), benchmark.cell(figures))
     part = PartOutcome(
         benchmark.name,
         benchmark.split,
         benchmark.task,
         settings,
         figures,
-        cells,
+        {column: cell for column, cell in cells.items() if cell != "-"},
         {**benchmark.notes(rows), "left out by the dataset's own rules": dict(benchmark.reader.left_out)},
         len(units),
         len(rows),

@@ -74,7 +74,10 @@ def test_many_steps_with_guidance_are_the_package_s_too(comfy: Comfy, tiny: Inst
     assert np.abs(drawn.astype(int) - expected).max() <= 2
 
 
-def test_masks_are_the_package_s(comfy: Comfy, tiny: InstructDiffusion) -> None:
+@pytest.mark.parametrize(
+    "decoder", [{}, {"decoder": "closed"}, {"decoder": "unet"}]
+)  # {}: a graph from before it
+def test_masks_are_the_package_s(comfy: Comfy, tiny: InstructDiffusion, decoder: dict) -> None:
     graph = asked("segment")
     extract = {
         "source": ["2", 0],
@@ -83,12 +86,12 @@ def test_masks_are_the_package_s(comfy: Comfy, tiny: InstructDiffusion) -> None:
         "threshold": 0.5,
         "min_area": 0,
     }
-    graph["5"] = node("MaskExtract", {**extract, "per_object": False})
+    graph["5"] = node("MaskExtract", {**extract, "per_object": False, **decoder})
     graph["6"] = node("MaskToImage", {"mask": ["5", 0]})
     graph["7"] = save("6")
     mask = comfy.pictures(comfy.run(graph), 7)[0][..., 0] > 127
     example = make_example("segment", SEED, split="test", size=64, level=1)
-    expected = tiny.run(example.instruction, example.source, seed=3).result.union()
+    expected = tiny.run(example.instruction, example.source, seed=3, **decoder).result.union()
     both = (mask & expected).sum() / max(1, (mask | expected).sum())
     assert both > 0.9 or not (mask | expected).any()
 
@@ -253,6 +256,9 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     assert "prompt_id" not in missing and "gone.ckpt" in json.dumps(missing)
     enum = comfy.call("/prompt", {"prompt": asked("segment", solver="magic")})
     assert "prompt_id" not in enum and "solver" in json.dumps(enum)
+    no_color["5"]["inputs"]["decoder"] = "magic"
+    enum = comfy.call("/prompt", {"prompt": no_color})
+    assert "prompt_id" not in enum and "decoder" in json.dumps(enum)
     comfy.run(asked("segment", seed=31))
 
 

@@ -52,7 +52,7 @@ def test_nothing_to_say_is_not_said():
 
 def test_the_clip_is_named():
     class Clip:
-        name = "openai/clip-vit-large-patch14"
+        name = fingerprint = "openai/clip-vit-large-patch14"
 
     benchmark = Editing.__new__(Editing)
     benchmark.clip, benchmark.aesthetic, benchmark.giqa = Clip(), None, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -146,6 +147,13 @@ def test_files_and_table(truth, tmp_path, capsys):
     assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")]
 
 
+def test_progress_goes_to_its_end_and_tells_the_time_left(capsys):
+    evaluate_scenes(Drawer(nothing), ["segment", "denoise"], count=5, batch_size=4)
+    said = capsys.readouterr().err.replace("\r", "\n")
+    for task, count in (("segment", 7), ("denoise", 6)):
+        assert re.search(rf"{task}: 100%.* {count}/{count} \[\d\d:\d\d<\d\d:\d\d, .*scene", said)
+
+
 def test_what_is_done_is_not_asked_again(tmp_path, capsys):
     first, again, other = Drawer(nothing), Drawer(nothing), Drawer(nothing)
     made = evaluate_scenes(first, ["segment"], count=5, output=tmp_path, quiet=True)
@@ -185,6 +193,16 @@ def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
     report = evaluate_scenes(again, ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
     assert len(again.asked) == COUNT + 2 * COUNT // 5 - 6 + 9 + 4
     assert report.tasks[0].rows == next(r for r in idle.tasks if r.task == "segment").rows
+
+
+def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
+    class Beside(Drawer):
+        def run(self, *args, **options):
+            with pytest.raises(ValueError, match="another evaluation is writing to"):
+                evaluate_scenes(Drawer(nothing), ["segment"], count=2, output=tmp_path, quiet=True)
+            return super().run(*args, **options)
+
+    evaluate_scenes(Beside(nothing), ["segment"], count=2, output=tmp_path, quiet=True)
 
 
 def test_the_decoder_reaches_the_model_and_the_settings(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 
 from instructdiffusion.decoding import refiner
 from instructdiffusion.decoding.refiner import refiner_hash
+from instructdiffusion.evaluation.metrics.encoders import Aesthetic
+from instructdiffusion.evaluation.metrics.extractors import Giqa
 from instructdiffusion.evaluation.suite import Asking, evaluate_parts, find_parts, open_parts
 
 QUIET = Asking(quiet=True, batch_size=4, cards=2)
@@ -42,7 +45,10 @@ def test_files_say_everything(dataset, drawer, tmp_path):
     data = json.loads((tmp_path / "out" / "results.json").read_text())
     part = data["parts"][0]
     assert data["complete"] and part["answers"] == part["records"] and part["problems"] == []
-    assert {"steps", "weights", "code", "decoder", "data"} - set(part["settings"]) <= {"steps"}
+    alike = {"weights", "code", "decoder", "data", "device", "dtype", "prediction", "noise levels", "fit"}
+    assert alike | {"benchmark", "split", "resolution"} <= set(part["settings"])
+    whole = {*alike - {"data"}, "GPU", "model", "count", "batch_size", "processes", "resolution"}
+    assert whole <= set(data["settings"])
     assert {"instructdiffusion", "python", "torch", "faster-coco-eval"} <= set(data["versions"])
     assert {f["metric"] for f in part["figures"]} == {"cIoU", "gIoU", "IoU above .5", "N-acc", "T-acc"}
     text = (tmp_path / "out" / "table.md").read_text()
@@ -83,6 +89,60 @@ def test_other_weights_of_the_refiner_are_other_answers(dataset, drawer, tmp_pat
         assert model.asked
 
 
+class Plane:
+    """Features of pictures and words in a plane, for CLIP and for KNN-GIQA."""
+
+    name = "plane"
+
+    def __init__(self, fingerprint="1"):
+        self.fingerprint = fingerprint
+
+    def pictures(self, pictures):
+        return np.array([[p.mean() + 1, 128.0] for p in pictures])
+
+    def texts(self, texts):
+        return np.array([[1.0 + ("a" in t), 1.0] for t in texts])
+
+
+def head(bias=0.0):
+    return Aesthetic(((np.ones((1, 2)), np.array([bias])),))
+
+
+def reference(first=500.0):
+    return np.array([[first, 128.0], [600.0, 128.0]])
+
+
+MEASURED = {"clip": Plane(), "aesthetic": head(), "giqa": Giqa(Plane(), reference())}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"clip": Plane("2")},
+        {"aesthetic": head(1.0)},
+        {"giqa": Giqa(Plane(), reference(501.0))},
+        {"giqa": Giqa(Plane("2"), reference())},
+        {"giqa": Giqa(Plane(), reference(), k=1)},
+    ],
+)
+def test_what_measures_otherwise_under_the_same_name_takes_no_answers_of_before(
+    other, dataset, drawer, tmp_path
+):
+    (entry, folder, split), *_ = find_parts(dataset("editing"), ["editing"])[0]
+
+    def asked(**options):
+        model = drawer(nothing)
+        asking = Asking(quiet=True, batch_size=4, cards=0)
+        benchmark = entry.open(folder, split, cache=tmp_path / "cache", **options)
+        outcome = evaluate_parts(model, [(entry, benchmark)], tmp_path / "out", asking)
+        return len(model.asked), {f.metric: f.value for f in outcome.parts[0].figures if f.n}
+
+    count, figures = asked(**MEASURED)
+    assert count > 0 and asked(**MEASURED) == (0, figures)
+    assert asked(**{**MEASURED, **other})[0] == count
+    assert asked(**MEASURED) == (0, figures)  # both lie side by side
+
+
 def test_a_run_goes_on_and_more_records_keep_what_is_there(dataset, drawer, tmp_path):
     def run(count, **changes):
         model = drawer(nothing)
@@ -96,6 +156,22 @@ def test_a_run_goes_on_and_more_records_keep_what_is_there(dataset, drawer, tmp_
     assert run(3) == (3, 0)
     assert run(2, steps=7) == (2, 2)  # other settings, other answers
     assert run(None) == (4, 0)
+
+
+def test_progress_goes_to_its_end_and_tells_the_time_left(copied, drawer, tmp_path, capsys):
+    folder = copied("refcoco")
+
+    def bar(count):
+        asking = Asking(batch_size=3, cards=0, count=count)
+        evaluated(folder, ["refcoco"], drawer(nothing), tmp_path / "out", asking, ["val"])
+        return capsys.readouterr().err.replace("\r", "\n").splitlines()[-1]
+
+    told = r"refcoco val: 100%.* {0}/{0} \[\d\d:\d\d<\d\d:\d\d, .*record"
+    assert re.match(told.format(2), bar(2))
+    assert re.match(told.format(4), bar(None))  # two of them were there
+    next(iter(sorted(folder.rglob("COCO_train2014_*2.jpg")))).write_bytes(b"no picture")
+    shutil.rmtree(tmp_path / "out")
+    assert re.match(told.format(4), bar(None))  # what is broken is done with too
 
 
 def test_pictures_on_the_page_are_kept_between_runs(dataset, drawer, tmp_path):
@@ -180,8 +256,41 @@ def test_the_whole_suite_names_its_gaps(dataset, tmp_path, drawer):
     assert list(outcome.tables()) == [2, 3, 4, 5, 6]
     assert outcome.tables()[5][-1][:5] == ["mine", "-", "-", "-", outcome.cells["GoPro"]]
     text = outcome.text()
+    assert "- task names only (Table 6): the paper's ablation is a model of its own" in text
     assert all(f"- {column}: " in text for column in ("COCO", "RefCOCO A", "A-847", "SIDD", "replace"))
     assert "not on this machine" in text and "download: http" in text
+
+
+def test_every_dash_of_the_tables_has_its_gap(dataset, tmp_path, drawer):
+    """Without the benchmark, without its CLIP, and with kinds of edits that it does not have."""
+    root = tmp_path / "data"
+    for name in ("gopro", "editing"):
+        shutil.copytree(dataset(name), root / name)
+
+    def gaps(**options):
+        parts, gone = find_parts(root)
+        opened, more = open_parts(parts, None, tmp_path / "cache", skip=True, **options)
+        outcome = evaluate_parts(
+            drawer(nothing), opened, tmp_path / "out", QUIET, gaps={**gone, **more}, whole_tables=True
+        )
+        for head, *_, own in outcome.tables().values():
+            assert {c for c, cell in zip(head[1:], own[1:]) if cell == "-"} <= set(outcome.gaps)
+        return outcome.gaps
+
+    assert gaps(clip="none")["remove"] == "no CLIP measured it (--clip)"
+    assert "not on this machine" in gaps(clip="no/such")["add"]
+    path = root / "editing" / "benchmark.json"
+    for entry in (kinds := json.loads(path.read_text())):
+        entry["kind"] = "addition"
+    path.write_text(json.dumps(kinds))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("instructdiffusion.evaluation.metrics.encoders.load_clip", lambda *_: Plane())
+        found = gaps()
+    assert found["replace"] == "editing test answered no question of its kind" and "add" not in found
+    shutil.rmtree(root / "editing")
+    missing = gaps()
+    assert all("it is your own: " in missing[kind] for kind in ("replace", "remove", "add"))
+    assert "editing" not in missing and "GoPro" not in missing
 
 
 def test_one_that_needs_clip_says_so(dataset, tmp_path):

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ...files import json_bytes, whole_folder
+from ...files import clear_leftovers, json_bytes, whole_folder
 from .problems import BrokenRecord, Flaw, Problem, inside, relative
 
 FORMAT = 2
@@ -241,6 +241,7 @@ def open_index(
             raise BrokenRecord(index.problems[0])
         return index
     folder.parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(folder.parent)
     started = time.time_ns()
     stamps = [_stamp(path) for path in files]  # before reading: a change meanwhile then shows
     with contextlib.suppress(_MadeMeanwhile), whole_folder(folder) as temporary:

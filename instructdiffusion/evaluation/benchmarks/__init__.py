@@ -10,7 +10,7 @@ from typing import Any
 from ...datasets.readers import LayoutMissing, open_reader, reader_named
 from .base import ReaderBenchmark
 from .detect import Detect
-from .editing import Editing
+from .editing import TABLE_KINDS, Editing
 from .pose import Pose, ap10k
 from .refer import Refer
 from .restoration import Restoration
@@ -31,6 +31,12 @@ class Entry:
     places: Mapping[str, str]
     folders: tuple[str, ...] = field(default=())  # what its folder may be called beside its name
     wants: tuple[str, ...] = ()  # options of `make`
+
+    def columns(self, split: str) -> tuple[str, ...]:
+        """The columns of the paper's table that a split fills; its own name where it stands in none."""
+        if self.make is Editing:
+            return TABLE_KINDS
+        return (self.places.get(split, f"{self.name} {split}"),)
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -44,11 +44,13 @@ class Editing(ReaderBenchmark):
         self.clip, self.aesthetic, self.giqa = clip, aesthetic, giqa
 
     def options(self) -> dict[str, Any]:
-        """Which networks measure."""
+        """Which networks measure, by name and by hash: another file under the same name measures otherwise."""
         return {
-            "CLIP": getattr(self.clip, "name", None),
-            "aesthetic": self.aesthetic is not None,
-            "KNN-GIQA": getattr(self.giqa, "name", None),
+            "CLIP": None if self.clip is None else self.clip.name,
+            "CLIP weights": None if self.clip is None else self.clip.fingerprint,
+            "aesthetic weights": None if self.aesthetic is None else self.aesthetic.fingerprint,
+            "KNN-GIQA": None if self.giqa is None else self.giqa.name,
+            "KNN-GIQA features": None if self.giqa is None else self.giqa.fingerprint,
         }
 
     def cases(self, unit: int) -> list[Case]:
@@ -114,12 +116,9 @@ class Editing(ReaderBenchmark):
 
     def notes(self, rows: Sequence[Row]) -> dict[str, Any]:
         """What measured."""
-        measured = self.options()
-        reason = (
-            "not measured: no CLIP was given" if self.clip is None else f"100 cosine by {measured['CLIP']}"
-        )
+        clip, giqa = self.clip, self.giqa
         return {
-            "CLIP-Sim": reason,
+            "CLIP-Sim": "not measured: no CLIP was given" if clip is None else f"100 cosine by {clip.name}",
             "aesthetic": "LAION's" if self.aesthetic else "not measured",
-            "KNN-GIQA": measured["KNN-GIQA"] or "not measured",
+            "KNN-GIQA": "not measured" if giqa is None else giqa.name,
         }

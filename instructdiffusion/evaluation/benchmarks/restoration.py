@@ -29,8 +29,8 @@ class Restoration(ReaderBenchmark):
         self.lpips = lpips
 
     def options(self) -> dict[str, Any]:
-        """Whether LPIPS is measured."""
-        return {"LPIPS": self.lpips is not None}
+        """By which network LPIPS is measured: a hash of it, None without."""
+        return {"LPIPS": None if self.lpips is None else self.lpips.fingerprint}
 
     def cases(self, unit: int) -> list[Case]:
         """The damaged picture."""

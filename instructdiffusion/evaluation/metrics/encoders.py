@@ -5,12 +5,16 @@ What is asked of it are two small protocols; `load_clip` fills one with a CLIP b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from .fingerprint import fingerprint
 
 CLIP = "openai/clip-vit-large-patch14"
 # Layers of LAION's improved aesthetic predictor as its file names them: linear, with nothing but dropout between.
@@ -19,9 +23,17 @@ _WIDTHS = (768, 1024, 128, 64, 16, 1)
 
 
 class PictureEncoder(Protocol):
-    """Features of pictures uint8 [h, w, 3]: float [n, d]. `name` says which network they are of."""
+    """Features of pictures uint8 [h, w, 3]: float [n, d]. `name` says which network they are of.
+
+    fingerprint: a hash of its weights and of how it is given pictures: what is under one name may change.
+    """
 
     name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of what makes the features: another network, another fingerprint."""
+        ...
 
     def pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Features float [n, d] of n pictures uint8 [h, w, 3], of any sizes."""
@@ -74,6 +86,12 @@ class Aesthetic:
             width = weight.shape[0]
         if width != 1:
             raise ValueError(f"the last layer gives {width} numbers: expected one score")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the layers."""
+        numbers = {f"{n}.{part}": a for n, layer in enumerate(self.layers) for part, a in zip("wb", layer)}
+        return fingerprint(numbers)
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """About 1 to 10, [n], of features [n, d], which are normalised here."""
@@ -154,6 +172,12 @@ class Clip:
         self.name = name
         self._model, self._processor, self._device = model.to(device).eval(), processor, device
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights, of how pictures are prepared, and of the vocabulary."""
+        words = sorted(self._processor.tokenizer.get_vocab().items())
+        return fingerprint(self._model.state_dict(), prepared(self._processor.image_processor), words)
+
     def pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Projected features [n, d] of pictures uint8 [h, w, 3]."""
         import torch
@@ -173,6 +197,12 @@ class Clip:
         with torch.inference_mode():
             kept = {k: v.to(self._device) for k, v in inputs.items() if k in ("input_ids", "attention_mask")}
             return _numbers(self._model.get_text_features(**kept))
+
+
+def prepared(processor: Any) -> dict[str, Any]:
+    """How an image processor of transformers prepares pictures, as plain data without the place it came from."""
+    told = json.loads(processor.to_json_string())
+    return {name: value for name, value in told.items() if not name.startswith("_")}
 
 
 def _numbers(output: Any) -> np.ndarray:

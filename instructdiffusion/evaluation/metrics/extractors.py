@@ -7,13 +7,16 @@ transformers' layout (DINOv2, CLIP, ResNet ...), and a reference of the same net
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .encoders import knn_giqa
+from .encoders import knn_giqa, prepared
+from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from .encoders import PictureEncoder
@@ -27,6 +30,11 @@ class Extractor:
     def __init__(self, name: str, model: Any, processor: Any, device: str = "cpu") -> None:
         self.name = name
         self._model, self._processor, self._device = model.to(device).eval(), processor, device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the weights and of how pictures are prepared."""
+        return fingerprint(self._model.state_dict(), prepared(self._processor))
 
     def pictures(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Features float64 [n, d] of pictures uint8 [h, w, 3]; ValueError where the network gives none."""
@@ -69,12 +77,27 @@ def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
 
 
 class Giqa:
-    """KNN-GIQA of pictures against a reference [m, d] of the features of one extractor; `name` says which."""
+    """KNN-GIQA of pictures against a reference [m, d] of the features of one extractor; `name` says which.
 
-    def __init__(self, extractor: PictureEncoder, reference: np.ndarray, k: int = NEIGHBOURS) -> None:
-        self._extractor, self._reference = extractor, reference
+    made_of: a hash of what the features were made of; None: the features themselves say what they are.
+    """
+
+    def __init__(
+        self,
+        extractor: PictureEncoder,
+        reference: np.ndarray,
+        k: int = NEIGHBOURS,
+        made_of: str | None = None,
+    ) -> None:
+        self._extractor, self._reference, self._made_of = extractor, reference, made_of
         self.k = min(k, len(reference))
         self.name = f"{extractor.name}, {len(reference)} reference pictures, k {self.k}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the extractor, the reference and k."""
+        table = {} if self._made_of else {"reference": self._reference}
+        return fingerprint(table, self._made_of, self._extractor.fingerprint, self.k)
 
     def scores(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Scores [n] of pictures uint8 [h, w, 3]; higher looks more like the reference. Errors as `knn_giqa`'s."""
@@ -94,7 +117,7 @@ def load_giqa(extractor: str | Path, reference: str | Path, device: str = "cpu",
         )
     network = load_extractor(extractor, device)
     if path.is_dir():
-        return Giqa(network, _features_of(path, network, batch))
+        return Giqa(network, *_features_of(path, network, batch))
     try:
         table = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -111,7 +134,11 @@ def load_giqa(extractor: str | Path, reference: str | Path, device: str = "cpu",
     return Giqa(network, table.astype(np.float64))
 
 
-def _features_of(folder: Path, network: Extractor, batch: int) -> np.ndarray:
+def _features_of(folder: Path, network: Extractor, batch: int) -> tuple[np.ndarray, int, str]:
+    """(features [m, d], k, a hash) of a folder's pictures.
+
+    The hash is of the files: features of the same pictures differ in their last digits from machine to machine.
+    """
     from tqdm import tqdm
 
     from ...images import list_pictures, load_picture
@@ -124,7 +151,10 @@ def _features_of(folder: Path, network: Extractor, batch: int) -> np.ndarray:
         network.pictures([load_picture(p) for p in group])
         for group in tqdm(groups, desc="reference", leave=False)
     ]
-    return np.concatenate(parts)
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return np.concatenate(parts), NEIGHBOURS, digest.hexdigest()[:16]
 
 
 def _described(table: Any) -> str:

@@ -5,18 +5,26 @@ PSNR of a set is the mean over its pictures of each one's RGB PSNR at 8 bits, as
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
 from ...datasets.scenes.restoration import psnr
+from .fingerprint import fingerprint
 
 # A picture equal to the truth has no finite PSNR; 60 dB is where the error is below that of rounding to
 # 8 bits (58.9 dB), and what lies above counts as 60, so that a mean over pictures stays a mean.
 EQUAL_DB = 60.0
 
-Distance = Callable[[np.ndarray, np.ndarray], float]  # of two pictures uint8 [h, w, 3]
+
+class Distance(Protocol):
+    """A distance of two pictures uint8 [h, w, 3]. fingerprint: a hash of what measures."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> float: ...
 
 
 def capped_psnr(a: np.ndarray, b: np.ndarray, region: np.ndarray | None = None) -> float:
@@ -70,18 +78,31 @@ def load_lpips(net: str = "alex", device: str = "cpu") -> Distance:
         raise OSError(
             f"LPIPS's backbone {net} could not be loaded ({error}): it is downloaded once"
         ) from error
-    import torch
+    return Lpips(model, device)
 
-    def distance(a: np.ndarray, b: np.ndarray) -> float:
+
+class Lpips:
+    """A network of the package `lpips` as a `Distance`."""
+
+    def __init__(self, model: Any, device: str = "cpu") -> None:
+        self._model, self._device = model, device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of backbone and heads."""
+        return fingerprint(self._model.state_dict())
+
+    def __call__(self, a: np.ndarray, b: np.ndarray) -> float:
+        import torch
+
         _check(a, b)
         one, other = (
-            torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float().to(device) / 127.5 - 1
+            torch.from_numpy(np.ascontiguousarray(p)).permute(2, 0, 1)[None].float().to(self._device) / 127.5
+            - 1
             for p in (a, b)
         )
         with torch.inference_mode():
-            return float(model(one, other))
-
-    return distance
+            return float(self._model(one, other))
 
 
 def _check(a: np.ndarray, b: np.ndarray) -> None:

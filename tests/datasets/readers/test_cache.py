@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import threading
+import time
 import tracemalloc
 
 import pytest
@@ -80,6 +81,25 @@ def test_a_build_that_fails_leaves_no_index(tmp_path):
     assert not list((tmp_path / "cache").iterdir())
     with pytest.raises(BrokenRecord):
         opened(tmp_path, lambda b: b.problem("f", "r", "why"), on_broken="raise")
+
+
+def test_what_killed_runs_left_goes_when_an_index_is_made(tmp_path):
+    """Old ones; a run beside this one may be at work in the others, and files of other names are not ours."""
+    cache_ = tmp_path / "cache"
+    old = [cache_ / ".voc-val-0123.0a1b2c3d.tmp", cache_ / ".scratch-ab_12xyz", cache_ / ".voc.0a1b2c3d.old"]
+    young, busy, other = (
+        cache_ / ".voc-val-0123.11111111.tmp",
+        cache_ / ".scratch-busy_now",
+        cache_ / ".mine.tmp",
+    )
+    for folder in (*old, young, busy, other):
+        folder.mkdir(parents=True)
+        (folder / "rows.bin").write_bytes(b"half")
+    long_ago = time.time() - 25 * 3600
+    for path in (*(p for f in (*old, other) for p in (f / "rows.bin", f)), busy):
+        os.utime(path, (long_ago, long_ago))
+    index = opened(tmp_path, lambda builder: builder.add(id=1))
+    assert {p.name for p in cache_.iterdir()} == {p.name for p in (young, busy, other, index.folder)}
 
 
 def test_a_damaged_index_is_made_anew(tmp_path):

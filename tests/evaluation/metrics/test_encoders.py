@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ PICTURE = np.zeros((8, 8, 3), np.uint8)
 class Plane:
     """Features in a plane: a picture's first pixel, a text's length."""
 
-    name = "plane"
+    name = fingerprint = "plane"
 
     def pictures(self, pictures):
         return np.array([p[0, 0, :2] for p in pictures], np.float64)
@@ -94,6 +95,35 @@ def test_a_clip_by_transformers(clip_folder):
     assert clip.texts(["a " * 40]).shape == (1, 24)  # longer than it reads
 
 
+def test_a_clip_is_known_by_what_it_is_not_by_its_name(clip_folder, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    def known_as(**changes):
+        folder = tmp_path / "clip"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(clip_folder, folder)
+        for name, change in changes.items():
+            change(folder / f"{name}.{'safetensors' if name == 'model' else 'json'}")
+        return load_clip(str(folder)).fingerprint
+
+    def other_weights(path):
+        state = load_file(path)
+        state["visual_projection.weight"][0, 0] += 1
+        save_file(state, path, {"format": "pt"})
+
+    def other_pictures(path):
+        told = json.loads(path.read_text())
+        (told.get("image_processor") or told)["image_mean"] = [0.5, 0.5, 0.5]
+        path.write_text(json.dumps(told))
+
+    same = load_clip(str(clip_folder)).fingerprint
+    processor = (
+        "processor_config" if (clip_folder / "processor_config.json").exists() else "preprocessor_config"
+    )
+    assert known_as() == same
+    assert len({same, known_as(model=other_weights), known_as(**{processor: other_pictures})}) == 3
+
+
 def test_a_clip_that_is_not_here(tmp_path):
     with pytest.raises(OSError, match="is not on this machine, and nothing is downloaded unasked"):
         load_clip("nobody/no-such-clip")
@@ -134,7 +164,10 @@ def test_aesthetic_of_a_file(suffix, tmp_path):
     features = np.random.default_rng(0).normal(size=(4, 768))
     with torch.inference_mode():
         wanted = layers(torch.from_numpy(normalised(features)).float())[:, 0].numpy()
-    assert load_aesthetic(path).scores(features) == pytest.approx(wanted, abs=1e-5)
+    head = load_aesthetic(path)
+    assert head.scores(features) == pytest.approx(wanted, abs=1e-5)
+    other = Aesthetic((*head.layers[:-1], (head.layers[-1][0], head.layers[-1][1] + 1)))
+    assert load_aesthetic(path).fingerprint == head.fingerprint != other.fingerprint
 
 
 def test_an_aesthetic_file_that_is_none(tmp_path):

@@ -66,6 +66,13 @@ def test_a_reference_is_a_file_or_a_folder(network, tmp_path):
         giqa = load_giqa(network, where)
         np.testing.assert_allclose(giqa.scores(pictures()), wanted, rtol=1e-3)
         assert giqa.name == f"{network}, 10 reference pictures, k 8"
+        assert load_giqa(network, where).fingerprint == giqa.fingerprint
+        if where is folder:
+            Image.fromarray(pictures(1, seed=2)[0]).save(folder / "03.png")
+        else:
+            np.save(where, reference.astype(np.float32)[::-1] + 1)
+        other = load_giqa(network, where)  # under the same name, as large as before
+        assert other.name == giqa.name and other.fingerprint != giqa.fingerprint
 
 
 def test_what_cannot_be_a_reference_is_named(network, tmp_path):
@@ -99,7 +106,7 @@ def test_a_network_that_is_not_here(tmp_path):
 
 def test_the_editing_benchmark_measures_with_it():
     class Mean:
-        name = "mean colour"
+        name = fingerprint = "mean colour"
 
         def pictures(self, given):
             return np.stack([p.mean((0, 1)) for p in given])

@@ -106,3 +106,7 @@ def test_lpips_is_that_of_its_package(monkeypatch, pair):
         wanted = float(model(one, other, normalize=True))  # 0..1 brought to -1..1 by the package
     assert distance(*pair) == pytest.approx(wanted, rel=1e-4) and wanted > 1e-4
     assert distance(pair[0], pair[0]) == 0
+    known = distance.fingerprint
+    with torch.no_grad():
+        model.lin0.model[-1].weight[0] += 1
+    assert load_lpips().fingerprint != known
