@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,11 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
             raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
-        choices = {"solver": SOLVERS, "schedule": SPACINGS, "noise": NOISES, "formula": FORMULAS}
-        for name, known in choices.items():
-            if getattr(self, name) not in tuple(known):
+        choices: dict[str, Iterable[str]] = {
+            "solver": SOLVERS, "schedule": SPACINGS, "noise": NOISES, "formula": FORMULAS,
+        }  # fmt: skip
+        for name, known in ((name, tuple(known)) for name, known in choices.items()):
+            if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))

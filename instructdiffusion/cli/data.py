@@ -55,10 +55,9 @@ def run_check(arguments: argparse.Namespace) -> int:
         reader_named(name)
     found = {}
     for name, kinds in survey(arguments.folder, names, arguments.images).items():
-        parts, halves = (
-            [p for p in kind if arguments.split in (None, p[0]) and arguments.task in (None, p[1])]
-            for kind in kinds
-        )
+        here, half = kinds
+        parts = [p for p in here if arguments.split in (None, p[0]) and arguments.task in (None, p[1])]
+        halves = [h for h in half if arguments.split in (None, h[0]) and arguments.task in (None, h[1])]
         if parts or halves:
             found[name] = parts, halves
     if not found:
