@@ -11,6 +11,7 @@ from ..instructdiffusion.draw import overlay
 from ..instructdiffusion.paint import box_coverage
 from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, get_task
+from ..instructdiffusion.tasks.segment import THRESHOLD
 from .convert import paired, to_image_padded, to_mask
 from .preview import shown
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
@@ -41,7 +42,7 @@ class MaskExtract(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "threshold",
-                    default=0.5,
+                    default=THRESHOLD,
                     min=0.05,
                     max=0.95,
                     step=0.05,
@@ -118,7 +119,7 @@ class MaskExtract(io.ComfyNode):
 
 
 def read_masks(
-    before, after, asked, threshold=0.5, min_area=None, decoder=DECODERS[0]
+    before, after, asked, threshold=THRESHOLD, min_area=None, decoder=DECODERS[0]
 ) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
     task: Any = get_task(asked.task)  # its decoder has options of its own

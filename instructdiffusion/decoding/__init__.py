@@ -12,6 +12,7 @@ from .overlay import (
     guided_mask,
     smallest_area,
     split_components,
+    strength,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "guided_mask",
     "smallest_area",
     "split_components",
+    "strength",
 ]

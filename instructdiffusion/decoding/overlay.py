@@ -121,6 +121,14 @@ def _drop_small(mask: np.ndarray, min_area: int, ndimage, sides: bool = False) -
     return mask & (np.bincount(labels.ravel()) >= min_area)[labels]
 
 
+def strength(mask: np.ndarray, soft: np.ndarray) -> float:
+    """How boldly a mask (bool [h, w]) was drawn where it is boldest, 0..1: the mean of `soft` [h, w] over its strongest
+    pixels, .5 % of the picture or all that it has. 0 for an empty mask.
+    """
+    values = np.sort(soft[mask])[::-1][: max(1, round(0.005 * mask.size))]
+    return float(values.mean()) if len(values) else 0.0
+
+
 def split_components(mask: np.ndarray) -> list[np.ndarray]:
     """The connected regions (8-neighbours) of a bool mask [h, w], the largest first."""
     from scipy import ndimage
