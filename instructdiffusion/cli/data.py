@@ -53,11 +53,14 @@ def run_check(arguments: argparse.Namespace) -> int:
     names = [arguments.dataset] if arguments.dataset else list(READERS)
     for name in names:
         reader_named(name)
+
+    def asked(split: str, task: str) -> bool:
+        return arguments.split in (None, split) and arguments.task in (None, task)
+
     found = {}
-    for name, kinds in survey(arguments.folder, names, arguments.images).items():
-        here, half = kinds
-        parts = [p for p in here if arguments.split in (None, p[0]) and arguments.task in (None, p[1])]
-        halves = [h for h in half if arguments.split in (None, h[0]) and arguments.task in (None, h[1])]
+    for name, (whole, half) in survey(arguments.folder, names, arguments.images).items():
+        parts = [part for part in whole if asked(*part)]
+        halves = [part for part in half if asked(*part[:2])]
         if parts or halves:
             found[name] = parts, halves
     if not found:

@@ -105,7 +105,8 @@ class OpenSource:
         """The example that `seed` draws, `size` pixels square; a pure function of these.
 
         Where its record is broken, the next one that can be read; what was broken is added to `broken` as
-        (source, what is wrong). BrokenRecord where `IN_A_ROW` follow one another. plain: no augmentation.
+        (source, what is wrong). BrokenRecord where `IN_A_ROW` follow one another, or for the first by the reader's
+        policy "raise". plain: no augmentation.
         """
         first = self.reader.draw(random.Random(f"{self.source.label} {int(seed)}"))
         tries = min(IN_A_ROW, len(self.reader))
@@ -113,6 +114,8 @@ class OpenSource:
             try:
                 return self._made((first + attempt) % len(self.reader), seed, size, plain)
             except BrokenRecord as error:
+                if self.reader.on_broken == "raise":
+                    raise _named(error, self.source) from error
                 broken.append((self.source.label, str(error)))
                 last = error.problem
         reason = f"{tries} records in a row cannot be read; the last: {last.reason}. Run `instructdiffusion data check`"
@@ -184,8 +187,17 @@ def index_digest(reader: Reader) -> str:
     return digest.hexdigest()
 
 
-def open_sources(sources: Iterable[Source]) -> Sources:
+def _named(error: BrokenRecord, source: Source) -> BrokenRecord:
+    """The error with the source that it is about."""
+    problem = error.problem
+    return BrokenRecord(replace(problem, record=f"{source.label}, {problem.record}"))
+
+
+def open_sources(sources: Iterable[Source], on_broken: str = "skip") -> Sources:
     """Open the sources: their indices are made, or read from the cache.
+
+    on_broken: "skip" names broken records in `notes` and goes on with the others, "raise" stops at the first with
+    BrokenRecord, here or where it is drawn.
 
     An optional one that is not there, has no record, or needs a library that is not installed, is left out and
     named in `notes`. LayoutMissing for a required one, which says where its download is; ValueError where it
@@ -197,7 +209,8 @@ def open_sources(sources: Iterable[Source]) -> Sources:
         try:
             root = located(source.root, kind)
             images = None if source.images is None else located(source.images, kind)
-            reader = open_reader(source.dataset, root, source.split, source.task, images=images)
+            options = {"images": images, "on_broken": on_broken}
+            reader = open_reader(source.dataset, root, source.split, source.task, **options)
             if not len(reader):
                 first = f": {reader.problems[0]}" if reader.problems else ""
                 raise LayoutMissing(
@@ -208,6 +221,8 @@ def open_sources(sources: Iterable[Source]) -> Sources:
                 raise
             notes.append(f"{source.label} is left out: {str(error).splitlines()[0]}")
             continue
+        except BrokenRecord as error:
+            raise _named(error, source) from error
         if isinstance(reader, PoseReader) and reader.task == "keypoints":
             reader.margin = None  # whole pictures: augmentation cuts for itself
         if reader.problems:
@@ -263,11 +278,12 @@ class SourceMixture:
 
 
 def held_out(
-    sources: Sequence[Source], count: int, size: int
+    sources: Sequence[Source], count: int, size: int, on_broken: str = "skip"
 ) -> tuple[dict[str, tuple[Example, ...]], list[str]]:
     """({source: `count` examples, or as many as there are}, notes): plain views of splits that are not trained on.
 
     The split is val, valid, test or testA, the first that is on disk; sources without one are named in the notes.
+    on_broken: as in `open_sources`.
     """
     found: dict[str, tuple[Example, ...]] = {}
     notes = []
@@ -275,7 +291,7 @@ def held_out(
         splits = [s for s in _HELD_OUT if s in reader_named(source.dataset).splits and s != source.split]
         other = None
         for split in splits:
-            opened = open_sources([replace(source, split=split, optional=True)]).opened
+            opened = open_sources([replace(source, split=split, optional=True)], on_broken).opened
             if opened:
                 other = opened[0]
                 break

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..datasets.readers.problems import POLICIES
 from ..datasets.scenes import ABSENT_TASKS
 from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
@@ -45,6 +46,7 @@ class DataConfig:
     mixture: weights of the tasks drawn as scenes; left out, it is segmentation, or nothing where there are sources.
     sources: datasets on disk, each as a `Source` (all stages but vae).
     scenes_share: share of the samples that are scenes, where there are scenes and sources.
+    on_broken: "skip" names records of sources that cannot be read and takes the next ones, "raise" stops at the first.
     level: the scenes' richness, 0 to 3, or several, dealt out evenly: plain shapes teach the words long
         before rich scenes do.
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
@@ -67,8 +69,13 @@ class DataConfig:
     encoding: str = "float32"
     sources: tuple[Source, ...] = ()
     scenes_share: float = 0.5
+    on_broken: str = "skip"
 
     def __post_init__(self) -> None:
+        if self.on_broken not in POLICIES:
+            raise ValueError(
+                f"expected `data.on_broken` to be one of {', '.join(POLICIES)}, got {self.on_broken!r}"
+            )
         if not isinstance(self.sources, tuple) or not all(isinstance(s, Source) for s in self.sources):
             raise ValueError(
                 f"expected `data.sources` to be a list of mappings with `dataset` and `root`, got {self.sources!r}"

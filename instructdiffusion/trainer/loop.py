@@ -38,7 +38,8 @@ def build_stage(config: TrainConfig) -> Any:
 # What a resumed run may have changed: where things lie and how often it looks; the samples it sees, the
 # loss and the optimiser must be the checkpoint's. Steps and decay are the schedule, which may be cut short.
 _FREE = frozenset(
-    "output init keep_checkpoints checkpoint_every validate_every validate_samples data.workers".split()
+    "output init keep_checkpoints checkpoint_every validate_every validate_samples data.workers "
+    "data.on_broken".split()
 )
 _SCHEDULE = frozenset({"steps", "decay_fraction"})
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ..datasets.examples import make_example
 from ..datasets.mixture import Mixture
+from ..datasets.readers import BrokenRecord, Problem
 from ..datasets.sources import SourceMixture, Sources, open_sources, told
 from ..files import write_json
 from ..tasks import TASKS
@@ -245,7 +246,7 @@ class Pool:
 
         device = torch.device(device)
 
-        self.sources = open_sources(data.sources) if data.sources else None
+        self.sources = open_sources(data.sources, data.on_broken) if data.sources else None
         source = PoolSource(data, str(components), "", self.sources)
         mixture = source.mixture()
         shares = mixture.shares if isinstance(mixture, SourceMixture) else {}
@@ -281,6 +282,9 @@ class Pool:
         for n in range(count if self.sources else 0):
             with safe_open(folder / f"shard-{n:05d}.safetensors", "pt") as shard:
                 self.broken += [(s, t) for s, t in json.loads((shard.metadata() or {}).get(_BROKEN, "[]"))]
+        if self.broken and data.on_broken == "raise":  # in shards that were made while they were skipped
+            label, text = self.broken[0]
+            raise BrokenRecord(Problem(label, "", text))
         for line in [] if quiet else told(self.broken):
             tqdm.write(line)
         self.parts = {k: torch.cat([s[k] for s in shards])[: data.pool] for k in shards[0]}

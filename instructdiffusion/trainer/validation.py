@@ -33,11 +33,13 @@ def held_out_examples(tasks: tuple[str, ...], count: int, size: int, level: int)
 
 
 @lru_cache(maxsize=2)
-def held_out_records(sources: tuple[Source, ...], count: int, size: int) -> dict[str, tuple[Example, ...]]:
+def held_out_records(
+    sources: tuple[Source, ...], count: int, size: int, on_broken: str = "skip"
+) -> dict[str, tuple[Example, ...]]:
     """The first `count` draws of each source's held-out split; sources without one on disk are named once."""
     from tqdm import tqdm
 
-    found, notes = held_out(sources, count, size)
+    found, notes = held_out(sources, count, size, on_broken)
     for line in notes:
         tqdm.write(line)
     return found
@@ -52,7 +54,7 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     unet, text_encoder, tokenizer, vae, alphas = parts
     data, count = config.data, config.validate_samples
     groups = {t: held_out_examples((t,), count, data.size, max(data.levels)) for t in data.mixture}
-    groups |= held_out_records(data.sources, count, data.size)
+    groups |= held_out_records(data.sources, count, data.size, data.on_broken)
     kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
     components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
     editor = Editor(components)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from instructdiffusion.datasets.fixtures import write_fixture
 from instructdiffusion.datasets.readers import open_reader
@@ -281,11 +283,152 @@ def test_parquet(made):
         for path in made(f"{name}-parquet").rglob("*.parquet"):
             schema = parquet.read_schema(path)
             assert set(schema.names) == columns
+            kinds = {"turn_index": "int32"}
+            for column in (c for c in columns if not c.endswith(("_image", "_img"))):
+                assert str(schema.field(column).type) == kinds.get(column, "string")
             for column in (
                 c for c in columns if c.endswith(("_image", "_img"))
             ):  # as `datasets` stores pictures
                 kinds = {field.name: str(field.type) for field in schema.field(column).type}
                 assert kinds["bytes"] == "binary" and set(kinds) == {"bytes", "path"}
+
+
+def test_instances(made):
+    """cocodataset/cocoapi's pycocotools/coco.py: `annToRLE` takes polygons, or run lengths with their size."""
+    for path in made("coco").glob("annotations/instances_*.json"):
+        data = json.loads(path.read_text())
+        sizes = {entry["id"]: [entry["height"], entry["width"]] for entry in data["images"]}
+        for entry in data["images"]:
+            assert_form(entry, IMAGE)
+        for entry in data["categories"]:
+            assert_form(entry, {"id": int, "name": str, "supercategory": str})
+        for entry in data["annotations"]:
+            found = entry["segmentation"]
+            assert_form(entry, {**INSTANCE, "segmentation": (list, dict)})
+            if isinstance(found, dict):
+                assert_form(found, {"counts": LIST, "size": LIST})
+                assert found["size"] == sizes[entry["image_id"]]
+            else:
+                assert not entry["iscrowd"] and all(len(p) % 2 == 0 and len(p) >= 6 for p in found)
+
+
+def test_voc(made):
+    """VOCdevkit's VOCinit.m and VOClabelcolormap.m: a palette whose colours are the bits of the number; 255 is void."""
+    base = made("voc") / "VOCdevkit" / "VOC2012"
+    for split in ("train", "val"):
+        for name in (base / "ImageSets" / "Segmentation" / f"{split}.txt").read_text().split():
+            assert re.fullmatch(r"\d{4}_\d{6}", name)
+            with Image.open(base / "SegmentationClass" / f"{name}.png") as labels:
+                with Image.open(base / "JPEGImages" / f"{name}.jpg") as picture:
+                    assert picture.size == labels.size
+                assert labels.mode == "P" and set(np.unique(labels)) <= {*range(21), 255}
+                colors = np.reshape(labels.getpalette(), (-1, 3)).tolist()
+            # torchvision's, gluoncv's and mmsegmentation's lists of VOC's colours
+            assert colors[1] == [128, 0, 0] and colors[15] == [192, 128, 128] and colors[20] == [0, 64, 128]
+            assert colors[0] == [0, 0, 0] and colors[255] == [224, 224, 192]
+
+
+PAIRS = {  # fixture -> (damaged, clean, folders beside, names): places of files, with * for one part
+    # SeungjunNah/DeepDeblur-PyTorch's README: GOPRO_Large/train/GOPR0372_07_00/, REDS/train/train_blur/000/
+    "gopro": ("*/GOPR*/blur/*", "*/GOPR*/sharp/*", ("blur_gamma",), r"GOPR\d{4}_\d\d_\d\d/\w+/\d{6}\.png"),
+    "reds": ("*/*_blur/*/*", "*/*_sharp/*/*", (), r"(?:train|val)_\w+/\d{3}/\d{8}\.png"),
+    # the authors' dataset/low_level/lowlevel_*.py: the folders' pictures in the order of their names
+    "gopro-flat": ("*/input/*", "*/target/*", (), r"(?:input|target)/.*\.png"),
+    "sidd-cut": ("*/input/*", "*/gt/*", (), r"(?:input|gt)/.*\.png"),
+    # WDNet's test.py and the authors' lowlevel_clwd.py
+    "clwd": (
+        "*/Watermarked_image/*", "*/Watermark_free_image/*", ("Mask", "Alpha", "Watermark"), r"\w+/\d+\.jpg",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pairs(name, made):
+    folder = made(name)
+    damaged, clean, beside, pattern = PAIRS[name]
+    found, partners = (sorted(folder.glob(places)) for places in (damaged, clean))
+    assert [p.name for p in found] == [p.name for p in partners] and found
+    for path, partner in zip(found, partners):
+        for file in (path, partner):
+            assert re.search(f"/{pattern}$", file.as_posix())
+        with Image.open(path) as one, Image.open(partner) as other:
+            assert one.size == other.size and one.mode == other.mode == "RGB"
+        for more in beside:
+            assert list((path.parents[1] / more).glob(f"{path.stem}.*"))
+
+
+def test_noise(made):
+    """SIDD's ReadMe_sRGB.txt, two pairs a scene; NAFNet's scripts/data_preparation/sidd.py, blocks [n, m, h, w, 3]."""
+    from scipy.io import loadmat
+
+    folder = made("sidd")
+    scenes = sorted((folder / "SIDD_Medium_Srgb" / "Data").iterdir())
+    for scene in scenes:  # instance, scene, phone, ISO, shutter, temperature, light
+        assert re.fullmatch(r"\d{4}_\d{3}_(?:GP|IP|S6|N6|G4)_\d{5}_\d{5}_\d{4}_[LNH]", scene.name)
+        number = scene.name[:4]
+        assert {p.name for p in scene.iterdir()} == {
+            f"{number}_{kind}_SRGB_{shot}.PNG" for kind in ("NOISY", "GT") for shot in ("010", "011")
+        }
+    shapes = set()
+    for name in ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb"):
+        blocks = loadmat(folder / f"{name}.mat")[name]
+        assert blocks.dtype == np.uint8 and blocks.ndim == 5 and blocks.shape[4] == 3
+        shapes.add(blocks.shape)
+    assert len(shapes) == 1
+
+
+def test_sessions(made):
+    """MagicBrush's edit_sessions.json as public evaluations walk it: images/<id>/<file>, a turn follows on the last."""
+    for split in ("train", "dev", "test"):
+        folder = made("magicbrush") / split
+        for session, turns in json.loads((folder / "edit_sessions.json").read_text()).items():
+            for place, turn in enumerate(turns):
+                assert_form(turn, {"input": str, "mask": str, "output": str, "instruction": str})
+                assert turn["input"] == (turns[place - 1]["output"] if place else f"{session}-input.png")
+                assert turn["output"] == f"{session}-output{place + 1}.png"
+                assert turn["input"].split("-")[0] == session
+                assert all(
+                    (folder / "images" / session / turn[k]).is_file() for k in ("input", "mask", "output")
+                )
+
+
+def test_requests(made):
+    """jshi31/T2ONet's data/GIER/splits/val_sess_3.json, whose records are GIER.json's."""
+    fields = {
+        "input": str, "output": str, "segment": str, "palette": str, "request": str, "detailed_request": (str, float),
+        "dataset": str, "workerId": str, "operator": dict, "expert_summary": LIST, "amateur_summary": LIST,
+    }  # fmt: skip
+    entries = json.loads((made("gier") / "GIER.json").read_text())
+    for entry in entries:
+        assert_form(entry, fields)
+        assert isinstance(entry["detailed_request"], str) or np.isnan(entry["detailed_request"])
+        assert entry["dataset"] in ("reddit", "zhopped")
+        for operator in entry["operator"].values():
+            assert_form(operator, {"local": bool, "ids": LIST})
+            assert operator["local"] == bool(operator["ids"])
+    kinds = {(bool(e["expert_summary"]), bool(e["amateur_summary"])) for e in entries}
+    assert {(True, True), (False, True), (False, False)} <= kinds
+    assert any(isinstance(e["detailed_request"], float) for e in entries)
+
+
+def test_requests_that_nobody_summarised_are_read_by_their_own_words(made, tmp_path):
+    reader = open_reader("gier", made("gier"), cache=tmp_path)
+    assert not reader.problems
+    assert reader.rows[2]["instructions"] == ["take out the last thing"]
+    assert reader.rows[3]["instructions"][0].startswith("Could somebody take the thing")
+    assert reader.rows[0]["meta"]["operators"] == ["inpaint_obj", "contrast"]
+
+
+def test_the_authors_list_of_edits_in_the_wild(made):
+    """cientgu/InstructDiffusion's edit_zip_dataset.py, `IEIWDataset`: paths below one folder of another machine."""
+    folder = made("ieiw-authors")
+    entries = json.loads((folder / "meta_infov1.json").read_text())
+    shared = os.path.commonpath([entry[key] for entry in entries for key in ("input", "edited")])
+    for entry in entries:
+        assert_form(entry, {"input": str, "edited": str, "instruction": str})
+        for key in ("input", "edited"):
+            below = Path(entry[key]).relative_to(Path(shared).parent)
+            assert entry[key].startswith("/") and (folder / below).is_file()
 
 
 RECORDS = {  # dataset -> (annotation file in mmpose's tests/data, where it goes, where its pictures go, people)

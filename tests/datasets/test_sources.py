@@ -254,6 +254,25 @@ def test_a_broken_record_is_told_and_the_next_one_taken(damaged):
     assert hit == broken
 
 
+def test_a_broken_record_is_fatal_by_policy(data, tmp_path):
+    folder = tmp_path / "gopro"
+    shutil.copytree(data / "gopro", folder)
+    opened = open_sources([Source("gopro", str(folder))], on_broken="raise").opened[0]
+    file = opened.reader.path(opened.reader.rows[0]["image"])
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(BrokenRecord, match=f"{file.name}, gopro train deblur, .*cut off"):
+        for seed in range(20):  # where it is drawn
+            opened.example(seed, 32, [])
+    file.unlink()
+    with pytest.raises(BrokenRecord, match="gopro train deblur, .*missing"):  # where the index names it
+        open_sources([Source("gopro", str(folder), optional=True)], on_broken="raise")
+    shutil.copytree(data / "gopro", tmp_path / "other")
+    shutil.rmtree(next((tmp_path / "other" / "test").glob("*/sharp")))
+    whole = [Source("gopro", str(tmp_path / "other"))]
+    with pytest.raises(BrokenRecord, match="gopro test deblur"):
+        held_out(whole, 2, 32, "raise")
+
+
 def test_a_source_without_a_whole_record_is_given_up_with_its_name(damaged):
     for row in damaged.reader.rows:
         damaged.reader.path(row["target"]).write_bytes(b"no picture")

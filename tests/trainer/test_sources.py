@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from instructdiffusion.datasets.fixtures import FIXTURES, write_fixture
-from instructdiffusion.datasets.readers import LayoutMissing
+from instructdiffusion.datasets.readers import BrokenRecord, LayoutMissing
 from instructdiffusion.datasets.sources import Source, open_sources
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer import pool as module
@@ -142,6 +142,7 @@ def test_sources_are_read_from_yaml_and_survive_plain_data(tmp_path):
         ("instruct", {"sources": {"refcoco": 1}}, "expected `data.sources` to be a list"),
         ("instruct", {"sources": [{"dataset": "cocoa", "root": "x"}]}, "unknown dataset 'cocoa'"),
         ("instruct", {"scenes_share": 2}, "scenes_share"),
+        ("instruct", {"on_broken": "ignore"}, "`data.on_broken` to be one of skip, raise, got 'ignore'"),
         ("instruct", {"mixture": {}, "sources": []}, "at least one task"),
         ("vae", {"sources": [{"dataset": "refcoco", "root": "x"}]}, "stage vae"),
     ],
@@ -221,6 +222,22 @@ def test_broken_records_are_counted_and_told(data, start_folder, tmp_path, capsy
     said = capsys.readouterr()
     assert f"1 broken records met {len(pool.broken)} times" in said.out + said.err
     assert Pool(tmp_path, settings, start_folder, quiet=True).broken == pool.broken  # read from the shards
+
+
+def test_a_broken_record_ends_the_run_where_the_config_says_so(data, start_folder, tmp_path):
+    shutil.copytree(data / "gopro", tmp_path / "gopro")
+    reader = open_sources(sources(tmp_path, "gopro")).opened[0].reader
+    settings = DataConfig(sources=sources(tmp_path, "gopro"), pool=16, workers=0, on_broken="raise")
+    assert not Pool(tmp_path / "whole", settings, start_folder, quiet=True).broken
+    reader.path(reader.rows[0]["image"]).write_bytes(b"no picture")
+    skipping = dataclasses.replace(settings, on_broken="skip")
+    for folder in ("new", "made"):
+        if folder == "made":  # its samples lie there already: they are refused as well
+            Pool(tmp_path / folder, skipping, start_folder, quiet=True)
+        with pytest.raises(
+            BrokenRecord, match=f"gopro train deblur(.|\n)*{Path(reader.rows[0]['image']).name}"
+        ):
+            Pool(tmp_path / folder, settings, start_folder, quiet=True)
 
 
 def test_large_vocabularies_fit(monkeypatch, data, start_folder, tmp_path):

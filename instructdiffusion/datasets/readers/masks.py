@@ -49,10 +49,8 @@ def _parts(segmentation: Any, size: tuple[int, int]) -> list[Any]:
     for part in segmentation:
         if isinstance(part, dict):
             given = part.get("size")
-            sides = (
-                [whole(v, "a side of the mask") for v in given] if isinstance(given, (list, tuple)) else []
-            )
-            if sides != list(size):
+            sides = given if isinstance(given, (list, tuple)) else ()
+            if [whole(v, "a side of the mask") for v in sides] != list(size):
                 raise Flaw(f"the mask is of {given} and the picture of {list(size)} (height, width)")
             if "counts" not in part:
                 raise Flaw("the mask has no counts")

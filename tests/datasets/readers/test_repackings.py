@@ -164,7 +164,14 @@ def test_lists_of_the_papers_authors(copied, made, tmp_path):
     folder, _, cache = copied("gier")
     entries = json.loads((folder / "GIER.json").read_text())
     (folder / "GIER.json").unlink()
-    packed = [{"input": e["input"], "output": e["output"], "prompts": e["expert_summary"]} for e in entries]
+    packed = [
+        {
+            "input": e["input"],
+            "output": e["output"],
+            "prompts": e["expert_summary"] or e["amateur_summary"] or [e["request"]],
+        }
+        for e in entries
+    ]
     (folder / "GIER_new.json").write_text(json.dumps(packed))
     reader = open_reader("gier", folder, cache=cache)
     assert len(list(reader.records())) == 18
