@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .kept import KEPT, Kept, Weights
+from .models.compiling import Compiling
 from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser, sample
 from .sampling.replaying import Replaying
 
@@ -26,7 +28,8 @@ class Editor:
 
     graphs: whether UNet and step are replayed as CUDA graphs, True, False, or None for where they can and pay
     (`sampling.replaying.Replaying`); False suits weights that come and go, as in training. backend: of the step
-    outside the UNet where nothing is replayed (`sampling.sample`).
+    outside the UNet where nothing is replayed (`sampling.sample`). compiled: whether UNet and autoencoder run
+    compiled, True, False, or None for where it pays (`models.compiling.Compiling`).
 
     Texts that were read and pictures that were encoded and decoded are kept, the last ones, up to `kept` bytes of each
     (`texts`, `conditions`, `copies`): the empty text is read once, and many questions about a picture pay for it once.
@@ -39,10 +42,12 @@ class Editor:
         *,
         graphs: bool | None = False,
         backend: str = "auto",
+        compiled: bool | None = False,
         kept: int = KEPT,
     ) -> None:
         self.components = components
         self.replaying = Replaying(graphs, backend)
+        self.compiling = Compiling(compiled)
         self.texts: Kept[Tensor] = Kept(kept)  # text -> states [length, width]
         self.conditions: Kept[Tensor] = Kept(kept)  # picture -> condition [c, h/f, w/f]
         self.copies: Kept[np.ndarray] = Kept(kept)  # picture -> its condition decoded, float32 [h, w, 3]
@@ -157,8 +162,31 @@ class Editor:
         noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
         whole UNet runs in every so many-th row only (`sampling.DeepCache`). adaptive: the tolerance within which
         branches are left out (`sampling.AdaptiveGuidance`), None for none. ValueError for both together, or for either
-        where graphs are forced.
+        where graphs are forced; RuntimeError where graphs or compiled networks are forced and cannot be.
         """
+        self.components = self.compiling(self.components, len(pictures) * plan.evaluations)
+        run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive)
+        try:
+            return run()
+        except RuntimeError as error:
+            plain = self.compiling.failed(error)
+            if plain is None:
+                raise
+        self.components = plain
+        return run()
+
+    def _draw(
+        self,
+        pictures: np.ndarray,
+        texts: Sequence[str],
+        plan: Plan,
+        start: Tensor,
+        noise: StepNoise,
+        reconstruct: bool,
+        on_step: OnStep | None,
+        reuse: int,
+        adaptive: float | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         keys = [_key(picture) for picture in pictures]
         condition = self._encode(pictures, keys)
         components = self.components

@@ -64,9 +64,11 @@ class InstructDiffusion:
         settings: Mapping[str, Settings] | None = None,
         *,
         graphs: bool | None = None,
+        compiled: bool | None = None,
     ) -> None:
         self.components = components
-        self.editor = Editor(components, graphs=graphs)
+        self.editor = Editor(components, graphs=graphs, compiled=compiled)
+        self.editor.compiling.check(components)
         self.schedule = Schedule(components.alphas_cumprod)
         self.settings = dict(settings) if settings is not None else read_settings(components.path)
 
@@ -78,14 +80,18 @@ class InstructDiffusion:
         device: str | None = None,
         dtype: Any = None,
         graphs: bool | None = None,
+        compiled: bool | None = None,
     ) -> InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
         A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
         device: None takes a CUDA device where there is one. dtype: a torch dtype, None for float32. graphs: whether
         UNet and step are replayed as CUDA graphs: None where they can and pay, else True or False; calls raise
-        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed. Raises
-        what `models.loading.load_components` does for missing, truncated or unfitting weights.
+        RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was not replayed.
+        compiled: whether UNet and autoencoder are compiled, which takes a minute or so for every size and pays for
+        many pictures: None off unless it pays (`models.compiling.Compiling`), else True, RuntimeError where that
+        cannot be, or False; `editor.compiling.reason` says why a call ran as it is. Raises what
+        `models.loading.load_components` does for missing, truncated or unfitting weights.
         """
         import torch
 
@@ -93,7 +99,8 @@ class InstructDiffusion:
 
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
-        return cls(load_components(name, dtype=dtype or torch.float32, device=device), graphs=graphs)
+        parts = load_components(name, dtype=dtype or torch.float32, device=device)
+        return cls(parts, graphs=graphs, compiled=compiled)
 
     def run(
         self,

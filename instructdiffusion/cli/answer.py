@@ -67,6 +67,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default="tiny", help="tiny (ships), a folder (./tiny for one of that name) or a hub id"
     )
     parser.add_argument("--device", help="cpu, cuda, ...; default: cuda where there is one")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the networks first: a minute or so, for many pictures; default: where it pays",
+    )
     parser.add_argument("--steps", type=int, help="default: the model's for this task")
     parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
     parser.add_argument("--schedule", help="trailing, native, karras, exponential")
@@ -101,7 +106,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipeline import InstructDiffusion
     from ..tasks import get_task
 
-    model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
+    try:
+        model = InstructDiffusion.from_pretrained(
+            arguments.model, device=arguments.device, compiled=arguments.compile
+        )
+    except RuntimeError as error:  # --compile, where there is nothing to compile with
+        raise ValueError(str(error)) from error
     try:  # what is wrong for every picture is said once, before any of them
         words = get_task(arguments.command).instruct(
             getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
