@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .kept import KEPT, Kept, Weights
+from .models.compiling import Compiling
 from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser, sample
 from .sampling.replaying import Replaying
 
 if TYPE_CHECKING:
     from .models.loading import Components
+
+# Pixels up to which edits and copies are decoded in one batch; beyond, that would save nothing and take memory.
+TOGETHER = 2**16
 
 
 class Editor:
@@ -21,13 +28,35 @@ class Editor:
 
     graphs: whether UNet and step are replayed as CUDA graphs, True, False, or None for where they can and pay
     (`sampling.replaying.Replaying`); False suits weights that come and go, as in training. backend: of the step
-    outside the UNet where nothing is replayed (`sampling.sample`).
+    outside the UNet where nothing is replayed (`sampling.sample`). compiled: whether UNet and autoencoder run
+    compiled, True, False, or None for where it pays (`models.compiling.Compiling`).
+
+    Texts that were read and pictures that were encoded and decoded are kept, the last ones, up to `kept` bytes of each
+    (`texts`, `conditions`, `copies`): the empty text is read once, and many questions about a picture pay for it once.
+    Weights that change are noticed (`kept.Weights` says what is not: then call `forget`).
     """
 
-    def __init__(self, components: Components, *, graphs: bool | None = False, backend: str = "auto") -> None:
+    def __init__(
+        self,
+        components: Components,
+        *,
+        graphs: bool | None = False,
+        backend: str = "auto",
+        compiled: bool | None = False,
+        kept: int = KEPT,
+    ) -> None:
         self.components = components
         self.replaying = Replaying(graphs, backend)
-        self._null: Tensor | None = None
+        self.compiling = Compiling(compiled)
+        self.texts: Kept[Tensor] = Kept(kept)  # text -> states [length, width]
+        self.conditions: Kept[Tensor] = Kept(kept)  # picture -> condition [c, h/f, w/f]
+        self.copies: Kept[np.ndarray] = Kept(kept)  # picture -> its condition decoded, float32 [h, w, 3]
+        self._read_by, self._coded_by = Weights(), Weights()
+
+    def forget(self) -> None:
+        """Let go of all texts and pictures that are kept."""
+        for kept in (self.texts, self.conditions, self.copies):
+            kept.forget()
 
     @property
     def factor(self) -> int:
@@ -69,22 +98,44 @@ class Editor:
 
     @torch.inference_mode()
     def read(self, texts: Sequence[str]) -> Tensor:
-        """States [n, length, width] of the texts; equal texts are read once."""
-        unique = list(dict.fromkeys(texts))
-        ids = self.components.tokenizer(
-            unique, padding="max_length", max_length=self.text_limit, truncation=False, return_tensors="pt"
-        )["input_ids"]
-        encoder = self.components.text_encoder
-        states = encoder(ids.to(encoder.device))[0]
-        return states if len(unique) == len(texts) else states[[unique.index(t) for t in texts]]
+        """States [n, length, width] of the texts; a text that is kept is not read again, equal ones are read once."""
+        encoder, tokenizer = self.components.text_encoder, self.components.tokenizer
+        if self._read_by.changed(encoder, tokenizer):
+            self.texts.forget()
+
+        def states(missing: list[int]) -> list[Tensor]:
+            ids = tokenizer(
+                [texts[n] for n in missing],
+                padding="max_length",
+                max_length=self.text_limit,
+                truncation=False,
+                return_tensors="pt",
+            )["input_ids"]
+            return [row.clone() for row in encoder(ids.to(_place(encoder)[0]))[0]]
+
+        return torch.stack(self.texts.of(texts, states))
 
     @torch.inference_mode()
     def encode(self, pictures: np.ndarray) -> Tensor:
-        """The condition: the mode of the posterior [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3]."""
+        """The condition: the mode of the posterior [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3].
+
+        A picture that is kept is not encoded again, equal ones are encoded once.
+        """
+        return self._encode(pictures, [_key(picture) for picture in pictures])
+
+    def _encode(self, pictures: np.ndarray, keys: Sequence[object]) -> Tensor:
         vae = self.components.vae
         device, dtype = _place(vae)
-        x = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).to(device)
-        return vae.encode((x.float() / 127.5 - 1).to(dtype)).latent_dist.mode()
+        if self._coded_by.changed(vae):
+            self.conditions.forget()
+            self.copies.forget()
+
+        def modes(missing: list[int]) -> list[Tensor]:
+            x = torch.from_numpy(np.ascontiguousarray(pictures[missing])).permute(0, 3, 1, 2).to(device)
+            mode = vae.encode((x.float() / 127.5 - 1).to(dtype)).latent_dist.mode()
+            return [row.clone() for row in mode]  # a row of its own: a view would keep the whole batch alive
+
+        return torch.stack(self.conditions.of(keys, modes))
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> np.ndarray:
@@ -118,14 +169,36 @@ class Editor:
         noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
         whole UNet runs in every so many-th row only (`sampling.DeepCache`). adaptive: the tolerance within which
         branches are left out (`sampling.AdaptiveGuidance`), None for none. ValueError for both together, or for either
-        where graphs are forced.
+        where graphs are forced; RuntimeError where graphs or compiled networks are forced and cannot be.
         """
-        condition = self.encode(pictures)
-        if self._null is None:
-            self._null = self.read([""])
+        self.components = self.compiling(self.components, len(pictures) * plan.evaluations)
+        run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive)
+        try:
+            return run()
+        except RuntimeError as error:
+            plain = self.compiling.failed(error)
+            if plain is None:
+                raise
+        self.components = plain
+        return run()
+
+    def _draw(
+        self,
+        pictures: np.ndarray,
+        texts: Sequence[str],
+        plan: Plan,
+        start: Tensor,
+        noise: StepNoise,
+        reconstruct: bool,
+        on_step: OnStep | None,
+        reuse: int,
+        adaptive: float | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        keys = [_key(picture) for picture in pictures]
+        condition = self._encode(pictures, keys)
         components = self.components
         model = UNetDenoiser(
-            components.unet, condition, self.read(texts), self._null, components.prediction_type
+            components.unet, condition, self.read(texts), self.read([""]), components.prediction_type
         )
         x = start.to(_place(components.unet)[0], torch.float32) * plan.sigma_start
         if reuse == 1 and adaptive is None:
@@ -134,8 +207,29 @@ class Editor:
             latents = sample(
                 self._changed(model, reuse, adaptive), x, plan, noise, on_step, backend=self.replaying.backend
             )
-        edited = self.decode(latents / self._scale() + self._shift())
-        return edited, self.decode(condition) if reconstruct else None
+        latents = latents / self._scale() + self._shift()
+        if not reconstruct:
+            return self.decode(latents), None
+        return self._decode_both(latents, condition, keys)
+
+    def _decode_both(
+        self, latents: Tensor, condition: Tensor, keys: Sequence[object]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(decoded latents, decoded condition); what of the latter is not kept goes along with a small batch."""
+        count, edited = len(latents), None
+        pixels = latents[0, 0].numel() * self.factor**2
+
+        def copies(missing: list[int]) -> Sequence[np.ndarray]:
+            nonlocal edited
+            if (count + len(missing)) * pixels > TOGETHER:
+                made = self.decode(condition[missing])
+            else:
+                both = self.decode(torch.cat([latents.to(condition), condition[missing]]))
+                edited, made = both[:count], both[count:]
+            return [row.copy() for row in made]
+
+        found = np.stack(self.copies.of(keys, copies))
+        return self.decode(latents) if edited is None else edited, found
 
     def _changed(self, model: UNetDenoiser, reuse: int, adaptive: float | None) -> Model:
         """The model with what makes it cheaper row by row."""
@@ -158,6 +252,11 @@ class Editor:
     def _shift(self) -> float:
         config: Any = self.components.vae.config
         return float(getattr(config, "shift_factor", None) or 0.0)
+
+
+def _key(picture: np.ndarray) -> tuple[object, ...]:
+    """What tells a picture from all others: its size and a digest of its bytes."""
+    return picture.shape, hashlib.blake2b(np.ascontiguousarray(picture), digest_size=20).digest()
 
 
 def _place(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:

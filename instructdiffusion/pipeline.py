@@ -68,9 +68,11 @@ class InstructDiffusion:
         settings: Mapping[str, Settings] | None = None,
         *,
         graphs: bool | None = None,
+        compiled: bool | None = None,
     ) -> None:
         self.components = components
-        self.editor = Editor(components, graphs=graphs)
+        self.editor = Editor(components, graphs=graphs, compiled=compiled)
+        self.editor.compiling.check(components)
         self.schedule = Schedule(components.alphas_cumprod)
         if settings is None:  # published checkpoints are known by how pictures come to their size
             settings = read_settings(components.path, published=components.fit == "authors")
@@ -84,6 +86,7 @@ class InstructDiffusion:
         device: str | None = None,
         dtype: Any = None,
         graphs: bool | None = None,
+        compiled: bool | None = None,
     ) -> InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
@@ -91,8 +94,11 @@ class InstructDiffusion:
         device: None takes a CUDA device where there is one, else Apple's (mps), else the CPU. dtype: a torch dtype,
         None for float32. graphs: whether UNet and step are replayed as CUDA graphs: None where they can and pay, else
         True or False; calls raise RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was
-        not replayed. ValueError for a device that is not there, TypeError for a dtype that is none, and what
-        `models.loading.load_components` raises for missing, truncated or unfitting weights.
+        not replayed. compiled: whether UNet and autoencoder are compiled, which takes a minute or so for every size and
+        pays for many pictures: None off unless it pays (`models.compiling.Compiling`), else True, RuntimeError where
+        that cannot be, or False; `editor.compiling.reason` says why a call ran as it is. ValueError for a device that
+        is not there, TypeError for a dtype that is none, and what `models.loading.load_components` raises for missing,
+        truncated or unfitting weights.
         """
         import torch
 
@@ -106,7 +112,7 @@ class InstructDiffusion:
                 f"expected a floating-point torch dtype, as torch.float16, got {dtype!r}: None for float32"
             )
         name = name_or_path if isinstance(name_or_path, str) else Path(name_or_path)
-        return cls(load_components(name, dtype=dtype, device=device), graphs=graphs)
+        return cls(load_components(name, dtype=dtype, device=device), graphs=graphs, compiled=compiled)
 
     def run(
         self,

@@ -70,6 +70,11 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model is asked, and how."""
     parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, mps; default: a GPU where there is one")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="compile the networks first: a minute or so, for many pictures; default: where it pays",
+    )
     parser.add_argument("--steps", type=int, help="default: the model's for this task")
     parser.add_argument("--solver", help="euler, euler_ancestral, ddim, dpmpp_2m, ...")
     parser.add_argument("--schedule", help="trailing, native, karras, exponential")
@@ -116,7 +121,12 @@ def run(arguments: argparse.Namespace) -> int:
     from ..pipeline import InstructDiffusion
 
     hide_loading()
-    model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)
+    try:
+        model = InstructDiffusion.from_pretrained(
+            arguments.model, device=arguments.device, compiled=arguments.compile
+        )
+    except RuntimeError as error:  # --compile, where there is nothing to compile with
+        raise ValueError(str(error)) from error
     try:  # what is wrong for every picture is said once, before any of them
         plan = model.check(words, **model_options(arguments))
     except (ValueError, TypeError) as error:

@@ -20,7 +20,7 @@ from ..datasets.record import Example
 from ..files import check_writable, write_json
 from ..sampling import SOLVERS, Plan, make_plan
 from ..tasks import TASKS, get_task
-from .curve_order import Pace, in_order
+from .curve_order import LATE, Pace, in_order
 from .measures import Figure, Row, figures, measure
 from .report import code_hash, versions, weights_hash
 from .runner import asker
@@ -28,10 +28,11 @@ from .scenes import MAIN, scene_cases
 
 STEPS = (1, 2, 4, 8, 10, 15, 20, 50, 100)
 BRANCHES = (1, 2, 3)
-WANTED = ("euler", "dpmpp_2m", "ddim", "unipc", "euler_ancestral")
+WANTED = ("euler", "dpmpp_2m", "ddim", "unipc", "euler_ancestral", *LATE)
 AUTHORS = "authors"  # in place of a pair of scales: those the authors recommend for the task
 SCALES: tuple[Any, ...] = ((1.5, 1.0),)
 NEAR_SHARE, NEAR_DB = 0.01, 0.2  # how far below the best counts as the same answer
+AT_MOST, AT_MOST_PERCEPTION = 4, 1  # evaluations that a default may take
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Choice:
-    """A task's best cell, and the one with the fewest evaluations that is as good (`NEAR_SHARE`, `NEAR_DB`)."""
+    """A task's best cell of all, and the one chosen as its default (`choose`), of at most `at_most` evaluations."""
 
     best: Point
     chosen: Point
     complete: bool
+    at_most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Curve:
     def choices(self) -> dict[str, Choice]:
         """The choice of every task that has a point."""
         tasks = dict.fromkeys(p.cell.task for p in self.points)
-        return {t: choose(self.of(t), not self.missing.get(t)) for t in tasks if self.of(t)}
+        return {t: choose(self.of(t), not self.missing.get(t), at_most(t)) for t in tasks if self.of(t)}
 
     def defaults(self) -> dict[str, Any]:
         """The content of an instructdiffusion.json with every chosen cell as its task's default."""
@@ -119,14 +121,31 @@ class Curve:
         }
 
 
-def choose(points: Sequence[Point], complete: bool = True) -> Choice:
-    """The best of a task's points, and the cheapest as good: larger values, then fewer steps break ties."""
-    best = max(points, key=lambda p: (_value(p), -p.cell.evaluations))
-    unit = best.figure.unit if best.figure is not None else "share"
-    low = _value(best) - (NEAR_DB if unit == "dB" else NEAR_SHARE * abs(_value(best)))
-    good = [p for p in points if _value(p) >= low]
+def at_most(task: str) -> int:
+    """Evaluations that the task's default may take: a task that perceives answers in one, the others in a few."""
+    return AT_MOST_PERCEPTION if TASKS[task].perception else AT_MOST
+
+
+def choose(points: Sequence[Point], complete: bool = True, at_most: int | None = None) -> Choice:
+    """The best of a task's points; and of those with at most `at_most` evaluations the cheapest as good as their best.
+
+    As good: within `NEAR_SHARE` of it, or `NEAR_DB`. Larger values, then fewer steps break ties. Where no point has so
+    few evaluations, or at_most is None, all may be chosen.
+    """
+    allowed = [p for p in points if at_most is None or p.cell.evaluations <= at_most] or points
+    good = [p for p in allowed if _value(p) >= _as_good(_best(allowed))]
     chosen = min(good, key=lambda p: (p.cell.evaluations, -_value(p), p.cell.steps))
-    return Choice(best, chosen, complete)
+    return Choice(_best(points), chosen, complete, at_most)
+
+
+def _best(points: Sequence[Point]) -> Point:
+    return max(points, key=lambda p: (_value(p), -p.cell.evaluations))
+
+
+def _as_good(best: Point) -> float:
+    """The value from which a point is as good as `best`."""
+    unit = best.figure.unit if best.figure is not None else "share"
+    return _value(best) - (NEAR_DB if unit == "dB" else NEAR_SHARE * abs(_value(best)))
 
 
 def _value(point: Point) -> float:

@@ -24,8 +24,12 @@ COLORS = {
     "ddim": "#56b4e9",
     "unipc": "#009e73",
     "euler_ancestral": "#cc79a7",
+    "heun": "#e69f00",
+    "dpmpp_2m_sde": "#000000",
+    "dpmpp_sde": "#999999",
+    "lcm": "#f0e442",
 }
-OTHERS = ("#e69f00", "#000000", "#999999")
+OTHERS = ("#8c564b", "#5e4fa2", "#66c2a5")
 
 
 def draw_curve(curve: Curve) -> np.ndarray:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 MAIN_SOLVER = "dpmpp_2m"  # what many steps are taken with unless a model says otherwise
 FEWEST, FEW = 4, 20  # steps of a fast mode, and those up to which solvers differ most
-LAST = 6
+# Two evaluations a step, fresh noise in every step, or made for distilled models: here they have not led.
+LATE = ("heun", "dpmpp_2m_sde", "dpmpp_sde", "lcm")
+REST, LAST = 6, 7
 AUTHORS_WAY = ("euler_ancestral", 3, (50, 100))  # what the authors' own runs take
 
 
@@ -23,17 +25,20 @@ def tier(cell: Cell) -> int:
     3  the other solvers with one branch, up to 20 steps
     4  more branches with the main solver, up to 20 steps
     5  the authors' way: three branches, 50 and 100 steps of Euler ancestral
-    6  the rest
+    6  the rest of these solvers
+    7  the solvers of LATE
     """
     few, alone = cell.steps <= FEW, cell.branches == 1
+    if cell.solver in LATE:
+        return LAST
     if cell.solver == MAIN_SOLVER:
         if alone:
             return 0 if few else 2
-        return 1 if cell.steps <= FEWEST else 4 if few else LAST
+        return 1 if cell.steps <= FEWEST else 4 if few else REST
     if alone and few:
         return 3
     solver, branches, steps = AUTHORS_WAY
-    return 5 if (cell.solver, cell.branches) == (solver, branches) and cell.steps in steps else LAST
+    return 5 if (cell.solver, cell.branches) == (solver, branches) and cell.steps in steps else REST
 
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:

@@ -1,4 +1,4 @@
-"""Curve report: the points as JSON, as tables to read, and as a chart, and what the defaults would be."""
+"""Curve report: the points as JSON and back, as tables to read, and as a chart, and what the defaults would be."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..files import json_bytes, png_bytes, write_files
-from .curve import NEAR_DB, NEAR_SHARE, Choice, Curve, Point
+from ..tasks import TASKS
+from .curve import AT_MOST, AT_MOST_PERCEPTION, NEAR_DB, NEAR_SHARE, Cell, Choice, Curve, Point
 from .curve_chart import draw_curve
+from .measures import Figure
 
-HEADS = ("task", "metric", "best", "at", "evaluations", "as good", "at", "evaluations")
+HEADS = ("task", "metric", "best", "at", "evaluations", "default", "at", "evaluations")
 
 
 def write_curve(curve: Curve, folder: str | Path, command: str | None = None) -> list[Path]:
@@ -32,6 +34,7 @@ def curve_data(curve: Curve) -> dict[str, Any]:
         "settings": dict(curve.settings),
         "versions": dict(curve.versions),
         "near": {"share": NEAR_SHARE, "dB": NEAR_DB},
+        "at_most": {"perception": AT_MOST_PERCEPTION, "others": AT_MOST},
         "points": [_point_data(p) for p in curve.points],
         "missing": dict(curve.missing),
         "choices": {
@@ -54,11 +57,50 @@ def _point_data(point: Point) -> dict[str, Any]:
         "metric": None if figure is None else figure.metric,
         "value": None if figure is None else figure.value,
         "unit": None if figure is None else figure.unit,
+        "falling": None if figure is None else figure.falling,
         "n": None if figure is None else figure.n,
         "seconds": point.seconds,
         "measured_as": cell.same,
         "failed": point.failed,
     }
+
+
+def read_curve(path: str | Path) -> Curve:
+    """The curve that `write_curve` put into a curve.json, figures without their targets: to make its choices anew.
+
+    OSError where there is none, ValueError where the file is not one.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        points = tuple(_point(values) for values in data["points"])
+        return Curve(data["settings"], data["versions"], points, data["missing"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected a curve.json that `instructdiffusion curve` wrote, got {path} ({error!r}): measure it again"
+        ) from error
+
+
+def _point(values: dict[str, Any]) -> Point:
+    scales = values["guidance"]
+    cell = Cell(
+        *(values["task"], values["steps"], values["solver"], values["branches"]),
+        *(None if scales is None else (scales[0], scales[1]), values["evaluations"], values["measured_as"]),
+    )
+    figure = None
+    if values["value"] is not None:
+        falling = bool(values.get("falling"))
+        figure = Figure(values["metric"], values["value"], values["n"], unit=values["unit"], falling=falling)
+    return Point(cell, figure, values["seconds"], values["failed"])
+
+
+def rule() -> str:
+    """How a default is chosen, in words."""
+    perceive = ", ".join(name for name, task in TASKS.items() if task.perception)
+    return (
+        f"A task's default is the cheapest cell that is as good as the best of those with at most {AT_MOST} "
+        f"evaluations, {AT_MOST_PERCEPTION} for the tasks that perceive ({perceive}). As good: within {NEAR_SHARE:.0%} "
+        f"of it, or {NEAR_DB:g} dB."
+    )
 
 
 def summary(curve: Curve) -> str:
@@ -108,9 +150,9 @@ def markdown(curve: Curve, command: str | None = None) -> str:
         *([] if command is None else [f"Made by\n\n    {command}"]),
         "![a panel a task: quality against UNet evaluations, a line a solver and number of branches](curve.png)",
         f"Measured on {s['count']} scenes a task ({s['split']}, seeds {s['seeds'][0]} to {s['seeds'][1]}), "
-        f"schedule {s['schedule']}. As good as the best: within {NEAR_SHARE:.0%} of it, or {NEAR_DB:g} dB. "
-        "The chosen cells are bold. Evaluations of an answer are steps times branches; the numbers after the "
-        "branches are the guidance scales (text, image).",
+        f"schedule {s['schedule']}. {rule()} The defaults are bold. Evaluations of an answer are steps times "
+        "branches, about twice that for heun and dpmpp_sde; the numbers after the branches are the guidance scales "
+        "(text, image).",
         _markdown(HEADS, _lines(curve), 2),
     ]
     if total := sum(curve.missing.values()):

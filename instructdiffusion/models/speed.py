@@ -1,31 +1,62 @@
-"""Speed: the same model, its UNet laid out or compiled for the machine it runs on."""
+"""Speed: the same model, its networks laid out or compiled for the machine it runs on."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from .loading import Components
 
+PARTS = ("unet", "vae")
+
 
 def speed_up(
-    components: Components, *, channels_last: bool = False, compiled: bool = False, backend: str = "inductor"
+    components: Components,
+    *,
+    channels_last: bool = False,
+    compiled: bool = False,
+    backend: str = "inductor",
+    parts: Sequence[str] = PARTS,
 ) -> Components:
-    """The components with a UNet that answers the same but for rounding, and perhaps sooner.
+    """The components with a UNet and an autoencoder that answer the same but for rounding, and perhaps sooner.
 
-        model = InstructDiffusion(speed_up(load_components("tiny"), channels_last=True))
+        model = InstructDiffusion(speed_up(load_components("tiny"), channels_last=True, parts=["vae"]))
 
-    channels_last: the UNet's weights, and so what it computes, lie channel by channel a pixel; done to the UNet
-    that was given, in place. compiled: torch.compile with `backend`, at the first call for each number of pictures
-    and branches (a minute or so), which asks for a C++ compiler on the CPU and for triton on a GPU. Neither pays
-    everywhere: `python -m tests.benchmarks.sampling --compile` measures both on the machine at hand, and nothing is
-    switched on by itself. Saving takes the model as it was before compiling.
+    channels_last: the weights, and so what is computed, lie channel by channel a pixel; done to the networks that
+    were given, in place. compiled: torch.compile with `backend`, at the first call for a number of pictures and
+    branches (a minute or so), which asks for what `compiling.why_not_compiled` checks; of the autoencoder its encoder
+    and decoder. Neither pays everywhere: `python -m tests.benchmarks.sampling --compile` measures both on the machine
+    at hand. parts: which networks are meant, some of PARTS. The text encoder is not among them: it reads a text once.
+    Saving takes the model as it was before compiling. ValueError for an unknown part.
     """
-    unet: Any = components.unet
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise ValueError(f"expected parts out of {', '.join(PARTS)}; got {unknown[0]!r}")
+    fast: dict[str, Any] = {name: getattr(components, name) for name in parts}
     if channels_last:
-        unet = unet.to(memory_format=torch.channels_last)
+        fast = {name: part.to(memory_format=torch.channels_last) for name, part in fast.items()}
     if compiled:
-        unet = torch.compile(unet, backend=backend)
-    return dataclasses.replace(components, unet=unet)
+        if "unet" in fast:
+            fast["unet"] = torch.compile(fast["unet"], backend=backend)
+        if "vae" in fast:
+            fast["vae"] = _compiled_vae(fast["vae"], backend)
+    return dataclasses.replace(components, **fast)
+
+
+def _compiled_vae(vae: Any, backend: str) -> Any:
+    """An autoencoder of the same weights with compiled halves; `vae` itself stays as it is."""
+    fast = copy.copy(vae)
+    halves = {name: torch.compile(getattr(vae, name), backend=backend) for name in ("encoder", "decoder")}
+    fast._modules = {**vae._modules, **halves}
+    fast._state_dict_hooks = vae._state_dict_hooks.copy()
+    fast._register_state_dict_hook(_plain_names)
+    return fast
+
+
+def _plain_names(module: Any, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Weights are called as before compiling, so that they can be saved and loaded anywhere."""
+    for key in [key for key in state if "._orig_mod." in key]:
+        state[key.replace("._orig_mod.", ".")] = state.pop(key)

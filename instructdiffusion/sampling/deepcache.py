@@ -30,7 +30,8 @@ class DeepCache:
 
     All branches of a row are whole or shallow together. A row that asks for a branch without cached features, or
     whose sigma is not below that of the row before (a new run, the second half of a Heun step), is whole. Make
-    one for a run, as the denoiser.
+    one for a run, as the denoiser. Of a compiled UNet the module it was compiled from runs, unless `every` is 1: what
+    is taken from inside a whole row cannot be had from the compiled one.
 
     whole, shallow: how many UNet evaluations of each kind were made, a branch and picture counting one.
     Raises ValueError for an `every` or a depth out of range, or a UNet whose outer blocks are of other kinds.
@@ -40,13 +41,15 @@ class DeepCache:
         for name, value in (("every", every), ("depth", depth)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-        _check_unet(denoiser.unet)
-        layers = len(denoiser.unet.up_blocks[-1].resnets)
+        unet = getattr(denoiser.unet, "_orig_mod", denoiser.unet)  # compiled code calls no hook on the parts
+        _check_unet(unet)
+        layers = len(unet.up_blocks[-1].resnets)
         if depth > layers:
             raise ValueError(
                 f"this UNet's last block has {layers} layers: depth is at most that; got {depth}"
             )
         self.denoiser = denoiser
+        self._unet = unet
         self.kind = denoiser.kind
         self.every = every
         self.depth = depth
@@ -80,13 +83,11 @@ class DeepCache:
         self._age += 1
         self.shallow += len(branches) * len(self)
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
-        out = _shallow(
-            self.denoiser.unet, x, t, text, torch.cat([self._deep[b] for b in branches]), self.depth
-        )
+        out = _shallow(self._unet, x, t, text, torch.cat([self._deep[b] for b in branches]), self.depth)
         return out.unflatten(0, (len(branches), len(self)))
 
     def _predict_whole(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
-        unet = self.denoiser.unet
+        unet = self._unet
         first = unet.up_blocks[-1].resnets[-self.depth]
         channels = first.in_channels - _skip_channels(unet, self.depth - 1)
         seen: list[Tensor] = []
@@ -94,13 +95,15 @@ class DeepCache:
         def keep(module: Any, arguments: tuple[Any, ...]) -> None:
             seen.append(arguments[0][:, :channels].clone())  # the rest is the skip, which is computed anew
 
+        x, t, text = self.denoiser.inputs(x_scaled, row, branches)
         handle = first.register_forward_pre_hook(keep)
         try:
-            out = self.denoiser.predict(x_scaled, row, branches)
+            out = unet(x, t, encoder_hidden_states=text, return_dict=False)[0]
         finally:
             handle.remove()
-        self._deep = dict(zip(branches, seen[0].unflatten(0, (len(branches), len(self))), strict=True))
-        return out
+        split = (len(branches), len(self))
+        self._deep = dict(zip(branches, seen[0].unflatten(0, split), strict=True))
+        return out.unflatten(0, split)
 
 
 def _shallow(unet: Any, x: Tensor, t: Tensor, text: Tensor, deep: Tensor, depth: int) -> Tensor:

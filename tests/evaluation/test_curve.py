@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import instructdiffusion
 from instructdiffusion.answer import Answer
 from instructdiffusion.evaluation import curve as curve_module
-from instructdiffusion.evaluation.curve import Cell, Point, choose, curve_cells, measure_curve
-from instructdiffusion.evaluation.curve_order import Pace, in_order, tier
-from instructdiffusion.evaluation.curve_report import curve_data, markdown, summary, write_curve
+from instructdiffusion.evaluation.curve import (
+    Cell,
+    Point,
+    at_most,
+    choose,
+    curve_cells,
+    known_solvers,
+    measure_curve,
+)
+from instructdiffusion.evaluation.curve_order import LATE, Pace, in_order, tier
+from instructdiffusion.evaluation.curve_report import (
+    curve_data,
+    markdown,
+    read_curve,
+    rule,
+    summary,
+    write_curve,
+)
 from instructdiffusion.evaluation.measures import Figure
 from instructdiffusion.evaluation.scenes import scene_cases
-from instructdiffusion.sampling import Schedule
-from instructdiffusion.settings import read_settings
+from instructdiffusion.sampling import SOLVERS, Schedule
+from instructdiffusion.settings import FILE, read_settings
 from instructdiffusion.tasks import get_task
 
 COUNT = 3
@@ -78,21 +95,22 @@ def test_scales_that_leave_a_branch_without_weight_give_no_cell_of_that_many():
     assert branches("keypoints", ("authors", (2, 1))) == {1, 2, 3}
 
 
-def test_the_choice_is_the_cheapest_cell_that_is_as_good(tmp_path):
+def test_the_choice_is_the_cheapest_cell_that_is_as_good_and_cheap_enough(tmp_path):
     curve = measure_curve(Model(from_four), tmp_path, ["segment", "denoise"], **SMALL)
-    for task in ("segment", "denoise"):
+    for task, evaluations in (("segment", 1), ("denoise", 4)):  # what perceives has one evaluation to answer
         choice = curve.choices[task]
-        cell = choice.chosen.cell
-        assert (cell.steps, cell.branches, cell.evaluations, choice.complete) == (4, 1, 4, True)
+        best, cell = choice.best.cell, choice.chosen.cell
+        assert (best.steps, best.branches, best.evaluations, choice.complete) == (4, 1, 4, True)
+        assert (cell.evaluations, choice.at_most) == (evaluations, at_most(task))
     assert curve.choices["segment"].best.figure.value > 0.98
     wrong = [p for p in curve.of("segment") if p.cell.evaluations < 4]
     assert wrong and all(p.figure.value < 0.2 for p in wrong)
 
 
 def test_the_defaults_are_what_a_model_folder_reads(tmp_path):
-    measured = measure_curve(Model(from_four), tmp_path / "out", ["segment"], **SMALL)
+    measured = measure_curve(Model(from_four), tmp_path / "out", ["denoise"], **SMALL)
     (tmp_path / "instructdiffusion.json").write_text(json.dumps(measured.defaults()))
-    settings = read_settings(tmp_path)["segment"]
+    settings = read_settings(tmp_path)["denoise"]
     assert (settings.steps, settings.solver, settings.schedule, settings.guidance) == (
         *(4, "euler", "trailing"),
         None,
@@ -117,6 +135,47 @@ def test_as_good_as_the_best(unit, values, chosen):
     choice = choose(points)
     assert choice.chosen.cell.evaluations == chosen
     assert choice.best.figure.value == max(values.values())
+
+
+@pytest.mark.parametrize(
+    ("cap", "chosen"),
+    [(None, 8), (50, 8), (8, 8), (7, 4), (4, 4), (3, 2), (1, 8)],  # 1: nothing is so cheap
+)
+def test_a_cap_on_evaluations(cap, chosen):
+    """Of what the cap leaves the cheapest as good as the best; the best of all stays the best."""
+    values = {2: 0.5, 4: 0.85, 8: 0.99, 50: 0.995}
+    points = [
+        Point(Cell("edit", n, "euler", 1, None, n), Figure("f", value, 10), 1.0)
+        for n, value in values.items()
+    ]
+    choice = choose(points, at_most=cap)
+    assert (choice.chosen.cell.evaluations, choice.best.cell.evaluations) == (chosen, 50)
+
+
+def test_every_solver_of_the_sampler_is_in_the_curve():
+    assert set(known_solvers()) == set(SOLVERS) - {"unipc_3"}  # the same method, of one more order
+    late = [tier(c) for c in curve_cells(Model(), "edit", (8,), solvers=LATE)]
+    others = [tier(c) for c in curve_cells(Model(), "edit") if c.solver not in LATE]
+    assert min(late) > max(others)
+
+
+def test_a_curve_is_read_back(tmp_path):
+    curve = measure_curve(Model(from_four), tmp_path, ["segment", "denoise"], **SMALL)
+    write_curve(curve, tmp_path)
+    again = read_curve(tmp_path / "curve.json")
+    assert [p.cell for p in again.points] == [p.cell for p in curve.points]
+    assert json.loads(json.dumps(curve_data(again))) == json.loads(json.dumps(curve_data(curve)))
+    (tmp_path / "curve.json").write_text('{"points": [{}]}')
+    with pytest.raises(ValueError, match="expected a curve.json"):
+        read_curve(tmp_path / "curve.json")
+
+
+def test_the_defaults_that_ship_follow_from_the_published_curve():
+    root = Path(__file__).parents[2]
+    follow = read_curve(root / "docs" / "curve" / "curve.json").defaults()
+    assets = Path(instructdiffusion.__file__).parent / "assets" / "tiny"
+    for path in (assets / FILE, root / "training" / "configs" / "tiny-settings.json"):
+        assert json.loads(path.read_text())["defaults"] == follow["defaults"], path.name
 
 
 def test_a_stopped_run_goes_on_where_it_was(tmp_path):
@@ -252,9 +311,13 @@ def test_the_files(tmp_path):
     assert data["defaults"] == curve.defaults()["defaults"] and len(data["points"]) == 54
     table = (tmp_path / "curve.md").read_text()
     assert "    instructdiffusion curve -o here\n" in table and "(curve.png)" in table
+    assert (
+        rule() in table and "at most 4 evaluations, 1 for the tasks that perceive (segment, refer," in rule()
+    )
     assert json.loads(table.partition("```json")[2].partition("```")[0]) == curve.defaults()
     lines = [line for line in table.splitlines() if line.startswith("| euler, 1 branch |")]
-    assert len(lines) == 2 and all(line.split("|")[4].strip().startswith("**") for line in lines)
+    bold = [[cell.strip().startswith("**") for cell in line.split("|")[2:5]] for line in lines]
+    assert bold == [[True, False, False], [False, False, True]]  # segment in one evaluation, denoise in four
     with Image.open(tmp_path / "curve.png") as image:
         pixels = np.asarray(image)
     assert pixels.ndim == 3 and (pixels == 255).mean() > 0.7  # ink on white

@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.models.speed import speed_up
+from instructdiffusion.models.loading import load_components
+from instructdiffusion.models.saving import save_pretrained
+from instructdiffusion.models.speed import PARTS, speed_up
 
 
 @pytest.fixture
 def own(model):
-    """Components whose UNet is nobody else's."""
-    return dataclasses.replace(model.components, unet=copy.deepcopy(model.components.unet))
+    """Components whose networks are nobody else's."""
+    parts = model.components
+    return dataclasses.replace(parts, unet=copy.deepcopy(parts.unet), vae=copy.deepcopy(parts.vae))
 
 
 def _answer(components, picture):
@@ -26,20 +29,47 @@ def _answer(components, picture):
 def test_channels_last_answers_the_same(model, own, picture):
     expected = _answer(model.components, picture)
     fast = speed_up(own, channels_last=True)
-    weight = fast.unet.conv_in.weight
-    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+    for weight in (
+        fast.unet.conv_in.weight,
+        fast.vae.encoder.conv_in.weight,
+        fast.vae.decoder.conv_in.weight,
+    ):
+        assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
     assert np.abs(_answer(fast, picture) - expected).max() <= 1
 
 
 def test_nothing_asked_is_nothing_done(own):
-    assert speed_up(own).unet is own.unet and own.unet.conv_in.weight.is_contiguous()
+    for same in (speed_up(own), speed_up(own, channels_last=True, compiled=True, parts=[])):
+        assert same.unet is own.unet and same.vae is own.vae and own.unet.conv_in.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_by_itself(part, own):
+    fast = speed_up(own, channels_last=True, compiled=True, parts=[part])
+    for name in PARTS:
+        changed = name == part
+        weight = next(p for n, p in getattr(own, name).named_parameters() if n.endswith("conv_in.weight"))
+        assert (getattr(fast, name) is not getattr(own, name)) == changed == (not weight.is_contiguous())
+    with pytest.raises(ValueError, match="expected parts out of unet, vae; got 'text_encoder'"):
+        speed_up(own, compiled=True, parts=["text_encoder"])
+
+
+def test_compiled_networks_are_saved_as_they_were(own, tmp_path):
+    names = own.vae.state_dict().keys()
+    fast = speed_up(own, compiled=True)
+    assert fast.vae.state_dict().keys() == names == own.vae.state_dict().keys()
+    again = load_components(save_pretrained(fast, tmp_path / "saved"))
+    for part in PARTS:
+        before, after = (getattr(parts, part).state_dict() for parts in (own, again))
+        assert before.keys() == after.keys()
+        assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
-def test_a_compiled_unet_answers_the_same(model, own, picture):
-    """As its compiler sees it (backend "eager" runs the captured graph): that needs no C++ compiler."""
+def test_compiled_networks_answer_the_same(model, own, picture):
+    """As their compiler sees them (backend "eager" runs the captured graph): that needs no C++ compiler."""
     fast = speed_up(own, compiled=True, backend="eager")
-    assert fast.unet is not own.unet
+    assert fast.unet is not own.unet and fast.vae is not own.vae
     assert np.abs(_answer(fast, picture) - _answer(model.components, picture)).max() <= 1
     torch.compiler.reset()

@@ -139,6 +139,21 @@ def test_a_picture_does_not_depend_on_its_batch(unet, schedule):
     assert float((together[1] - alone[0]).abs().max() / alone.std()) < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_of_a_compiled_unet_that_has_run_the_module_itself_is_taken_apart(schedule):
+    unet, plan = make_unet([True]), plan_of(schedule, 4, none())
+    expected = sample(DeepCache(denoiser(unet), every=2), start(plan), plan)
+    compiled = torch.compile(unet, backend="eager")
+    try:
+        sample(denoiser(compiled), start(plan), plan)  # from here on no hook on its parts is called
+        model = DeepCache(denoiser(compiled), every=2)
+        assert torch.equal(sample(model, start(plan), plan), expected)
+        assert (model.whole, model.shallow) == (4, 4)
+    finally:
+        torch.compiler.reset()
+
+
 def test_nothing_stays_on_the_unet(unet, schedule):
     plan = plan_of(schedule, 3, none())
     sample(DeepCache(denoiser(unet)), start(plan), plan)

@@ -20,7 +20,7 @@ STEPS = 10
 SHAPE = (2, 4, 6, 6)
 
 
-def close(ours, theirs):
+def assert_close(ours, theirs):
     assert float((ours - theirs).abs().max() / theirs.std()) < 1e-4
 
 
@@ -58,13 +58,13 @@ def test_euler(schedule, gaussian, kind):
     config = {**CONFIG, "prediction_type": kind}
     scheduler = diffusers.EulerDiscreteScheduler(**config, timestep_spacing="trailing")
     x = noises(1)[0] * schedule.sigma_max
-    close(ours(schedule, gaussian(kind), "euler", x), theirs(scheduler, schedule, gaussian(kind), x))
+    assert_close(ours(schedule, gaussian(kind), "euler", x), theirs(scheduler, schedule, gaussian(kind), x))
 
 
 def test_heun(schedule, gaussian):
     scheduler = diffusers.HeunDiscreteScheduler(**CONFIG, timestep_spacing="trailing")
     x = noises(1)[0] * schedule.sigma_max
-    close(ours(schedule, gaussian(), "heun", x), theirs(scheduler, schedule, gaussian(), x))
+    assert_close(ours(schedule, gaussian(), "heun", x), theirs(scheduler, schedule, gaussian(), x))
 
 
 def test_euler_ancestral(schedule, gaussian):
@@ -72,7 +72,7 @@ def test_euler_ancestral(schedule, gaussian):
     x = noises(1)[0] * schedule.sigma_max
     g = torch.Generator().manual_seed(8)
     expected = theirs(scheduler, schedule, gaussian(), x, generator=g)
-    close(ours(schedule, gaussian(), "euler_ancestral", x, noises(STEPS - 1, seed=8)), expected)
+    assert_close(ours(schedule, gaussian(), "euler_ancestral", x, noises(STEPS - 1, seed=8)), expected)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
@@ -89,7 +89,7 @@ def test_ddim(schedule, gaussian, kind, eta):
     x, fresh = noises(1)[0] * schedule.sigma_max, noises(STEPS)
     expected = theirs(scheduler, schedule, gaussian(kind), x, eta=eta, variance_noise=fresh)
     given = fresh[: STEPS - 1] if eta else None
-    close(ours(schedule, gaussian(kind), partial(ddim, eta=eta), x, given), expected)
+    assert_close(ours(schedule, gaussian(kind), partial(ddim, eta=eta), x, given), expected)
 
 
 def test_dpm_solver_2m(schedule, gaussian):
@@ -97,7 +97,7 @@ def test_dpm_solver_2m(schedule, gaussian):
         **CONFIG, timestep_spacing="trailing", algorithm_type="dpmsolver++", final_sigmas_type="zero"
     )
     x = noises(1)[0] * schedule.sigma_max
-    close(ours(schedule, gaussian(), "dpmpp_2m", x), theirs(scheduler, schedule, gaussian(), x))
+    assert_close(ours(schedule, gaussian(), "dpmpp_2m", x), theirs(scheduler, schedule, gaussian(), x))
 
 
 def test_dpm_solver_2m_sde(schedule, gaussian):
@@ -106,4 +106,4 @@ def test_dpm_solver_2m_sde(schedule, gaussian):
     )
     x, fresh = noises(1)[0] * schedule.sigma_max, noises(STEPS)
     expected = theirs(scheduler, schedule, gaussian(), x, variance_noise=fresh)
-    close(ours(schedule, gaussian(), "dpmpp_2m_sde", x, fresh[: STEPS - 1]), expected)
+    assert_close(ours(schedule, gaussian(), "dpmpp_2m_sde", x, fresh[: STEPS - 1]), expected)

@@ -246,6 +246,42 @@ def test_half_precision_models_end_alike(solver, dtype, schedule, gaussian):
         torch.testing.assert_close(end, ends[2], rtol=0, atol=4 * spacing)
 
 
+class Still:
+    """A model that has its predictions ready, so that what is counted is the sampler's."""
+
+    kind = "v_prediction"
+
+    def __init__(self, shape):
+        self.ready = random((len(BRANCHES), *shape), 1)
+        self.buffer = torch.zeros(len(BRANCHES), *shape)
+
+    def input_batch(self, branches):
+        return self.buffer[: len(branches)]
+
+    def predict(self, x_scaled, row, branches):
+        return self.ready[: len(branches)]
+
+
+@pytest.mark.parametrize("solver", ["euler", "ddim", "dpmpp_2m", "unipc"])
+def test_a_row_is_one_launch_and_nothing_else(solver, schedule, monkeypatch):
+    """Six rows less four, so that what happens once a run cancels; flags are read once, as they are on a device."""
+    from instructdiffusion.sampling import sampler
+    from tests.benchmarks.counting import OpCounter, recorded_launches
+
+    monkeypatch.setattr(sampler, "check_finite", lambda *_: None)
+    model, x = Still((2, 4, 9, 7)), random((2, 4, 9, 7), 0)
+
+    def counts(rows):
+        plan = make_plan(schedule.sigmas("trailing", rows), solver, instructdiffusion(5, 1.25), schedule)
+        assert len(plan) == rows and {len(row.branches) for row in plan} == {3}
+        with recorded_launches(run=False) as recorder, OpCounter() as counter:
+            sample(model, x, plan, backend="triton")
+        return recorder.launches, counter.ops, counter.syncs
+
+    few, many = counts(4), counts(6)
+    assert few[0] == 4 and tuple(b - a for a, b in zip(few, many, strict=True)) == (2, 0, 0)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_in_place_with_a_table_a_whole_plan_gives_the_same(solver, schedule, gaussian):
     from instructdiffusion.sampling.kernels import fused

@@ -1,0 +1,159 @@
+"""Whether networks run compiled: when it is asked for, when it pays, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from instructdiffusion import InstructDiffusion
+from instructdiffusion.cli import main
+from instructdiffusion.models import compiling
+from instructdiffusion.models.compiling import PAYS, Compiling, why_not_compiled
+
+
+@pytest.fixture
+def own(model):
+    """Components whose networks are nobody else's."""
+    parts = model.components
+    return dataclasses.replace(parts, unet=copy.deepcopy(parts.unet), vae=copy.deepcopy(parts.vae))
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What was compiled, without compiling it."""
+    made = []
+
+    def speed_up(components, **options):
+        made.append(options)
+        return dataclasses.replace(components)
+
+    monkeypatch.setattr(compiling, "speed_up", speed_up)
+    monkeypatch.setattr(compiling, "why_not_compiled", lambda device: None)
+    return made
+
+
+def test_where_it_is_left_open_it_is_off_until_it_pays(own, calls):
+    choose = Compiling()
+    assert choose.reason == "nothing has run yet"
+    assert choose(own, PAYS - 5) is own and not calls
+    assert choose.reason.startswith(f"less than {PAYS} evaluations of the UNet do not pay")
+    fast = choose(own, 5)
+    assert fast is not own and choose.reason is None
+    assert calls == [{"channels_last": True, "compiled": True, "backend": "inductor"}]
+    assert choose(fast, 1) is fast and choose(own, 1) is fast and len(calls) == 1
+    other = dataclasses.replace(own)
+    assert choose(other, 1) not in (own, fast, other) and len(calls) == 2  # another model: its own
+
+
+def test_it_is_forced_and_forbidden(own, calls):
+    never, always = Compiling(False), Compiling(True)
+    assert never(own, 10 * PAYS) is own and never.reason == "compiled=False"
+    assert always(own, 1) is not own and always.reason is None and len(calls) == 1
+    with pytest.raises(ValueError, match="None, True or False"):
+        Compiling("yes")
+
+
+def test_without_a_compiler_the_reason_is_said(own, monkeypatch, tmp_path, picture, model_folder, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+    assert "no C++ compiler 'no-such-compiler -O2'" in why_not_compiled("cpu")
+    choose = Compiling()
+    assert choose(own, PAYS) is own and "no-such-compiler" in choose.reason
+    with pytest.raises(RuntimeError, match="cannot be compiled: there is no C\\+\\+ compiler"):
+        InstructDiffusion(own, compiled=True)
+    from PIL import Image
+
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    asked = ["denoise", str(tmp_path / "a.png"), "--model", str(model_folder), "-o", str(tmp_path / "out")]
+    assert main([*asked, "--compile", "--device", "cpu"]) == 1
+    assert "cannot be compiled: there is no C++ compiler" in capsys.readouterr().err
+
+
+def test_other_reasons(monkeypatch):
+    assert "not for mps" in why_not_compiled("mps")
+    monkeypatch.setenv("CXX", "python3")
+    monkeypatch.setattr(compiling.sysconfig, "get_paths", lambda: {"include": "nowhere"})
+    assert "Python.h is missing" in why_not_compiled("cpu")
+    monkeypatch.setattr(compiling.importlib.util, "find_spec", lambda name: None)
+    assert "triton is not installed" in why_not_compiled("cuda")
+
+
+def test_a_compiler_that_fails_unasked_is_passed_over(own, picture, calls, monkeypatch, caplog):
+    from torch._dynamo.exc import TorchDynamoException
+
+    expected = InstructDiffusion(own).edit(picture, "add a red star", steps=2)
+
+    def speed_up(components, **options):
+        unet = copy.deepcopy(components.unet)
+
+        def fail(*arguments, **options):
+            raise TorchDynamoException("cannot\nat all")
+
+        unet.forward = fail
+        return dataclasses.replace(components, unet=unet)
+
+    monkeypatch.setattr(compiling, "speed_up", speed_up)
+    monkeypatch.setattr(compiling, "PAYS", 1)
+    model = InstructDiffusion(own)
+    with caplog.at_level(logging.WARNING):
+        answer = model.edit(picture, "add a red star", steps=2)
+    assert "the compiler failed: TorchDynamoException: cannot" in caplog.text
+    assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
+    assert model.editor.components is own and model.editor.compiling.reason.startswith("the compiler failed")
+    model.edit(picture, "add a red star", steps=2)
+    forced = InstructDiffusion(own, compiled=True)
+    with pytest.raises(TorchDynamoException):
+        forced.edit(picture, "add a red star", steps=2)
+
+
+def test_other_errors_of_a_compiled_run_are_handed_on(own, picture, calls, monkeypatch):
+    monkeypatch.setattr(compiling, "PAYS", 1)
+
+    def stop(*state):
+        raise RuntimeError("stopped by the caller")
+
+    model = InstructDiffusion(own)
+    with pytest.raises(RuntimeError, match="stopped by the caller"):
+        model.edit(picture, "add a red star", steps=2, on_step=stop)
+    assert model.editor.compiling.reason is None and len(calls) == 1
+
+
+def test_from_pretrained_and_the_shell_hand_it_on(model_folder, monkeypatch, picture, tmp_path):
+    from PIL import Image
+
+    assert InstructDiffusion.from_pretrained(model_folder, device="cpu").editor.compiling.compiled is None
+    kept = InstructDiffusion.from_pretrained(model_folder, device="cpu", compiled=False)
+    assert kept.editor.compiling.compiled is False
+    seen, real = [], InstructDiffusion.from_pretrained.__func__
+
+    def watched(cls, *arguments, compiled=None, **options):
+        seen.append(compiled)
+        return real(cls, *arguments, **options)
+
+    monkeypatch.setattr(InstructDiffusion, "from_pretrained", classmethod(watched))
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    asked = ["edit", str(tmp_path / "a.png"), "add a star", "--steps", "1", "--model", str(model_folder)]
+    for more in ([], ["--compile"], ["--no-compile"]):
+        assert main([*asked, *more, "--device", "cpu", "-o", str(tmp_path / "out")]) == 0
+    assert seen == [None, True, False]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(why_not_compiled("cpu") is not None, reason=str(why_not_compiled("cpu")))
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_a_model_that_is_compiled_answers_the_same(own, model, picture):
+    fast = InstructDiffusion(own, compiled=True)
+    try:
+        answer = fast.edit(picture, "add a red star", steps=2)
+        assert fast.editor.compiling.reason is None and hasattr(fast.editor.components.unet, "_orig_mod")
+        expected = model.edit(picture, "add a red star", steps=2)
+        assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
+        reused = fast.edit(picture, "add a red star", steps=2, reuse=2)
+        plain = model.edit(picture, "add a red star", steps=2, reuse=2)
+        assert np.abs(reused.picture.astype(int) - plain.picture).max() <= 1
+    finally:
+        torch.compiler.reset()
