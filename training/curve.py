@@ -1,6 +1,7 @@
-"""Draw the curves of training runs: python training/curve.py runs/tiny-7-even/log.jsonl -o docs/curve.png
+"""Draw the curves of training runs: python training/curve.py runs/tiny-7-even/log.jsonl [more] -o docs/curve.png
 
-One panel a figure of the validation (its name and last value above), over hours of training.
+One panel a figure of the validation (its name and last value above), over hours of training; several logs one after
+the other.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ def validations(path: Path) -> list[dict[str, float]]:
     entries = [json.loads(line) for line in path.read_text().splitlines()]
     by_step = {e["step"]: e for e in entries if e["kind"] == "validation"}
     return [by_step[step] for step in sorted(by_step)]
+
+
+def joined(logs: list[Path]) -> list[dict[str, float]]:
+    """The validation entries of several logs, the hours of each counted on from the one before."""
+    entries: list[dict[str, float]] = []
+    for log in logs:
+        before = entries[-1]["hours"] if entries else 0.0
+        entries += [e | {"hours": before + e["hours"]} for e in validations(log)]
+    return entries
 
 
 def draw_panel(name: str, points: list[tuple[float, float]]) -> Image.Image:
@@ -48,13 +58,13 @@ def draw_panel(name: str, points: list[tuple[float, float]]) -> Image.Image:
 def main() -> None:
     """Read a log, write a picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("log", type=Path)
+    parser.add_argument("logs", type=Path, nargs="+", metavar="log")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    entries = validations(arguments.log)
+    entries = joined(arguments.logs)
     names = [n for n in entries[-1] if n not in ("kind", "step", "hours")] if entries else []
     if not names:
-        raise SystemExit(f"{arguments.log} holds no validation yet: nothing to draw")
+        raise SystemExit(f"{arguments.logs[0]} holds no validation yet: nothing to draw")
     rows = -(-len(names) // COLUMNS)
     sheet = Image.new("RGB", (WIDTH * min(COLUMNS, len(names)), HEIGHT * rows), "white")
     for i, name in enumerate(names):
