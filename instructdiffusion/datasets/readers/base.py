@@ -234,7 +234,11 @@ class Reader(ABC):
 
     def missing(self, wanted: Sequence[str], what: str = "") -> LayoutMissing:
         """The error that names what was looked for and where it can be had."""
-        return missing_layout(self.title, self.root, wanted, self.source, what)
+        start = f"{self.title} ({what})" if what else self.title
+        if len(wanted) == 1:
+            return LayoutMissing(f"{start}: {self.root} lacks {wanted[0]}. Download: {self.source}")
+        listed = "\n".join(f"  {name}" for name in wanted)
+        return LayoutMissing(f"{start}: {self.root} holds none of\n{listed}\nDownload: {self.source}")
 
     def incomplete(self, found: Path, wanted: Sequence[str], what: str = "") -> LayoutIncomplete:
         """The error for a split of which `found` is there, and none of what was looked for to go with it."""
@@ -284,19 +288,6 @@ class naming:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, Flaw) and not hasattr(error, "file"):
             error.file = self.file  # type: ignore[attr-defined]
-
-
-def missing_layout(
-    title: str, root: Path, wanted: Sequence[str], source: str, what: str = ""
-) -> LayoutMissing:
-    """The error for a folder that is not laid out as expected."""
-    listed = "\n".join(f"  {name}" for name in wanted)
-    about = f" ({what})" if what else ""
-    return LayoutMissing(
-        f"{title}{about}: {root} holds none of\n{listed}\nDownload: {source}"
-        if len(wanted) > 1
-        else f"{title}{about}: {root} lacks {''.join(wanted)}. Download: {source}"
-    )
 
 
 def first_file(root: Path, candidates: Sequence[str]) -> Path | None:
@@ -357,7 +348,6 @@ __all__ = [
     "check_record",
     "first_file",
     "first_folder",
-    "missing_layout",
     "naming",
     "relative",
 ]
