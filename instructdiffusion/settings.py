@@ -39,9 +39,9 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
             raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
-        choices = {"solver": SOLVERS, "schedule": SPACINGS, "noise": NOISES, "formula": FORMULAS}
-        for name, known in choices.items():
-            if getattr(self, name) not in tuple(known):
+        choices = (("solver", tuple(SOLVERS)), ("schedule", tuple(SPACINGS)), ("noise", NOISES))
+        for name, known in (*choices, ("formula", tuple(FORMULAS))):
+            if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))
