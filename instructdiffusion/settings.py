@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,8 @@ class Settings:
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
             raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
-        choices: dict[str, Iterable[str]] = {
-            "solver": SOLVERS, "schedule": SPACINGS, "noise": NOISES, "formula": FORMULAS,
-        }  # fmt: skip
-        for name, known in ((name, tuple(known)) for name, known in choices.items()):
+        choices = (("solver", tuple(SOLVERS)), ("schedule", tuple(SPACINGS)), ("noise", NOISES))
+        for name, known in (*choices, ("formula", tuple(FORMULAS))):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):

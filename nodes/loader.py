@@ -163,10 +163,10 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
 def _check_channels(channels: int | None) -> None:
     """ValueError for a UNet that takes other than 8 channels, or does not say how many (None)."""
     if channels != 8:
-        kind = {4: "a text-to-image model", 9: "an inpainting model"}.get(
-            channels or 0, "another kind of model"
-        )
-        got = "one that does not say how many" if channels is None else f"{kind} with {channels}"
+        kinds = {4: "a text-to-image model", 9: "an inpainting model"}
+        got = "one that does not say how many"
+        if channels is not None:
+            got = f"{kinds.get(channels, 'another kind of model')} with {channels}"
         raise ValueError(
             f"expected an instruction model, whose UNet takes 8 channels, got {got}: "
             "use ComfyUI's own loaders for it, or download instruct-pix2pix or InstructDiffusion"
