@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,9 @@ SHIPPED = ROOT / "instructdiffusion" / "assets"
 @pytest.mark.slow
 def test_a_wheel_holds_the_model_to_the_last_byte(tmp_path):
     """Built without a network, from a copy: a build leaves folders of its own in the tree."""
-    pytest.importorskip("pip", reason="pip builds the wheel")
-    pytest.importorskip("setuptools", minversion="70.1", reason="setuptools builds the wheel")
+    # Asked about without importing it: setuptools puts itself in the place of a distutils that is loaded already.
+    if not find_spec("pip") or not find_spec("setuptools") or int(version("setuptools").split(".")[0]) < 71:
+        pytest.skip("pip and setuptools 71 or newer build the wheel, and are not both here")
     source = tmp_path / "source"
     skip = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(ROOT / "instructdiffusion", source / "instructdiffusion", ignore=skip)

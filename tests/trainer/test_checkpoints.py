@@ -121,7 +121,7 @@ def test_frozen_weights_are_not_written(tmp_path):
     assert set(load_file(path / "weights.safetensors")) == {"1.weight", "1.bias"}
 
 
-def test_every_file_is_on_disk_before_the_checkpoint_counts(tmp_path, monkeypatch):
+def test_every_file_is_on_disk_before_the_checkpoint_counts_and_its_name_after(tmp_path, monkeypatch):
     import os
 
     synced, real = [], os.fsync
@@ -130,4 +130,6 @@ def test_every_file_is_on_disk_before_the_checkpoint_counts(tmp_path, monkeypatc
     monkeypatch.setattr(os, "replace", lambda a, b: (replaced.append(len(synced)), replace(a, b)))
     path = save_checkpoint(tmp_path, 1, *_parts(), {}, keep=1)
     files = {p.stat().st_ino for p in path.iterdir()}
-    assert len(files) == 4 and replaced == [len(synced)] and files <= set(synced)
+    (before,) = replaced
+    assert len(files) == 4 and files <= set(synced[:before])
+    assert synced[before:] == [tmp_path.stat().st_ino]
