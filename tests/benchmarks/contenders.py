@@ -73,7 +73,8 @@ class Contender:
     lossy: its answer differs from the rung before; like: whose answer it must give to count as the same.
     options: how `InstructDiffusion.run` gives its answers, to measure their quality, and model whose run that is,
     None for the one in hand. parts: the components it runs, None for the editor's. evaluations: of the UNet, given
-    where its steps are replayed as CUDA graphs, in which they are not seen.
+    where its steps are replayed as CUDA graphs, in which they are not seen. scales: of InstructPix2Pix's guidance in
+    place of the run's own.
     """
 
     name: str
@@ -86,11 +87,23 @@ class Contender:
     parts: Any = None
     model: Any = None
     evaluations: int | None = None
+    scales: tuple[float, float] | None = None
 
     @property
     def graphed(self) -> bool:
         """Whether its steps are replayed as CUDA graphs."""
         return self.evaluations is not None
+
+
+def ask_anew(editor: Editor, text: str, picture: bool = True) -> None:
+    """Make the editor meet these words, and its pictures unless `picture` is False, for the first time.
+
+    The empty text stays read, as it is in a model in use.
+    """
+    editor.texts.forget(text)
+    if picture:
+        editor.conditions.forget()
+        editor.copies.forget()
 
 
 class Watched(Editor):
@@ -149,10 +162,10 @@ class Ours:
         """All branches always; once: the conditions are laid out once a run, and the empty text read once."""
         editor, parts = self.editor, self.parts
         if once:
-            if not hasattr(self, "null"):
-                self.null = editor.read([""])
-            text, null = editor.read([question.text]), self.null
+            ask_anew(editor, question.text)
+            text, null = editor.read([question.text]), editor.read([""])
         else:
+            editor.forget()
             text, null = editor.read([question.text, ""]).chunk(2)
         model = EveryBranch(
             parts.unet, parts.prediction_type, editor.encode(question.picture[None]), text, null, once
@@ -161,8 +174,14 @@ class Ours:
         x = sample(model, question.noise * plan.sigma_start, plan, question.fresh(), backend=backend)
         return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
 
-    def edit(self, question: Question, plan: Plan, scale: float = 1.0) -> tuple[Tensor, np.ndarray]:
-        """As the package does it; scale: on the starting noise, for what starts otherwise."""
+    def edit(
+        self, question: Question, plan: Plan, scale: float = 1.0, *, again: bool = False
+    ) -> tuple[Tensor, np.ndarray]:
+        """As the package does it; scale: on the starting noise, for what starts otherwise.
+
+        again: it was asked about this picture before, in other words.
+        """
+        ask_anew(self.editor, question.text, picture=not again)
         edited, _ = self.editor.draw(
             *(question.picture[None], [question.text], plan, question.noise * scale, question.fresh()),
             reconstruct=False,
@@ -182,6 +201,7 @@ def make_authors(ours: Ours, scales: tuple[float, float]) -> Callable[[Question,
 
     @torch.no_grad()
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        editor.forget()  # it keeps nothing
         image = editor.encode(question.picture[None])
         text, null = editor.read([question.text]), editor.read([""])
         model = GuidedDenoiser(parts.unet, alphas, parts.prediction_type, (image, text, null), scales)
@@ -191,14 +211,22 @@ def make_authors(ours: Ours, scales: tuple[float, float]) -> Callable[[Question,
     return draw
 
 
+def pix2pix_scales(scales: tuple[float, float]) -> tuple[float, float]:
+    """InstructPix2Pix's scales for the authors' guidance; ValueError where there are none."""
+    if not math.isclose(scales[1], 0.5):
+        raise ValueError(f"the pipeline gives the authors' answer at s_image = .5 only, got {scales[1]:g}")
+    return scales[0] + 0.5, 1.0
+
+
 def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callable[[Question, int], Any]:
-    """diffusers' InstructPix2Pix pipeline: Euler ancestral as published with it, or DPM-Solver++ (fast)."""
+    """diffusers' InstructPix2Pix pipeline: Euler ancestral as published with it, or DPM-Solver++ (fast).
+
+    scales: InstructPix2Pix's own (text, image).
+    """
     import diffusers
     from PIL import Image
 
     parts = ours.parts
-    if not math.isclose(scales[1], 0.5):
-        raise ValueError(f"the pipeline gives the authors' answer at s_image = .5 only, got {scales[1]:g}")
     alphas = parts.alphas_cumprod
     config: dict[str, Any] = {
         "trained_betas": 1 - alphas / np.concatenate([[1.0], alphas[:-1]]),
@@ -229,8 +257,8 @@ def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callab
             question.text,
             Image.fromarray(question.picture),
             num_inference_steps=steps,
-            guidance_scale=scales[0] + 0.5,
-            image_guidance_scale=1.0,
+            guidance_scale=scales[0],
+            image_guidance_scale=scales[1],
             generator=torch.Generator("cpu").manual_seed(question.seed),
             latents=question.noise.to(parts.unet.dtype),
             output_type="np",

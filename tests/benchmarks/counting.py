@@ -122,11 +122,15 @@ def idle(unet: Any) -> Iterator[None]:
             zeros[sample.shape] = sample.new_zeros(len(sample), channels, *sample.shape[2:])
         return (zeros[sample.shape],)
 
+    before = vars(unet).get("forward")  # a compiled UNet has one of its own
     unet.forward = forward
     try:
         yield
     finally:
-        del unet.forward
+        if before is None:
+            del unet.forward
+        else:
+            unet.forward = before
 
 
 @contextmanager

@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 
 from instructdiffusion.editor import Editor
-from instructdiffusion.models.speed import speed_up
-from instructdiffusion.sampling import Guidance, Plan, none
+from instructdiffusion.models.speed import PARTS, speed_up
+from instructdiffusion.sampling import Guidance, Plan, instructpix2pix, none
 
 from .authors import package_sampler
-from .contenders import Contender, Ours, Question, make_authors, make_pipeline
+from .contenders import Contender, Ours, Question, ask_anew, make_authors, make_pipeline, pix2pix_scales
+
+FEW = 20  # steps, as diffusers' pipeline is asked for at its best
+STRONG = (7.5, 1.5)  # InstructPix2Pix's own scales, under which every branch counts
+Draw = Callable[[Question, int], Any]
 
 
 def make_contenders(
@@ -25,113 +29,201 @@ def make_contenders(
 ) -> list[Contender]:
     """All contenders; the first has the most steps and is what the others are compared with.
 
-    ladder: also the rung with the UNet in another layout, and those that change the answer (fewer steps, another
-    solver, one evaluation). compiled: also a rung with the UNet compiled on top of that layout. On a CUDA device
-    the first rungs take the step in torch operations, then come the fused kernel, UNet and step as a CUDA graph,
-    which the rungs below keep, and the whole model in half precision.
+    ladder: also the rungs that change the answer (fewer steps, another schedule and solver, one evaluation), one
+    change a rung: "+" changes what the rung above does, "the same" stands aside. compiled: also a rung with UNet and
+    autoencoder compiled, which the rungs below keep. On a CUDA device the first rungs take the step in torch
+    operations, then come the fused kernel, UNet and step as a CUDA graph, which the rungs below keep, and the whole
+    model in half precision.
     """
-    parts = editor.components
-    on_cuda = lies_on_cuda(parts)
-    half = parts.unet.dtype != torch.float32
-    ours = Ours(editor, scales, backend="reference" if on_cuda else "auto")
-    full = max(steps)
+    made = _others(editor, scales, steps, ladder)
+    made += _Ladder(editor, scales, max(steps), made).rungs(ladder, compiled)
+    return made
+
+
+def _others(
+    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool
+) -> list[Contender]:
+    """The authors' loop and diffusers' pipeline."""
+    parts, ours = editor.components, Ours(editor, scales)
+    on_cuda, full = lies_on_cuda(parts), max(steps)
     found = "k-diffusion" if package_sampler() else "written from the published algorithm"
     authors = make_authors(ours, scales)
-    published = {"solver": "euler_ancestral", "schedule": "native", "guidance": ours.guided}
     made = [
         Contender(
             *(f"authors' loop ({found}), {n} steps", "authors", n, authors),
             lossy=n != full,
-            options={**published, "steps": n},
+            options={**_published(ours), "steps": n},
         )
         for n in sorted(set(steps), reverse=True)
     ]
-    first = made[0].name
-    default = make_pipeline(ours, scales, fast=False)
+    theirs = pix2pix_scales(scales)
     # In half precision its generator draws other numbers, and so another answer.
-    like = None if half else first
-    made.append(Contender(f"diffusers, Euler ancestral, {full} steps", "diffusers", full, default, like=like))
-    few = min(20, full)
-    dpm = f"diffusers, DPM-Solver++ 2M, {few} steps"
-    guided = {"solver": "dpmpp_2m", "schedule": "trailing", "guidance": ours.guided}
+    like = made[0].name if parts.unet.dtype == torch.float32 else None
+    name = f"diffusers, Euler ancestral, {full} steps"
+    made += [
+        Contender(name, "diffusers", full, make_pipeline(ours, theirs, fast=False), like=like),
+        Contender(
+            f"{name}, guidance {STRONG[0]:g} and {STRONG[1]:g}",
+            *("diffusers", full, make_pipeline(ours, STRONG, fast=False)),
+            scales=STRONG,
+        ),
+    ]
     if ladder:
-        made.append(
-            Contender(
-                *(dpm, "diffusers", few, make_pipeline(ours, scales, fast=True), True),
-                options={**guided, "steps": few},
-            )
-        )
+        few = min(FEW, full)
+        dpm = make_pipeline(ours, theirs, fast=True)
+        options = {**_multistep(ours), "steps": few}
+        made.append(Contender(_dpm(few), "diffusers", few, dpm, True, options=options))
     if ladder and on_cuda:
-        name = f"diffusers, Euler ancestral, {full} steps, half precision"
         small = Ours(Editor(halved(parts)), scales)
-        draw = make_pipeline(small, scales, fast=False)
-        made.append(Contender(name, "diffusers", full, draw, lossy=True, parts=small.parts))
-
-    def ancestral(n: int) -> Plan:
-        return ours.plan(n, "euler_ancestral", "native")
-
-    def rung(name: str, n: int, draw: Callable[[Question, int], Any], **more: Any) -> None:
-        made.append(Contender(f"ours: {name}", "ours", n, draw, **more))
-
-    rung(
-        f"Euler ancestral, {full} steps, every branch", full,
-        lambda q, n: ours.every_branch(q, ancestral(n), once=False), like=first,
-    )  # fmt: skip
-    rung("+ conditions made once", full, lambda q, n: ours.every_branch(q, ancestral(n), True), like=first)
-    rung("+ branches without weight dropped", full, lambda q, n: ours.edit(q, ancestral(n)), like=first)
-    replayed: dict[str, Any] = {}
-    lower = ours  # what the rungs below run on
-    if on_cuda:
-        fused, lower = Ours(editor, scales), Ours(editor, scales, graphs=True)
-        rung("+ step as the fused kernel", full, lambda q, n: fused.edit(q, ancestral(n)), like=first)
-    if ladder:
-        for name, with_compiler in (("channels_last", False), ("channels_last and compiled", True)):
-            if compiled or not with_compiler:
-                own = dataclasses.replace(parts, unet=copy.deepcopy(parts.unet))
-                other = Ours(Editor(speed_up(own, channels_last=True, compiled=with_compiler)), scales)
-                draw = lambda q, n, other=other: other.edit(q, ancestral(n))  # noqa: E731
-                rung(f"the same, UNet {name}", full, draw, like=first, parts=other.parts)
-    if on_cuda:
-        replayed = {"evaluations": ancestral(full).evaluations}
-        draw = lambda q, n: lower.edit(q, ancestral(n))  # noqa: E731
-        rung("the same, UNet + step as a CUDA graph", full, draw, like=first, **replayed)
-    if not ladder:
-        return made
-    if on_cuda:
-        quick = Ours(Editor(halved(parts)), scales, graphs=True)
-        asked = model_of(quick.parts)
-        more = {"lossy": True, "parts": quick.parts, "model": asked}
-        rung(
-            "the same, half precision", full, lambda q, n: quick.edit(q, ancestral(n)),
-            like=first, options={**published, "steps": full}, **more, **replayed,
-        )  # fmt: skip
-    # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so does this rung, to give the same answer.
-    top = ours.schedule.sigma_max
-    start = math.sqrt(1 + top**2) / top
-
-    def multistep(n: int, guidance: Guidance | None = None) -> Plan:
-        return ours.plan(n, "dpmpp_2m", "trailing", guidance)
-
-    def evaluations(plan: Plan) -> dict[str, Any]:
-        return {"evaluations": plan.evaluations} if on_cuda else {}
-
-    rung(
-        f"+ DPM-Solver++ 2M, {few} steps", few, lambda q, n: lower.edit(q, multistep(n), start),
-        lossy=True, like=dpm, options={**guided, "steps": few}, **evaluations(multistep(few)),
-    )  # fmt: skip
-    for n in (8, 4):
-        draw = lambda q, n: lower.edit(q, multistep(n))  # noqa: E731
-        rung(f"+ {n} steps", n, draw, lossy=True, options={**guided, "steps": n}, **evaluations(multistep(n)))
-    plain = {**guided, "guidance": "none"}
-    for n in (4, 1):
-        name = "+ one branch" if n > 1 else "+ one evaluation"
-        draw = lambda q, n: lower.edit(q, multistep(n, none()))  # noqa: E731
-        seen = evaluations(multistep(n, none()))
-        rung(name, n, draw, lossy=True, options={**plain, "steps": n}, **seen)
-    if on_cuda:
-        draw = lambda q, n: quick.edit(q, multistep(n, none()))  # noqa: E731
-        rung("+ half precision", 1, draw, options={**plain, "steps": 1}, **more, **seen)
+        draw = make_pipeline(small, theirs, fast=False)
+        made.append(
+            Contender(f"{name}, half precision", "diffusers", full, draw, lossy=True, parts=small.parts)
+        )
     return made
+
+
+def _published(ours: Ours) -> dict[str, Any]:
+    return {"solver": "euler_ancestral", "schedule": "native", "guidance": ours.guided}
+
+
+def _multistep(ours: Ours) -> dict[str, Any]:
+    return {"solver": "dpmpp_2m", "schedule": "trailing", "guidance": ours.guided}
+
+
+def _dpm(steps: int) -> str:
+    return f"diffusers, DPM-Solver++ 2M, {steps} steps"
+
+
+class _Ladder:
+    """Ours, rung by rung; `others` holds what some of them must agree with."""
+
+    def __init__(
+        self, editor: Editor, scales: tuple[float, float], full: int, others: list[Contender]
+    ) -> None:
+        self.scales, self.full, self.few = scales, full, min(FEW, full)
+        self.parts = editor.components
+        self.on_cuda = lies_on_cuda(self.parts)
+        self.first = Ours(editor, scales, backend="reference" if self.on_cuda else "auto")
+        self.lower = self.first  # what the rungs below run on
+        self.like = others[0].name
+        strong = next(c for c in others if c.scales == STRONG)
+        self.like_strong = strong.name if self.parts.unet.dtype == torch.float32 else None
+        self.made: list[Contender] = []
+
+    def rungs(self, ladder: bool, compiled: bool) -> list[Contender]:
+        """All of them, in order."""
+        self._same_answer(ladder, compiled)
+        if ladder:
+            quick = self._halved() if self.on_cuda else None
+            self._fewer_evaluations()
+            self._one_evaluation(quick)
+        return self.made
+
+    def plan(self, steps: int, solver: str, spacing: str, guidance: Guidance | None = None) -> Plan:
+        """A rung's."""
+        return self.first.plan(steps, solver, spacing, guidance)
+
+    def ancestral(self, steps: int) -> Plan:
+        """The authors'."""
+        return self.plan(steps, "euler_ancestral", "native")
+
+    def _add(self, name: str, steps: int, draw: Draw, **more: Any) -> None:
+        self.made.append(Contender(f"ours: {name}", "ours", steps, draw, **more))
+
+    def _on(self, runs: Ours) -> dict[str, Any]:
+        """Whose networks are to be watched, where they are not the editor's."""
+        return {} if runs.parts is self.parts else {"parts": runs.parts}
+
+    def _seen(self, plan: Plan) -> dict[str, Any]:
+        return {"evaluations": plan.evaluations} if self.on_cuda else {}
+
+    def _same_answer(self, ladder: bool, compiled: bool) -> None:
+        full, first, like = self.full, self.first, {"like": self.like}
+        whole = self.ancestral
+        name = f"Euler ancestral, {full} steps, every branch"
+        self._add(name, full, lambda q, n: first.every_branch(q, whole(n), once=False), **like)
+        self._add("+ conditions made once", full, lambda q, n: first.every_branch(q, whole(n), True), **like)
+        self._add("+ branches without weight dropped", full, lambda q, n: first.edit(q, whole(n)), **like)
+        if self.on_cuda:
+            fused = Ours(Editor(self.parts), self.scales)
+            self._add("+ step as the fused kernel", full, lambda q, n: fused.edit(q, whole(n)), **like)
+        if ladder:
+            aside = Ours(Editor(self._copied(compiled=False)), self.scales)
+            draw = lambda q, n: aside.edit(q, whole(n))  # noqa: E731
+            self._add("the same, UNet and autoencoder channels_last", full, draw, **like, **self._on(aside))
+        parts = self._copied(compiled=True) if ladder and compiled else self.parts
+        if parts is not self.parts:
+            fast = self.lower = Ours(Editor(parts), self.scales)
+            draw = lambda q, n: fast.edit(q, whole(n))  # noqa: E731
+            self._add("+ channels_last and compiled", full, draw, **like, **self._on(fast))
+        if self.on_cuda:
+            graphed = self.lower = Ours(Editor(parts), self.scales, graphs=True)
+            draw = lambda q, n: graphed.edit(q, whole(n))  # noqa: E731
+            seen = self._seen(whole(full))
+            self._add("+ UNet and step as a CUDA graph", full, draw, **like, **seen, **self._on(graphed))
+        lower, guidance = self.lower, instructpix2pix(*STRONG)
+        strong = lambda n: self.plan(n, "euler_ancestral", "native", guidance)  # noqa: E731
+        self._add(
+            f"the same, guidance {STRONG[0]:g} and {STRONG[1]:g}",
+            *(full, lambda q, n: lower.edit(q, strong(n))),
+            **{"like": self.like_strong, "scales": STRONG, **self._seen(strong(full)), **self._on(lower)},
+        )
+
+    def _copied(self, compiled: bool) -> Any:
+        """Copies of the components, laid out or compiled too."""
+        own = {name: copy.deepcopy(getattr(self.parts, name)) for name in PARTS}
+        return speed_up(dataclasses.replace(self.parts, **own), channels_last=True, compiled=compiled)
+
+    def _halved(self) -> Ours:
+        quick, whole = Ours(Editor(halved(self.parts)), self.scales, graphs=True), self.ancestral
+        self.half = {"lossy": True, "parts": quick.parts, "model": model_of(quick.parts)}
+        self._add(
+            *("the same, half precision", self.full, lambda q, n: quick.edit(q, whole(n))),
+            like=self.like, options={**_published(self.first), "steps": self.full},
+            **self.half, **self._seen(whole(self.full)),
+        )  # fmt: skip
+        return quick
+
+    def _lossy(
+        self, name: str, plan: Callable[[int], Plan], steps: int, options: dict[str, Any], **more: Any
+    ) -> None:
+        lower, scale, again = self.lower, more.pop("scale", 1.0), more.pop("again", False)
+        draw = lambda q, n: lower.edit(q, plan(n), scale, again=again)  # noqa: E731
+        more = {**self._seen(plan(steps)), **self._on(lower), **more}
+        self._add(name, steps, draw, lossy=True, options={**options, "steps": steps}, **more)
+
+    def _fewer_evaluations(self) -> None:
+        few, published, guided = self.few, _published(self.first), _multistep(self.first)
+        multistep = lambda n: self.plan(n, "dpmpp_2m", "trailing")  # noqa: E731
+        trailing = lambda n: self.plan(n, "euler_ancestral", "trailing")  # noqa: E731
+        self._lossy(f"+ {few} of the steps", self.ancestral, few, published)
+        self._lossy("+ trailing timesteps", trailing, few, {**published, "schedule": "trailing"})
+        self._lossy("+ DPM-Solver++ 2M", multistep, few, guided)
+        # diffusers' DPM-Solver++ starts from sqrt(1 + sigma^2) noise: so must what is to give the same answer.
+        top = self.first.schedule.sigma_max
+        scale = math.sqrt(1 + top**2) / top
+        self._lossy(
+            "the same, started as diffusers does", multistep, few, guided, like=_dpm(few), scale=scale
+        )
+        for n in (8, 4):
+            self._lossy(f"+ {n} steps", multistep, n, guided)
+
+    def _one_evaluation(self, quick: Ours | None) -> None:
+        plain = {**_multistep(self.first), "guidance": "none"}
+        alone = lambda n: self.plan(n, "dpmpp_2m", "trailing", none())  # noqa: E731
+        self._lossy("+ one branch", alone, 4, plain)
+        self._lossy("+ one evaluation", alone, 1, plain)
+        self._lossy("the same, about a picture asked about before", alone, 1, plain, again=True)
+        if quick is not None:
+            draw = lambda q, n: quick.edit(q, alone(n))  # noqa: E731
+            self._add(
+                "+ half precision",
+                1,
+                draw,
+                options={**plain, "steps": 1},
+                **self.half,
+                **self._seen(alone(1)),
+            )
 
 
 def lies_on_cuda(parts: Any) -> bool:
@@ -152,20 +244,25 @@ def model_of(parts: Any) -> Any:
     return InstructDiffusion(parts)
 
 
-def asked_in_words(parts: Any, graphs: bool = False, name: str = "", model: Any = None) -> Contender:
+def asked_in_words(
+    parts: Any, graphs: bool = False, name: str = "", model: Any = None, again: bool = False
+) -> Contender:
     """`InstructDiffusion.run` as users call it: one evaluation, and the answer read back from the picture.
 
-    model: whose quality it has, None for the one in hand; name: what tells it from another.
+    model: whose quality it has, None for the one in hand; name: what tells it from another. again: in new words, about
+    a picture that it was asked about before.
     """
     from instructdiffusion import InstructDiffusion
 
     options = {"steps": 1, "solver": "euler", "schedule": "trailing", "guidance": "none"}
-    runs = InstructDiffusion(parts, graphs=graphs)
+    runs = InstructDiffusion(parts, graphs=graphs, compiled=False)
 
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        ask_anew(runs.editor, question.text, picture=not again)
         answer = runs.run(question.instruction, question.picture, **{**options, "steps": steps})
         return question.noise, answer.picture
 
     more = {"evaluations": 1} if graphs else {}
     title = f"ours: one evaluation, and the masks read back{name}"
+    title += ", about a picture asked about before" if again else ""
     return Contender(title, "ours", 1, draw, lossy=True, options=options, parts=parts, model=model, **more)

@@ -39,7 +39,7 @@ FIRST_SHARE = 0.25  # of --minutes, for the rounds of the trained model; what is
 CUDA_SHARE = (
     0.65  # the same on a GPU, for all of the trained model: a large UNet is as quick there as a small one
 )
-ROUNDS_SHARE = 0.5  # of a limit on a GPU, for the rounds; counts and quality take what is left of the rest
+ROUNDS_SHARE = 0.5  # of a limit on a GPU, for counts and rounds; quality takes what is left of the rest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,8 +119,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="no round begins that would end later; at least one runs. On a GPU counts and quality are left out "
-        "that begin later. Default: no limit",
+        help="no round begins that would end later; at least one runs. On a GPU quality is left out that begins "
+        "later. Default: no limit",
     )
     parser.add_argument(
         "--scenes", type=int, default=40, help="for quality, 0 leaves it out; default: 40 a task"
@@ -130,7 +130,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="the authors' scales, IMAGE .5 for diffusers' sake; default: 1.5 .5",
     )  # fmt: skip
     parser.add_argument(
-        "--compile", action="store_true", help="a rung with the UNet compiled: minutes, a C++ compiler"
+        "--compile",
+        action="store_true",
+        help="compile UNet and autoencoder, for a rung and those below it: minutes, a C++ compiler",
     )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, help="default: torch's")
@@ -161,8 +163,8 @@ def run(
 ) -> dict[str, Any]:
     """Everything measured, as plain data. components: a model in hand, in place of `model` and `large`.
 
-    seconds: no round begins that would end after them; on a CUDA device, where nothing takes long, no count and no
-    quality either. There a large model is in half precision.
+    seconds: no round begins that would end after them; on a CUDA device, where nothing takes long, no quality either.
+    There a large model is in half precision.
     """
     from instructdiffusion import InstructDiffusion
 
@@ -179,7 +181,8 @@ def run(
     editor, before = asked.editor, load()
     contenders = make_contenders(editor, scales, steps, ladder=not large, compiled=compiled)
     if not large:
-        contenders.append(asked_in_words(asked.components))
+        fast = next((c.parts for c in contenders if c.name.endswith("compiled")), asked.components)
+        contenders += [asked_in_words(fast, again=again) for again in (False, True)]
     if not large and on_cuda:
         contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
         small = next(c for c in contenders if c.model is not None)
@@ -193,6 +196,8 @@ def run(
     else:
         for contender in contenders[:1] if large else contenders:  # a large one needs no more to be warm
             contender.draw(question, 1 if large else contender.steps)
+    # Before the rounds: what is counted does not depend on the time that is left.
+    steps_of = {c.name: counted(c, question, editor, device) for c in contenders}
     # Clocks around the networks cost nothing where the host runs them; on a device they take runs of their own.
     inside = editor if device == "cpu" else None
     left = (ROUNDS_SHARE if on_cuda else 1) * seconds - (perf_counter() - began)
@@ -203,10 +208,9 @@ def run(
         shares = rounds.shares[contender.name] or [
             watched(contender, question, editor, sync) for _ in range(1 if on_cuda else 3)
         ]
-        late = on_cuda and perf_counter() - began > seconds
-        step = None if late else counted(contender, question, editor, device)
+        step = steps_of[contender.name]
         rows.append(row(contender, rounds.seconds[contender.name], same[contender.name], shares, step))
-    say(f"rounds, shares and counts took {perf_counter() - began:.0f} s")
+    say(f"counts, rounds and shares took {perf_counter() - began:.0f} s")
     if scenes:
         left = seconds - (perf_counter() - began) if on_cuda else math.inf
         quality(asked, contenders, rows, scenes, say, left)
@@ -252,9 +256,9 @@ def ask(editor: Editor, device: str) -> Question:
 
 
 def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:
-    """What a step does outside the UNet; None for a contender of a single step, or with a compiled UNet."""
+    """What a step does outside the UNet; None for a contender of a single step."""
     unet: Any = (contender.parts or editor.components).unet
-    if contender.steps == 1 or hasattr(unet, "_orig_mod"):
+    if contender.steps == 1:
         return None
     draw = lambda steps: contender.draw(question, steps)  # noqa: E731
     with nullcontext() if contender.graphed else idle(unet):
@@ -278,6 +282,7 @@ def row(
         "graph": contender.graphed,
         **spread(seconds),
         "like": contender.like,
+        "scales": None if contender.scales is None else list(contender.scales),
         "difference": same,
         "same": None if same is None else same <= SAME,
         "outside_share": float(np.median([s.outside for s in shares])),
