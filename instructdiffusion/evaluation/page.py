@@ -78,7 +78,8 @@ def _section(heading: str, lines: Lines) -> str:
 
 def _table(heading: str, lines: Lines) -> str:
     kind = "paper" if heading.startswith("Table ") else "words"
-    kind = "figures" if heading in ("Headlines", "Figures", "Figures by group") else kind
+    kind = "figures" if heading in ("Headlines", "Figures") else kind
+    kind = "figures groups" if heading == "Figures by group" else kind  # one column of words more
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in lines[0])
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in line) + "</tr>" for line in lines[1:])
     top = f"<thead><tr>{head}</tr></thead>" if any(lines[0]) else ""

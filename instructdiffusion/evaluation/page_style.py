@@ -30,7 +30,8 @@ th, td { text-align: right; padding: .26rem .65rem; border-bottom: 1px solid var
 th { font-weight: 600; color: var(--soft); } th:first-child, td:first-child { text-align: left; padding-left: 0; }
 .words th, .words td { text-align: left; } .words td { white-space: normal; overflow-wrap: anywhere; }
 .paper tr:last-child td { font-weight: 650; border-bottom: 0; color: var(--accent); }
-.figures td:nth-child(2), .figures th:nth-child(2) { text-align: left; }
+.figures td:nth-child(2), .figures th:nth-child(2), .groups td:nth-child(3), .groups th:nth-child(3) {
+  text-align: left; }
 details { border-top: 1px solid var(--line); padding: .5rem 0; } details[open] { padding-bottom: 1rem; }
 summary { cursor: pointer; font-weight: 600; font-size: .98rem; }
 .bar { position: sticky; top: 0; z-index: 2; background: var(--paper); margin-top: 1.5rem;
@@ -49,7 +50,7 @@ summary { cursor: pointer; font-weight: 600; font-size: .98rem; }
 .bar fieldset input:focus-visible + span { outline: 2.5px solid var(--accent); outline-offset: 2px; }
 .bar select, .bar input[type=search], .bar input[type=number] { background: var(--card); border: 1px solid var(--line);
   border-radius: 7px; padding: .26rem .5rem; color: var(--ink); }
-.bar input[type=number] { width: 4.6rem; } .bar input[type=search] { width: 13rem; }
+.bar input[type=number] { width: 4.1rem; } .bar input[type=search] { width: 11rem; }
 .bar output { margin-left: auto; color: var(--soft); }
 .cards { display: grid; gap: 1.2rem; padding: 1.3rem 0 3rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 620px), 1fr)); }
