@@ -110,7 +110,8 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
     assert pool_folder(root, DataConfig(mixture=turned, level=0, pool=24), start_folder) != here
 
 
-def test_a_share_of_the_scenes_asks_for_what_is_not_there(start_folder, tmp_path):
+def test_a_share_of_the_scenes_asks_for_what_is_not_there(start_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 64)
     data = DataConfig(mixture={"segment": 1, "classify": 1}, level=(0, 1), pool=64, absent=0.5, workers=0)
     parts, _ = module.draw_shard(module.PoolSource(data, str(start_folder), str(tmp_path)), 0)
     told = [data.lacks(*Mixture(data.mixture).pick(data.seed, index)) for index in range(64)]
