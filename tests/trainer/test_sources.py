@@ -270,6 +270,40 @@ def test_two_steps_on_datasets_give_a_model_and_a_resumed_run_the_same(data, gen
     assert weights(tmp_path / "broken") == weights(whole)
 
 
+@pytest.mark.slow
+def test_the_papers_config_trains_on_whatever_is_there(generator_folder, tmp_path, monkeypatch, capsys):
+    """All of its data sets but two, smaller: two steps give a model, and a sample of every kind was seen."""
+    there = [name for name in WEIGHTS if name not in ("sidd", "mpii")]
+    monkeypatch.setenv("DATA", str(tmp_path))
+    for name in there:
+        write_fixture(name, tmp_path / name)
+    paper = load_config(PAPER)
+    config = dataclasses.replace(
+        paper,
+        output=str(tmp_path / "out"),
+        init=str(generator_folder),
+        steps=2,
+        batch_size=4,
+        validate_samples=2,
+        model=ModelConfig((32, 32, 32), 1, (32, 32, 32), 1, None, 64, 1),
+        data=dataclasses.replace(paper.data, pool=64, workers=0, size=64),
+    )
+    output = train(config)
+    model = load_components(output / "model")
+    assert (model.unet.config.in_channels, model.prediction_type) == (8, "epsilon")
+    drawn = [json.loads((output / "sources.json").read_text())[n][0] for n in range(len(there))]
+    assert sorted(drawn) == sorted(there)
+    said = capsys.readouterr()
+    assert "sidd train denoise is left out" in said.out + said.err
+    assert "mpii train keypoints is left out" in said.out + said.err
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == 2 and {"refcoco val refer", "gopro test deblur"} <= lines[-1].keys()
+    assert all(np.isfinite(v) for v in lines[-1].values() if isinstance(v, float))
+    pool = Pool(tmp_path, config.data, Path(generator_folder), quiet=True)  # the one that was trained on
+    seen = {TASK_NAMES[int(n)] for n in pool.parts["task"]}
+    assert {"keypoints", "refer", "edit"} <= seen <= set(paper.data.tasks) - {"denoise"}
+
+
 def test_a_run_is_not_resumed_on_other_datasets(data, generator_folder, tmp_path):
     base = tmp_path / "data"
     for name in ("gopro", "refcoco"):
