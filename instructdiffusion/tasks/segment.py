@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Chosen on 400 validation scenes a task and 400 more that ask for what is not there. A model in doubt draws faintly: an
 # object's edge does so in part, and what is bold nowhere is no object.
 THRESHOLD = 0.45
-BOLDER = 0.3  # by how much the threshold must somewhere be surpassed, see `strength`
+BOLDER = 0.2  # by how much the threshold must somewhere be surpassed, see `strength`
 
 
 class _MaskTask(Task):
