@@ -10,7 +10,8 @@ from ..results import Boxes
 from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
 
-SCORE = 0.75  # of 400 validation scenes no box that counts is lost by it, of 400 that ask for nothing there .968 stay empty
+# On 400 validation scenes it costs no AP50; of 400 that ask for what is not there .968 stay empty, .953 without.
+SCORE = 0.75
 
 
 class Detect(Task):
