@@ -96,7 +96,7 @@ def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_fo
     out = tmp_path / "out"
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2", "--guidance", "7.5", "1.5"]
     assert main(["edit", str(photo), "add a star", *options, "--formula", "instructpix2pix", "--raw"]) == 0
-    settings = json.loads((out / "photo.json").read_text())["info"]["settings"]
+    settings = json.loads((out / "photo_edit.json").read_text())["info"]["settings"]
     assert settings["formula"] == "instructpix2pix" and settings["keep"] is False
     model = InstructDiffusion.from_pretrained(model_folder, device="cpu")
     guide = instructpix2pix(7.5, 1.5)
