@@ -303,7 +303,7 @@ def test_instructions_and_lists(model, picture):
         ("add a star", {"steps": 0}, ValueError, "steps"),
         ("add a star", {"solver": "magic"}, ValueError, "unknown solver"),
         ("add a star", {"schedule": "magic"}, ValueError, "unknown schedule"),
-        ("add a star", {"guidance": 7.5}, ValueError, "two numbers"),
+        ("add a star", {"guidance": 7.5}, ValueError, "two finite numbers"),
         ("add a star", {"seed": -1}, ValueError, "seed"),
         ("add a star", {"seed": 1.5}, TypeError, "seed"),
         ("add a star", {"seed": [1, 2]}, ValueError, "one seed"),

@@ -28,16 +28,21 @@ def test_a_lossless_autoencoder_costs_nothing(model, any_words, monkeypatch):
     assert min(found[t] for t in ("segment", "refer")) > 0.98
     assert min(found[t] for t in ("keypoints", "align", "detect", "classify")) > 0.9
     assert all(r.steps == "oracle" for r in report.tasks)
-    for task in ("denoise", "deblur"):
+    for task, least in (
+        ("denoise", 45),
+        ("deblur", EQUAL_DB),
+    ):  # what noise accounts for is judged, not known
         made = {f.metric: f.value for r in report.tasks if r.task == task for f in r.subsets[MAIN]}
-        assert made["PSNR"] == made["PSNR of the VAE bound"] == EQUAL_DB
+        assert made["PSNR"] >= least and made["PSNR of the VAE bound"] == EQUAL_DB
 
 
 def test_a_lossy_one_costs_what_it_loses(model, any_words):
     report = evaluate_scenes(model, ["segment", "denoise"], count=4, oracle=True, quiet=True)
     assert first(report)["segment"] < 0.9  # random weights decode to nothing like a picture
     made = {f.metric: f.value for f in report.tasks[1].subsets[MAIN]}
-    assert made["above the VAE bound"] == pytest.approx(0, abs=0.05) and made["PSNR"] < 20
+    assert made["PSNR of the VAE bound"] < 20
+    # Where the autoencoder fails this badly all is given back that noise does not account for: the source, nearly.
+    assert made["PSNR of doing nothing"] - 1 <= made["PSNR"] < 40
 
 
 def test_scenes_of_another_size_are_refused(model, any_words):

@@ -68,8 +68,8 @@ class ReaderBenchmark(ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (first 16 hex digits) of all rows of the reader's index: what the questions are about."""
-        digest = hashlib.sha256()
+        """SHA-256 (first 16 hex digits) of dataset and all rows of its index: what the questions are about."""
+        digest = hashlib.sha256(self.reader.name.encode())
         for row in self.reader.rows:
             digest.update(json.dumps(row, sort_keys=True).encode())
         return digest.hexdigest()[:16]
