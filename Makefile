@@ -1,17 +1,17 @@
 # make demo   set everything up, run every task and say where to look
-# make test   set everything up, check style and types, run the tests
+# make test   set everything up, check style and types, run the tests, but for the slow ones
 #
 # PYTHON  the Python to make the environment with (3.10 or newer)
 # VENV    where the environment goes
 # TORCH   what is installed as torch before everything else. pip's default build for Linux carries CUDA and
 #         is several GB large; on a machine without a GPU give a CPU build as your package index names it,
 #         for instance  make test TORCH='torch==2.13.0+cpu'  or a path to a wheel
-# PYTEST_ARGS  more arguments for pytest, for instance  PYTEST_ARGS="-m 'not slow'"
+# PYTEST_ARGS  arguments for pytest; default: -m 'not slow'. All tests, as .ci/run runs them:  make test PYTEST_ARGS=
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -m 'not slow'
 DEMO ?= demo
 
 BIN := $(VENV)/bin
