@@ -104,9 +104,8 @@ def _noise_variance(picture: np.ndarray) -> float:
     seen = seen[np.abs(seen).max(axis=2) > 1e-4]
     if len(seen) < 0.2 * picture.shape[0] * picture.shape[1]:
         return 0.0
-    return (
-        float(np.median(np.abs(seen)) / 0.6745) ** 2
-    )  # half of a normal variable's values are within .67 sigma
+    # Half of a normal variable's values lie within .67 sigma.
+    return float(np.median(np.abs(seen)) / 0.6745) ** 2
 
 
 def _check_sizes(edited: np.ndarray, reconstruction: np.ndarray) -> None:

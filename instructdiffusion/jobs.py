@@ -15,6 +15,7 @@ from .answer import Answer
 from .batches import in_batches
 from .compose import add_difference, keep_detail, keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
+from .kept import Kept
 from .resize import model_size, resize_picture
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
@@ -24,9 +25,12 @@ from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
 
 TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size, see `is_tiled`
-KEPT = 2**26  # numbers of step noise that the tiles of a run keep for one another: 256 MiB
-# What counts as changed, see `compose.replace_changed`: chosen on 400 validation scenes a task.
-CHANGED = {"edit": (0.04, 0.12), "dewatermark": (0.04, 0.12)}
+KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
+REPLACED = frozenset({"edit", "dewatermark"})  # the edit itself stands where it changed something
+CHANGED = (
+    0.04,
+    0.12,
+)  # what counts as that, see `compose.replace_changed`; chosen on 400 validation scenes a task
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ class Job:
         if self.on_tile is not None:
             self.on_tile(0, len(tiles))
         last = {t.picture: i for i, t in enumerate(tiles)}
-        kept_noise: dict[Any, Tensor] = {}
+        kept_noise: Kept[Tensor] = Kept(KEPT)
         canvases: dict[int, tuple[Blend, Blend | None, Tensor]] = {}
 
         def edit(batch: Sequence[Tile]) -> tuple[np.ndarray, np.ndarray | None]:
@@ -202,8 +206,8 @@ class Job:
             return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.fit == "authors")
         if self.task.name == "deblur":
             return add_difference(source, edited, copy)
-        if self.task.name in CHANGED:
-            return replace_changed(source, edited, copy, *CHANGED[self.task.name])
+        if self.task.name in REPLACED:
+            return replace_changed(source, edited, copy, *CHANGED)
         return keep_unchanged(source, edited, copy)
 
 
@@ -236,7 +240,7 @@ class TileNoise:
     """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap.
 
     fields: (seed, shape) of the picture of each tile; given: that picture's own noise, one [c, h, w] a draw. kept:
-    where fields stay for the batches to come, (seed, shape, draw) -> field, while they are `KEPT` numbers or fewer.
+    where fields stay for the batches to come, by (seed, shape, draw); None keeps nothing.
     """
 
     def __init__(
@@ -245,9 +249,9 @@ class TileNoise:
         fields: Sequence[tuple[int, Sequence[int]]],
         grid: int,
         given: Sequence[Sequence[Tensor] | None] | None = None,
-        kept: dict[Any, Tensor] | None = None,
+        kept: Kept[Tensor] | None = None,
     ) -> None:
-        self._kept = {} if kept is None else kept
+        self._kept = Kept(0) if kept is None else kept
         self._tiles = tuple(tiles)
         self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
         self._grid = grid
@@ -269,15 +273,11 @@ class TileNoise:
 
     def _field(self, seed: int, shape: tuple[int, ...], draw: int) -> Tensor:
         """The noise of a whole picture; every batch of its tiles comes by in every step, so it is kept."""
-        kept, key = self._kept, (seed, shape, draw)
-        if key in kept:
-            return kept[key]
-        for old in [k for k in kept if k[:2] not in self._fields]:  # of pictures that are done
-            del kept[old]
-        field_ = torch.randn(shape, generator=generator(seed, draw))
-        if sum(k.numel() for k in kept.values()) + field_.numel() <= KEPT:
-            kept[key] = field_
-        return field_
+
+        def drawn(_: list[int]) -> list[Tensor]:
+            return [torch.randn(shape, generator=generator(seed, draw))]
+
+        return self._kept.of([(seed, shape, draw)], drawn)[0]
 
 
 def _step_noise(batch: Sequence[Question], shape: tuple[int, int, int]) -> StepNoise:

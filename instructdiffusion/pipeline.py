@@ -326,14 +326,15 @@ def _checked_device(device: str | None) -> str:
     """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
     import torch
 
+    from .models.unpickle import first_line
+
     if device is None:
         return best_device()
     try:
         torch.zeros(1, device=device).item()
     except Exception as error:  # each backend has kinds of its own for what is not compiled in or not there
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"the device {str(device)!r} cannot be used here ({reason}): "
+            f"the device {str(device)!r} cannot be used here ({first_line(error)}): "
             "expected cpu, cuda, cuda:1, mps or another that this build of torch has"
         ) from error
     return device

@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..files import json_bytes
 from .measures import Figure, Row, figures
+from .metrics.fingerprint import raw_bytes
 
 COLUMNS = ("task", "metric", "value", "target", "reached", "n", "steps")
 LEFT = 2  # columns of words, set to the left; the others hold numbers
@@ -230,13 +231,11 @@ def weights_hash(components: Any) -> str | None:
     """SHA-256 (first 16 hex digits) of every weight and of the vocabulary; None where there are no components."""
     if components is None:
         return None
-    import torch
-
     digest = hashlib.sha256()
     for part in PARTS:
         for name, tensor in sorted(getattr(components, part).state_dict().items()):
             digest.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(raw_bytes(tensor))
     digest.update(json.dumps(sorted(components.tokenizer.get_vocab().items())).encode())
     return digest.hexdigest()[:16]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .speed import speed_up
+from .unpickle import first_line
 
 if TYPE_CHECKING:
     from .loading import Components
@@ -115,8 +116,7 @@ class Compiling:
         """The components as they were, where `error` came from a compiler that nobody asked for; None where not."""
         if self.compiled is not None or self._fast is None or not _of_the_compiler(error):
             return None
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        self._fast, self._broken = None, f"the compiler failed: {type(error).__name__}: {said}"
+        self._fast, self._broken = None, f"the compiler failed: {type(error).__name__}: {first_line(error)}"
         self.reason = self._broken
         _log.warning("networks are not compiled: %s", self._broken)
         return self._plain

@@ -6,7 +6,6 @@ folder that is renamed when all of them are on disk, so a kill at any moment lea
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -19,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..evaluation.metrics.fingerprint import fingerprint
 from ..files import sync_entries, sync_files
 from .ema import EMA
 
@@ -91,13 +91,9 @@ def untrained_digest(module: nn.Module, beside: Mapping[str, nn.Module]) -> str:
 
     They are the frozen ones of the module itself and those of the modules beside it (autoencoder, teacher).
     """
-    digest = hashlib.sha256()
-    for place, part in (("", module), *sorted(beside.items())):
-        for name, p in part.named_parameters():
-            if not p.requires_grad:
-                digest.update(f"{place} {name} {p.dtype} {list(p.shape)}".encode())
-                digest.update(p.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+    parts = {"": module, **beside}
+    named = ((f"{place} {name}", p) for place, part in parts.items() for name, p in part.named_parameters())
+    return fingerprint({name: p for name, p in named if not p.requires_grad})
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

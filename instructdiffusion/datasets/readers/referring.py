@@ -44,9 +44,8 @@ class ReferReader(Reader):
     tasks: ClassVar[tuple[str, ...]] = ("refer",)
     version: ClassVar[int] = 2
     picture_folders: ClassVar[tuple[str, ...]] = COCO_FOLDERS
-    beside: ClassVar[tuple[str, ...]] = (
-        BESIDE  # of these, what may lie in the folder around the dataset's own
-    )
+    # Of these, what may lie in the folder around the dataset's own.
+    beside: ClassVar[tuple[str, ...]] = BESIDE
 
     @property
     @abstractmethod

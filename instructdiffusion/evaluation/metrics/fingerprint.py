@@ -18,12 +18,13 @@ def fingerprint(numbers: Mapping[str, Any], *told: Any) -> str:
     digest = hashlib.sha256()
     for name, values in sorted(numbers.items()):
         digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
-        digest.update(_bytes(values))
+        digest.update(raw_bytes(values))
     digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
-def _bytes(values: Any) -> bytes:
+def raw_bytes(values: Any) -> bytes:
+    """The numbers of an array or tensor, row after row, as they lie in memory."""
     if isinstance(values, np.ndarray):
         return values.tobytes()
     import torch
