@@ -24,7 +24,6 @@ from .settings import Settings
 from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
 
-TILED = frozenset({"denoise", "deblur", "dewatermark"})  # worked on at the picture's own size, see `is_tiled`
 KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
 REPLACED = frozenset({"edit", "dewatermark"})  # the edit itself stands where it changed something
 CHANGED = (
@@ -216,7 +215,7 @@ def is_tiled(task: str, fit: str) -> bool:
 
     Published checkpoints see whole pictures, whatever the task, as their authors show them.
     """
-    return task in TILED and fit == "stretch"
+    return get_task(task).tiled and fit == "stretch"
 
 
 def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
 
 from ..tasks import get_task
 from .record import Example, join
@@ -27,3 +31,20 @@ def make_example(
     """
     record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
     return join(record, get_task(task), random.Random(f"{task} {split} {seed} words"), held_out=held_out)
+
+
+def closer(example: Example, seed: int, times: int = 2) -> Example:
+    """The example seen `times` as near: both pictures enlarged and cut to their old size at a place that `seed` gives.
+
+    So looks a tile of a picture that restoration enlarges first (`Settings.zoom`). The record is still that of the
+    whole picture.
+    """
+    height, width = example.source.shape[:2]
+    rng = random.Random(f"closer {seed}")
+    x, y = rng.randint(0, (times - 1) * width), rng.randint(0, (times - 1) * height)
+
+    def cut(picture: np.ndarray) -> np.ndarray:
+        large = Image.fromarray(picture).resize((times * width, times * height), Image.Resampling.BICUBIC)
+        return np.asarray(large.crop((x, y, x + width, y + height)))
+
+    return replace(example, source=cut(example.source), target=cut(example.target))

@@ -33,6 +33,7 @@ class Task(ABC):
     guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
     perception: bool  # True: answered in one evaluation
     local: bool  # True: what did not change is kept from the source
+    tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none
     example: str = "the red star"  # a subject as errors show one

@@ -36,6 +36,7 @@ class PictureTask(Task):
 
 class _Restore(PictureTask):
     max_subjects = 0
+    tiled = True
 
 
 class Denoise(_Restore):

@@ -14,6 +14,7 @@ from ..datasets.readers.problems import POLICIES
 from ..datasets.scenes import ABSENT_TASKS
 from ..datasets.sources import Source
 from ..sampling.schedule import PREDICTIONS
+from ..tasks import get_task
 from .fields import check_fields
 
 STAGES = ("vae", "generator", "marks", "instruct", "distill")
@@ -52,6 +53,7 @@ class DataConfig:
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
     absent: of the scenes of tasks that can ask for what is not there, the share made to, beside those that
         do by chance (an eighth).
+    zoom: of the scenes that are restored in tiles, the share seen twice as near, as where `Settings.zoom` is 2.
     pool: number of distinct samples (all stages but vae, which makes every picture anew).
     workers: processes that make samples.
     encoding: "bfloat16" encodes the pool in half the time on CPUs that multiply such numbers, with latents off by
@@ -65,6 +67,7 @@ class DataConfig:
     pool: int = 0
     patches: float = 0.0
     absent: float = 0.0
+    zoom: float = 0.0
     workers: int = 2
     encoding: str = "float32"
     sources: tuple[Source, ...] = ()
@@ -82,10 +85,10 @@ class DataConfig:
             )
         if self.mixture is None:
             object.__setattr__(self, "mixture", {} if self.sources else {"segment": 1.0})
-        if not 0.0 <= self.absent <= 1.0:
-            raise ValueError(f"expected `data.absent` between 0 and 1, got {self.absent}")
-        if not 0.0 <= self.scenes_share <= 1.0:
-            raise ValueError(f"expected `data.scenes_share` between 0 and 1, got {self.scenes_share}")
+        for name in ("absent", "zoom", "scenes_share"):
+            share = getattr(self, name)
+            if not 0.0 <= share <= 1.0:
+                raise ValueError(f"expected `data.{name}` between 0 and 1, got {share}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -103,7 +106,15 @@ class DataConfig:
 
     def lacks(self, task: str, seed: int) -> bool:
         """Whether the scene of a seed is made to ask for what is not there."""
-        return task in ABSENT_TASKS and (seed // len(self.levels)) % 1024 < 1024 * self.absent
+        return task in ABSENT_TASKS and self._falls_to(seed, self.absent)
+
+    def zooms(self, task: str, seed: int) -> bool:
+        """Whether the scene of a seed is seen twice as near."""
+        return get_task(task).tiled and self._falls_to(seed, self.zoom)
+
+    def _falls_to(self, seed: int, share: float) -> bool:
+        """Whether a seed is one of this share of its level's."""
+        return (seed // len(self.levels)) % 1024 < 1024 * share
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..datasets.examples import make_example
+from ..datasets.examples import closer, make_example
 from ..datasets.mixture import Mixture
 from ..datasets.readers import BrokenRecord, Problem
 from ..datasets.sources import SourceMixture, Sources, open_sources, told
@@ -103,7 +103,8 @@ def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], 
         drawn, seed = mixture.pick(source.data.seed, index)
         if isinstance(drawn, str):
             level, absent = source.data.level_of(seed), source.data.lacks(drawn, seed)
-            examples.append(make_example(drawn, seed, size=size, level=level, absent=absent))
+            example = make_example(drawn, seed, size=size, level=level, absent=absent)
+            examples.append(closer(example, seed) if source.data.zooms(drawn, seed) else example)
         else:
             examples.append(drawn.example(seed, size, broken))
     words = {
@@ -189,8 +190,8 @@ def pool_folder(
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
     code = code_digest() if sources is None else code_digest(True)
     settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
-    if data.absent:
-        settings.append(data.absent)
+    if data.absent or data.zoom:
+        settings += [data.absent, data.zoom] if data.zoom else [data.absent]
     if data.encoding != "float32":
         settings.append(data.encoding)
     if device != "cpu":

@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", *["instruct"] * 7]
+    stages = ["vae", "generator", "marks", *["instruct"] * 8]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,14 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
     merges = other / "tokenizer" / "merges.txt"
     merges.write_text(merges.read_text() + "x y\n")
     assert pool_folder(root, DATA, other) != here
-    for change in ({"seed": 1}, {"level": 1}, {"size": 128}, {"mixture": {"segment": 1}}, {"absent": 0.5}):
+    for change in (
+        {"seed": 1},
+        {"level": 1},
+        {"size": 128},
+        {"mixture": {"segment": 1}},
+        {"absent": 0.5},
+        {"zoom": 0.5},
+    ):
         settings = {"mixture": DATA.mixture, "level": 0, "pool": 24} | change
         assert pool_folder(root, DataConfig(**settings), start_folder) != here
     turned = dict(reversed(DATA.mixture.items()))  # deals out other samples
@@ -112,13 +120,26 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
 
 def test_a_share_of_the_scenes_asks_for_what_is_not_there(start_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "SHARD", 64)
-    data = DataConfig(mixture={"segment": 1, "classify": 1}, level=(0, 1), pool=64, absent=0.5, workers=0)
+    data = DataConfig(mixture={"segment": 1, "denoise": 1}, level=(0, 1), pool=64, absent=0.5, workers=0)
     parts, _ = module.draw_shard(module.PoolSource(data, str(start_folder), str(tmp_path)), 0)
     told = [data.lacks(*Mixture(data.mixture).pick(data.seed, index)) for index in range(64)]
     empty = (parts["source"] == parts["target"]).all((1, 2, 3))
     assert 8 <= sum(told) <= 24 and empty[told].all()
     tasks = np.array(TASK_NAMES)[parts["task"]]
-    assert not any(tasks[told] == "classify") and empty.sum() < 40
+    assert not any(tasks[told] == "denoise") and empty.sum() < 40
+
+
+def test_a_share_of_what_is_restored_is_seen_twice_as_near(start_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 64)
+    plain = DataConfig(mixture={"segment": 1, "deblur": 1}, level=0, pool=64, workers=0)
+    near = replace(plain, zoom=0.5)
+    a, b = (
+        module.draw_shard(module.PoolSource(d, str(start_folder), str(tmp_path)), 0)[0] for d in (plain, near)
+    )
+    other = (a["source"] != b["source"]).any((1, 2, 3))
+    told = [near.zooms(*Mixture(near.mixture).pick(near.seed, index)) for index in range(64)]
+    assert 8 <= sum(told) <= 24 and (other == told).all()
+    assert set(np.array(TASK_NAMES)[a["task"]][told]) == {"deblur"} and (a["text"] == b["text"]).all()
 
 
 @pytest.mark.parametrize("name", ["color.py", "paint.py", "datasets/scenes/shapes.py", "tasks/segment.py"])

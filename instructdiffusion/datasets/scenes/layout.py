@@ -22,6 +22,10 @@ from .vocabulary import (
     with_article,
 )
 
+# Weights of attribute, position and relation in the words of a record made to ask for what is not there: a wrong
+# relation is hardest to see, a position of what is not there easiest.
+RELATED = (35, 5, 60)
+
 
 @dataclass(frozen=True)
 class Draw:

@@ -10,7 +10,7 @@ import numpy as np
 from ...results import Boxes, Label, Masks
 from ..record import Record
 from .compose import Scene
-from .layout import Draw, record
+from .layout import RELATED, Draw, record
 from .phrases import Phrase, denotes, refer, refer_to_nothing
 from .vocabulary import CATEGORIES, GROUPS, PERSONS, SHAPES, colors_for, family, plural, with_article
 
@@ -99,6 +99,8 @@ def refer_record(draw: Draw) -> Record:
         ("attribute", "position", "relation"),
         (45, 30 if draw.level > 0 else 15, 35 if draw.level >= 3 else 0),
     )
+    if draw.absent and draw.level >= 3:
+        weights = RELATED
     kind = rng.choices(kinds, weights)[0]
     absent = draw.lacks(0.12)
     phrase: Phrase | None
@@ -150,7 +152,7 @@ def classify_record(draw: Draw) -> Record:
     near = [c for c in pool if c != category and family(c) == family(category)]
     far = [c for c in pool if c != category and family(c) != family(category)]
     count = rng.randint(2, 4)
-    none = not draw.unseen and draw.chance(0.08)
+    none = not draw.unseen and draw.lacks(0.08)
     wrong: list[str] = []
     while len(wrong) < count - (not none):
         other = rng.choice(near if not far or draw.chance(0.5) else far)

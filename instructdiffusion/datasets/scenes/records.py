@@ -70,7 +70,7 @@ _TASKS: dict[str, Callable[[Draw], Record]] = {
 }
 SCENE_TASKS = tuple(_TASKS)
 # Tasks that can be made to ask for something that is not there.
-ABSENT_TASKS = ("segment", "refer", "detect", "edit")
+ABSENT_TASKS = ("segment", "refer", "detect", "classify", "edit")
 # Tasks that can be forced to show a pair that training never sees.
 UNSEEN_TASKS = ("segment", "refer", "keypoints", "detect", "classify", "edit")
 
