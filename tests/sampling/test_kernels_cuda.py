@@ -1,5 +1,7 @@
 """The kernel and the graphs on a true GPU, where there is one."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -55,6 +57,12 @@ def test_the_kernel_agrees_with_the_reference(shape, branches, dtype):
         torch.testing.assert_close(a, b, rtol=max(1e-5, torch.finfo(a.dtype).eps), atol=1e-5)
 
 
+def waits_are_errors(yes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns, once, that this mode does not see every wait
+        torch.cuda.set_sync_debug_mode("error" if yes else "default")
+
+
 def test_auto_takes_the_kernel_and_never_waits(monkeypatch):
     from instructdiffusion.sampling.kernels import fused
 
@@ -62,12 +70,12 @@ def test_auto_takes_the_kernel_and_never_waits(monkeypatch):
     launch = fused.launch
     monkeypatch.setattr(fused, "launch", lambda *args: seen.append(1) or launch(*args))
     step(**kwargs)  # compiles
-    torch.cuda.set_sync_debug_mode("error")
+    waits_are_errors(True)
     try:
         for number in (0.25, 1.0, -3.5):
             step(**{**kwargs, "coefs": kwargs["coefs"]._replace(x=number)})
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        waits_are_errors(False)
     assert len(seen) == 4
 
 
@@ -112,12 +120,12 @@ def test_a_replayed_run_never_waits_for_the_device(schedule, model):
 
     def on_step(i, x, denoised):
         calls.append(i)
-        torch.cuda.set_sync_debug_mode("error" if i < len(plan) - 1 else "default")
+        waits_are_errors(i < len(plan) - 1)
 
     try:
         graphs.sample(model, x, plan, noise, on_step)
     finally:
-        torch.cuda.set_sync_debug_mode("default")
+        waits_are_errors(False)
     assert calls == list(range(len(plan)))
 
 
