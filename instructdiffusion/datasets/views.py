@@ -1,6 +1,7 @@
 """A view of a picture: a window, turned or not, at another size; pictures, masks, points and boxes go through it alike.
 
-Coordinates are this package's: the centre of the first pixel is (.5, .5).
+One matrix a view, applied by kornia to all of them. Coordinates are this package's: the centre of the first pixel is
+(.5, .5).
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from ..results import Boxes, Keypoints, Label, Masks
 from .readers.topdown import cut
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# torch and kornia are imported where they are used: both take long, and much that imports this makes no view.
+_NUDGE = 1e-9  # pixels: which of two a centre belongs to that falls on the edge between them is not left to rounding
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,13 @@ class View:
         return np.concatenate([linear, -linear @ self.matrix[:, 2:]], axis=1)
 
     def points(self, xy: np.ndarray) -> np.ndarray:
-        """Points float [..., 2] of the picture in the view, exact; they may lie beside it."""
-        return np.asarray(xy, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        """Points float [..., 2] of the picture in the view, float64; they may lie beside it."""
+        import torch
+        from kornia.geometry.linalg import transform_points
+
+        xy = np.array(xy, np.float64)
+        full = torch.from_numpy(np.concatenate([self.matrix, [[0.0, 0.0, 1.0]]]))
+        return transform_points(full[None], torch.from_numpy(xy.reshape(-1, 1, 2))).numpy().reshape(xy.shape)
 
     def shows(self, xy: np.ndarray) -> np.ndarray:
         """bool [...]: which points of the view (float [..., 2]) lie in it."""
@@ -69,16 +80,27 @@ class View:
         return (xy >= 0).all(-1) & (xy < (width, height)).all(-1)
 
     def mask(self, data: np.ndarray) -> np.ndarray:
-        """Masks bool [..., h, w] in the view: each pixel is the one that its centre falls on."""
-        height, width = self.size
-        columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-        (a, b, c), (d, e, f) = self.inverse
-        # Centres that fall on an edge between pixels must not be torn apart by the last bit.
-        x = np.floor(a * columns + b * rows + c + 1e-9).astype(np.int64)
-        y = np.floor(d * columns + e * rows + f + 1e-9).astype(np.int64)
+        """Masks bool [..., h, w] in the view: each pixel is the one that its centre falls on.
+
+        A centre on the edge between two is the right or lower one's. bool [..., height, width].
+        """
+        import torch
+
         h, w = data.shape[-2:]
-        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-        return data[..., np.clip(y, 0, h - 1), np.clip(x, 0, w - 1)] & inside
+        height, width = self.size
+        # What goes through the warp are the numbers of columns and rows, from 1, with 0 around the picture: two planes
+        # however many masks there are, and expanded they take no memory however large the picture is.
+        tall, wide = _exact(h + 2), _exact(w + 2)
+        y, x = (torch.arange(n, dtype=torch.float64) for n in (tall, wide))
+        planes = (x * (x <= w), (y * (y <= h))[:, None])
+        matrix = _moved(self.matrix, 1 + _NUDGE, 1 + _NUDGE)
+        sides = _exact(height), _exact(width)
+        column, row = (
+            _warped(plane.expand(1, 1, tall, wide), matrix, sides, "nearest", "zeros")[0, 0].long().numpy()
+            for plane in planes
+        )
+        column, row = column[:height, :width], row[:height, :width]
+        return data[..., row - 1, column - 1] & (row > 0) & (column > 0)
 
     def boxes(self, xyxy: np.ndarray) -> np.ndarray:
         """Boxes float [n, 4] in the view, which must not be turned (ValueError); they may reach beyond it."""
@@ -87,32 +109,31 @@ class View:
         return self.points(np.asarray(xyxy, np.float64).reshape(-1, 2, 2)).reshape(-1, 4)
 
     def picture(self, image: np.ndarray) -> np.ndarray:
-        """The picture uint8 [h, w, 3] in the view: averaged over areas down, bicubic up."""
-        (cx, cy), (width, height) = self.center, self.extent
-        turn = math.radians(self.angle)
+        """The picture uint8 [h, w, 3] in the view, uint8 [height, width, 3]: antialiased down, bicubic up.
+
+        Whole pixels at their own size stay as they are, to views of 4096 pixels.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        (width, height), turn = self.extent, math.radians(self.angle)
+        shrink = max(1.0, height / self.size[0]), max(1.0, width / self.size[1])
         cos, sin = abs(math.cos(turn)), abs(math.sin(turn))
-        half_x = (width * cos + height * sin if self.angle else width) / 2
-        half_y = (width * sin + height * cos if self.angle else height) / 2
-        if not self.angle:
-            x1, y1, x2, y2 = cx - half_x, cy - half_y, cx + half_x, cy + half_y
-            patch, left, top = _patch(image, (x1, y1, x2, y2), 0)
-            return _resized(patch, (x1 - left, y1 - top, x2 - left, y2 - top), self.size)
-        patch, left, top = _patch(image, (cx - half_x, cy - half_y, cx + half_x, cy + half_y), 2)
+        half = np.array([width * cos + height * sin, width * sin + height * cos]) / 2
+        # What a turned view shows at its corners is interpolated from pixels beside it.
+        margin = 2 * math.ceil(max(shrink)) if self.angle else 0
+        patch, left, top = _patch(image, (*(self.center - half), *(self.center + half)), margin)
         h, w = patch.shape[:2]
-        # Turned pictures are made smaller first: a turn alone looks at four pixels a point only.
-        small = (
-            max(1, round(h / max(1.0, height / self.size[0]))),
-            max(1, round(w / max(1.0, width / self.size[1]))),
-        )
-        patch = _resized(patch, (0, 0, w, h), small)
-        back = np.diag([small[1] / w, small[0] / h]) @ (self.inverse - [[0, 0, left], [0, 0, top]])
-        turned = Image.fromarray(patch).transform(
-            (self.size[1], self.size[0]),
-            Image.Transform.AFFINE,
-            back.ravel().tolist(),
-            Image.Resampling.BICUBIC,
-        )
-        return np.array(turned)
+        small = max(1, round(h / shrink[0])), max(1, round(w / shrink[1]))
+        # The warp looks at four pixels along an axis, so pictures are made smaller first. By torch: kornia's resize
+        # blurs with a Gaussian, which is softer, slower and refuses strips narrower than its kernel.
+        pixels = torch.from_numpy(patch).permute(2, 0, 1)[None]
+        pixels = F.interpolate(pixels, small, mode="bicubic", antialias=True).float()
+        matrix = _moved(self.matrix, -left, -top)
+        matrix[:, :2] *= (w / small[1], h / small[0])
+        # `cut` has put the black beside the picture; zeros beside the patch would darken the rim of a whole picture.
+        seen = _warped(pixels, matrix, self.size, "bicubic", "border")[0].permute(1, 2, 0)
+        return seen.round().clamp(0, 255).to(torch.uint8).contiguous().numpy()
 
     def target(self, target: Any) -> Any:
         """A record's target in the view.
@@ -157,22 +178,31 @@ def _patch(
     return cut(image, (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1))), x1, y1
 
 
-def _resized(
-    picture: np.ndarray, window: tuple[float, float, float, float], size: tuple[int, int]
-) -> np.ndarray:
-    """A window of a picture at `size` (height, width), an axis at a time: one may shrink, one may grow."""
-    image = Image.fromarray(picture)
-    x1, x2 = max(0.0, window[0]), min(float(image.width), window[2])
-    y1, y2 = max(0.0, window[1]), min(float(image.height), window[3])
-    for axis, low, high, count in ((0, x1, x2, size[1]), (1, y1, y2, size[0])):
-        if (low, high) == (0.0, float(image.size[axis])) and count == image.size[axis]:
-            continue
-        method = Image.Resampling.BOX if high - low > count else Image.Resampling.BICUBIC
-        if axis == 0:
-            image = image.resize((count, image.height), method, (low, 0, high, image.height))
-        else:
-            image = image.resize((image.width, count), method, (0, low, image.width, high))
-    return np.array(image)
+def _moved(matrix: np.ndarray, x: float, y: float) -> np.ndarray:
+    """The matrix [2, 3] for what lies (x, y) further right and down than what it was for."""
+    return np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, :2] @ (x, y)])
+
+
+def _exact(side: int) -> int:
+    """The first side of 2^k + 1 pixels that is not shorter.
+
+    kornia before 0.9 rounds 2 / (side - 1) to float32 also where it reckons in float64; of these nothing is lost.
+    """
+    return 1 + (1 << (side - 2).bit_length())
+
+
+def _warped(pixels: Tensor, matrix: np.ndarray, size: tuple[int, int], mode: str, padding: str) -> Tensor:
+    """Pixels float [1, c, h, w] at `size` (height, width), by the matrix [2, 3] from their points to the view's."""
+    import torch
+    from kornia.geometry.transform import warp_affine
+
+    # kornia counts from the centre of the first pixel, this package from its corner.
+    linear = matrix[:, :2]
+    indices = np.column_stack([linear, matrix[:, 2] + linear.sum(1) / 2 - 0.5])
+    # With its corners aligned: without, kornia before 0.9 lays the pixels out in one way and reads them in another.
+    return warp_affine(
+        pixels, torch.from_numpy(indices)[None].to(pixels.dtype), size, mode, padding, align_corners=True
+    )
 
 
 __all__ = ["View"]
