@@ -16,7 +16,7 @@ from .batches import in_batches
 from .compose import add_difference, keep_detail, keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
 from .kept import Kept
-from .resize import model_size, resize_picture
+from .resize import model_size, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator
@@ -36,8 +36,9 @@ CHANGED = (
 class Question:
     """An instruction on a picture uint8 [h, w, 3] with the seed of its noise.
 
-    start: unit noise [c, h, w] at latent size to begin with, steps: the same for each row that adds noise; None
-    for what the seed gives. All questions of a run have steps, or none.
+    start: unit noise [c, h, w] at latent size to begin with (in tiles: that of the picture as enlarged and padded),
+    steps: the same for each row that adds noise; None for what the seed gives. All questions of a run have steps, or
+    none.
     """
 
     instruction: Instruction
@@ -113,14 +114,15 @@ class Job:
         )
 
     def _draw_tiles(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
-        """Every picture at its own size, in tiles; tiles of different pictures share batches.
+        """Every picture at its own size times the settings' zoom, in tiles; tiles of different pictures share batches.
 
         The noise of a picture is one field that its tiles are cut from: where tiles overlap they start from
         the same noise, and a picture of one tile is answered as it would be without tiles.
         """
         tile, grid = model_size((1, 1), self.resolution, editor.multiple)[0], editor.factor
         overlap = tile // 4
-        padded = [pad_for_tiles(q.picture, tile, grid) for q in questions]
+        zoom = self.settings.zoom
+        padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
         warn_of_many(tiles, tile)
         if self.on_tile is not None:
@@ -157,7 +159,7 @@ class Job:
                 if copy is not None and copies is not None:
                     copy.add(t.y, t.x, copies[row])
                 if last[t.picture] == first + row:
-                    h, w = questions[t.picture].picture.shape[:2]
+                    h, w = zoomed(questions[t.picture].picture.shape[:2], zoom)
                     kept = None if copy is None else copy.result()[:h, :w]
                     yield t.picture, drawn.result()[:h, :w], kept
                     del canvases[t.picture]
@@ -199,7 +201,7 @@ class Job:
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
-        if self.task.name == "denoise" and self.keep and edited.shape == source.shape:
+        if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.fit):
             return keep_detail(source, edited)
         if copy is None or not self.keep:
             return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.fit == "authors")

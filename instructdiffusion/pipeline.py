@@ -48,6 +48,7 @@ class RunOptions(TypedDict, total=False):
     on_tile: Callable[[int, int], None] | None
     formula: str | None
     keep: bool
+    zoom: float | None
 
 
 class InstructDiffusion:
@@ -138,6 +139,7 @@ class InstructDiffusion:
         on_tile: Callable[[int, int], None] | None = None,
         formula: str | None = None,
         keep: bool = True,
+        zoom: float | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -146,7 +148,8 @@ class InstructDiffusion:
         steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
         function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
         size; {"initial": any of these, "steps": a list of such noise, one a row that adds noise} gives the fresh
-        noise too, so that another sampler's run can be repeated; what is left out comes from the seed.
+        noise too, so that another sampler's run can be repeated; what is left out comes from the seed. Of a picture
+        that is worked on in tiles the latent size is that of all of it, enlarged by `zoom` and padded.
         What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
         evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer whatever the batch.
@@ -164,7 +167,10 @@ class InstructDiffusion:
         decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
         formula: what the two scales of guidance mean, "instructdiffusion" or "instructpix2pix", whose own checkpoint
         wants the latter (7.5, 1.5 there). keep: what a task did not mean to change is the source's; False gives the
-        model's own picture, decoded and brought to the source's size, as its authors show it.
+        model's own picture, decoded and brought to the source's size, as its authors show it. zoom: how many times as
+        large a picture that is worked on in tiles (denoise, deblur, dewatermark) is made first, .25 to 4; the answer
+        has the picture's own size, the tiles are about zoom^2 times as many. It means nothing to any other task, nor to
+        a published checkpoint, which sees whole pictures.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -195,7 +201,13 @@ class InstructDiffusion:
         answers: dict[int, Answer] = {}
         for name in dict.fromkeys(t.task for t in texts):
             settings = self.settings[name].changed(
-                steps=steps, solver=solver, schedule=schedule, guidance=guidance, noise=named, formula=formula
+                steps=steps,
+                solver=solver,
+                schedule=schedule,
+                guidance=guidance,
+                noise=named,
+                formula=formula,
+                zoom=zoom,
             )
             side = self.components.resolution if resolution is None else resolution
             fit = self.components.fit if fit is None else fit
@@ -229,13 +241,14 @@ class InstructDiffusion:
         fit: str | None = None,
         decoder: str = "closed",
         formula: str | None = None,
+        zoom: float | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture."""
         asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
-            steps=steps, solver=solver, schedule=schedule, guidance=guidance, formula=formula
+            steps=steps, solver=solver, schedule=schedule, guidance=guidance, formula=formula, zoom=zoom
         )
         plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution

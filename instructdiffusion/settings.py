@@ -15,6 +15,7 @@ from .tasks import TASKS, Task
 
 FILE = "instructdiffusion.json"
 NOISES = ("seed", "zero")
+ZOOMS = (0.25, 4)  # the least and the most
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
     "instructdiffusion": instructdiffusion,
@@ -27,6 +28,9 @@ class Settings:
     """How a plan is made. guidance: (text, image) scales, None for the plain conditional prediction, or a
     function sigma -> branch weights. noise: "seed" starts from the seed's Gaussian noise, "zero" from none.
     formula: what the two scales mean, "instructdiffusion" or "instructpix2pix" (`sampling.guidance`).
+    zoom: .25 to 4, how many times as large a picture that is worked on in tiles (`jobs.is_tiled`) is made first; the
+    answer comes back at the picture's own size. Larger loses less to the autoencoder and takes about zoom^2 times as
+    long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
     """
 
     steps: int = 20
@@ -35,6 +39,7 @@ class Settings:
     guidance: tuple[float, float] | Callable[[float], Any] | None = None
     noise: str = "seed"
     formula: str = "instructdiffusion"
+    zoom: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
@@ -45,6 +50,10 @@ class Settings:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))
+        number = isinstance(self.zoom, (int, float)) and not isinstance(self.zoom, bool)
+        if not number or not ZOOMS[0] <= self.zoom <= ZOOMS[1]:
+            raise ValueError(f"zoom is a number from {ZOOMS[0]} to {ZOOMS[1]}, got {self.zoom!r}")
+        object.__setattr__(self, "zoom", float(self.zoom))
 
     def guide(self) -> Guidance:
         """The guidance as the function the plan asks."""
@@ -71,10 +80,11 @@ class Settings:
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; the formula only where it is not the authors', which older data leave unsaid."""
+        """Plain data for JSON; formula and zoom only where they are not the defaults, which older data leave unsaid."""
         values = dataclasses.asdict(self)
-        if self.formula == "instructdiffusion":
-            del values["formula"]
+        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0)):
+            if values[name] == unsaid:
+                del values[name]
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
         return values
 
@@ -94,12 +104,18 @@ def task_settings(task: Task, published: bool = False) -> Settings:
 def read_settings(folder: str | Path | None, published: bool = False) -> dict[str, Settings]:
     """Settings of every task: those of the model's own instructdiffusion.json over the task's (`task_settings`).
 
+    A published folder that diffusers wrote as an InstructPix2Pix pipeline (timbrooks/instruct-pix2pix, and what was
+    trained like it) is asked by that paper's formula of guidance, with its scales of 7.5 and 1.5.
     The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise",
-    "formula"}}}; every name may be left out. ValueError names the file and what is wrong in it.
+    "formula", "zoom"}}}; every name may be left out. ValueError names the file and what is wrong in it.
     """
     settings = {name: task_settings(task, published) for name, task in TASKS.items()}
-    path = None if folder is None else Path(folder) / FILE
-    if path is None or not path.is_file():
+    if folder is None:
+        return settings
+    if published and _is_pix2pix(Path(folder)):
+        settings = {n: s.changed(formula="instructpix2pix", guidance=(7.5, 1.5)) for n, s in settings.items()}
+    path = Path(folder) / FILE
+    if not path.is_file():
         return settings
     try:
         defaults = json.loads(path.read_text(encoding="utf-8")).get("defaults", {})
@@ -110,6 +126,15 @@ def read_settings(folder: str | Path | None, published: bool = False) -> dict[st
     except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be used: {error}") from error
     return settings
+
+
+def _is_pix2pix(folder: Path) -> bool:
+    """Whether a folder's index says that it is an InstructPix2Pix pipeline and that diffusers wrote it, not we."""
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return (
+        "_diffusers_version" in index and index.get("_class_name") == "StableDiffusionInstructPix2PixPipeline"
+    )
 
 
 def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Settings:

@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..instructdiffusion.jobs import Job, Question, is_tiled
-from ..instructdiffusion.resize import model_size
+from ..instructdiffusion.resize import model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS
 from ..instructdiffusion.tasks import Instruction, get_task
@@ -186,7 +186,8 @@ class InstructSampler(io.ComfyNode):
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
         tiled = is_tiled(asked.task, fit)
-        progress = Progress(editor, len(plan) * batches(tiled, pictures, side, batch, editor.factor))
+        sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
+        progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
         job = Job(get_task(asked.task), settings, plan, side, fit, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
@@ -222,12 +223,13 @@ def batch_size(editor: ComfyEditor, side: int) -> int:
     )
 
 
-def batches(tiled: bool, pictures: list[Any], side: int, size: int, grid: int) -> int:
-    """How many batches of `size` a job has; grid: pixels a latent cell, which tiles lie on."""
-    squares = len(pictures)
+def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, grid: int) -> int:
+    """How many batches of `size` a job has on pictures of `sizes` (height, width) as they are worked on; grid: pixels
+    a latent cell, which tiles lie on."""
+    squares = len(sizes)
     if tiled:
-        sizes = [[max(side, -(-s // grid) * grid) for s in p.shape[:2]] for p in pictures]
-        squares = len(plan_tiles([(h, w) for h, w in sizes], side, side // 4, grid))
+        padded = [[max(side, -(-s // grid) * grid) for s in pixels] for pixels in sizes]
+        squares = len(plan_tiles([(h, w) for h, w in padded], side, side // 4, grid))
     return math.ceil(squares / size)
 
 

@@ -192,3 +192,135 @@ def test_the_models_own_picture_is_given_where_nothing_is_to_be_kept(name, model
     assert np.array_equal(raw.picture, to_uint8(drawn)) and raw.settings["keep"] is False
     assert "keep" not in kept.settings
     assert recorder.compared == [True, TASKS[name].perception]  # a copy that is not used is not decoded
+
+
+TILED = [name for name, task in TASKS.items() if task.tiled]
+
+
+def noisy(height, width):
+    return np.random.default_rng(2).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_a_zoomed_picture_is_worked_on_enlarged_in_tiles(model, record):
+    recorder, told = record(), []
+    source = noisy(64, 112)
+    answer = model.deblur(source, zoom=2, on_tile=lambda done, total: told.append((done, total)))
+    large = np.asarray(Image.fromarray(source).resize((224, 128), Image.Resampling.BICUBIC))
+    assert (
+        told == [(0, 15), (15, 15)] and len(recorder.pictures) == 15
+    )  # 3 rows of 5; at zoom 1 there are 2 in all
+    assert np.array_equal(recorder.pictures[0], large[:64, :64])
+    assert np.array_equal(recorder.pictures[-1], large[-64:, -64:])
+    assert answer.picture.shape == source.shape and answer.picture.dtype == np.uint8
+    assert answer.settings["zoom"] == 2.0
+
+
+@pytest.mark.parametrize("zoom", [0.25, 0.7, 2, 3.3])
+@pytest.mark.parametrize("name", TILED)
+def test_what_is_restored_at_any_zoom_has_the_pictures_size(name, zoom, model):
+    source = noisy(9, 37)
+    for keep in (True, False):
+        answer = model.run(TASKS[name].instruct(), source, steps=1, zoom=zoom, keep=keep)
+        assert answer.picture.shape == source.shape and answer.picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", TILED)
+def test_no_zoom_is_the_picture_as_it_is(name, model, record):
+    source = noisy(64, 112)
+    plain, one = (model.run(TASKS[name].instruct(), source, steps=2, **more) for more in ({}, {"zoom": 1}))
+    assert np.array_equal(plain.picture, one.picture) and "zoom" not in one.settings
+    near = model.run(TASKS[name].instruct(), source, steps=2, zoom=1.5)
+    assert not np.array_equal(near.picture, one.picture)
+    recorder = record()
+    model.run(TASKS[name].instruct(), source, zoom=1)
+    left, right = recorder.pictures
+    assert np.array_equal(left, source[:, :64]) and np.array_equal(right, source[:, 48:])
+
+
+@pytest.mark.parametrize("name", [name for name in TASKS if name not in TILED])
+def test_whole_pictures_know_no_zoom(name, model):
+    words = TASKS[name].instruct(TASKS[name].example)
+    source = noisy(48, 100)
+    plain, near = (model.run(words, source, steps=1, zoom=zoom).picture for zoom in (None, 2))
+    assert np.array_equal(plain, near)
+
+
+def test_a_published_checkpoint_knows_no_zoom(published):
+    theirs, recorder = published
+    source = noisy(64, 64)
+    plain, near = (theirs.deblur(source, resolution=64, zoom=zoom).picture for zoom in (None, 2))
+    assert np.array_equal(plain, near) and [p.shape for p in recorder.pictures] == [(64, 64, 3)] * 2
+
+
+def test_a_published_checkpoints_picture_is_its_own_though_it_has_the_sources_size(published):
+    theirs, _ = published
+    source = noisy(64, 64)
+    assert np.array_equal(theirs.denoise(source, resolution=64).picture, 255 - source)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.5, 2, 4])
+@pytest.mark.parametrize("name", ["deblur", "dewatermark"])
+def test_an_edit_that_changes_nothing_blurs_nothing_at_any_zoom(name, zoom, model, record):
+    """Fine noise, which no enlarged or shrunken picture brings back; the model's own picture shows that."""
+    recorder = record()
+    source = noisy(50, 70)
+    words = TASKS[name].instruct()
+    assert np.array_equal(model.run(words, source, zoom=zoom).picture, source)
+    assert all(recorder.compared)
+    assert not np.array_equal(model.run(words, source, zoom=zoom, keep=False).picture, source)
+
+
+def test_what_is_sharpened_enlarged_comes_back_where_it_belongs(model, record):
+    """The model brightens one square of the enlarged picture: so it is in the answer, to half a pixel."""
+    source = np.full((40, 60, 3), 100, np.uint8)
+    source[10:20, 30:44, 0] = 180
+
+    def brighter(copies):
+        return copies + 0.2 * (copies[..., :1] > 0.55)
+
+    record(brighter)
+    plain, near = (model.deblur(source, zoom=zoom).picture.astype(int) for zoom in (1, 2))
+    inside = source[..., 0] > 100
+    assert np.array_equal(plain - source, np.where(inside[..., None], 51, 0) * np.ones(3, int))
+    assert np.abs(near - plain)[:, :, 1].max() <= 26 and np.abs(near - plain).mean() < 0.5
+
+
+def test_given_noise_is_of_the_enlarged_picture(model, picture):
+    shape = model.editor.latent_shape((128, 128))
+    rng = np.random.default_rng(0)
+    initial, fresh = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
+    ask = {"steps": 2, "solver": "euler_ancestral", "zoom": 2}
+    given = model.deblur(picture, noise={"initial": initial, "steps": [fresh]}, **ask).picture
+    assert not np.array_equal(given, model.deblur(picture, **ask).picture)
+    small = np.zeros(model.editor.latent_shape((64, 64)))
+    for noise, message in (
+        ({"initial": small}, r"noise must have shape \[4, 32, 32\], got \[4, 16, 16\]"),
+        ({"steps": [small]}, r"noise of step 0 must have shape \[4, 32, 32\], got \[4, 16, 16\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.deblur(picture, noise=noise, **ask)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2])
+@pytest.mark.parametrize("name", TILED)
+def test_a_zoomed_batch_answers_as_its_pictures_alone_do(name, zoom, model):
+    pictures = [noisy(40, 40), noisy(30, 36), noisy(24, 40)]  # of four, two and two tiles, or one each
+    words, ask = TASKS[name].instruct(), {"steps": 2, "solver": "euler_ancestral", "zoom": zoom}
+    together = model.run(words, pictures, seed=[5, 6, 5], batch_size=4, **ask)
+    for source, seed, answer in zip(pictures, (5, 6, 5), together, strict=True):
+        alone = model.run(words, source, seed=seed, batch_size=1, **ask)
+        assert answer.picture.shape == source.shape
+        assert np.abs(alone.picture.astype(int) - answer.picture).max() <= 1
+
+
+def test_the_models_own_zoom_is_used_unless_another_is_asked_for(model, record):
+    from instructdiffusion.settings import Settings
+
+    recorder = record()
+    mine = InstructDiffusion(model.components, {**model.settings, "deblur": Settings(steps=1, zoom=2)})
+    mine.editor = model.editor
+    source = noisy(64, 64)
+    assert mine.deblur(source).settings["zoom"] == 2.0 and len(recorder.pictures) == 9
+    mine.deblur(source, zoom=1)
+    mine.denoise(source)
+    assert len(recorder.pictures) == 9 + 1 + 1

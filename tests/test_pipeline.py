@@ -370,6 +370,8 @@ def test_the_models_own_defaults(model_folder, model):
         ("add a star", {"solver": "magic"}, "unknown solver"),
         ("add a star", {"resolution": 50}, "resolution must be a multiple"),
         ("add a star", {"fit": "wide"}, "unknown fit"),
+        ("add a star", {"zoom": 4.5}, "zoom is a number from 0.25 to 4, got 4.5"),
+        ("add a star", {"zoom": "2"}, "zoom is a number from 0.25 to 4, got '2'"),
         ("add a star", {"seed": -1}, "seed"),
     ],
 )

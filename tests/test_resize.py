@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from instructdiffusion.resize import model_size, resize_field, resize_picture
+from instructdiffusion.resize import model_size, resize_field, resize_picture, zoom_picture, zoomed
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,27 @@ def test_fields_keep_their_sign_place_and_range():
     assert np.isclose(big.min(), -0.5) and np.isclose(big.max(), 0.25)
     ys, xs = np.nonzero(big[..., 1] > 0.125)
     assert abs(ys.mean() + 0.5 - 60) < 1 and abs(xs.mean() + 0.5 - 50) < 1
+
+
+def test_fields_that_shrink_to_a_whole_part_are_averaged_over_areas():
+    field = np.random.default_rng(0).normal(size=(128, 96, 3)).astype(np.float32)
+    means = field.reshape(64, 2, 32, 3, 3).mean((1, 3))
+    assert np.abs(resize_field(field, (64, 32)) - means).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(48, 40), (64, 33), (31, 64)])
+def test_fields_shrink_without_aliasing(size):
+    """Stripes of one pixel come back grey, whatever the ratio."""
+    stripes = np.broadcast_to(np.float32([[[1.0]], [[-1.0]]] * 64), (128, 128, 3))
+    for field in (stripes, stripes.transpose(1, 0, 2)):
+        shrunk = resize_field(field, size)
+        assert shrunk.shape == (*size, 3) and np.abs(shrunk[2:-2, 2:-2]).max() < 0.25
+
+
+def test_zooming_is_bicubic_up_and_averages_areas_down():
+    picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    twice = Image.fromarray(picture).resize((120, 80), Image.Resampling.BICUBIC)
+    assert np.array_equal(zoom_picture(picture, 2.0), np.asarray(twice))
+    assert np.abs(zoom_picture(picture, 0.5) - picture.reshape(20, 2, 30, 2, 3).mean((1, 3))).max() <= 1.1
+    assert zoom_picture(picture, 1.0) is picture
+    assert zoomed((9, 1001), 0.25) == (2, 250) and zoomed((1, 3), 0.25) == (1, 1)

@@ -51,6 +51,7 @@ def test_the_models_file_overrides_the_task(tmp_path):
         ('{"defaults": {"edit": {"guidance": [1, 1' + "0" * 400 + "]}}}", "beyond any float"),
         ('{"defaults": {"edit": {"formula": "cfg"}}}', "unknown formula 'cfg'"),
         ('{"defaults": {"edit": {"formula": ["cfg"]}}}', "unknown formula"),
+        ('{"defaults": {"deblur": {"zoom": 5}}}', "zoom is a number from 0.25 to 4, got 5"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(content, message, tmp_path):
@@ -97,6 +98,46 @@ def test_the_formula_says_what_the_scales_mean(tmp_path):
     (tmp_path / FILE).write_text(json.dumps({"defaults": {"edit": theirs.to_dict()}}))
     assert read_settings(tmp_path)["edit"] == theirs
     assert "formula" not in Settings().to_dict()  # as in data from before there was a choice
+
+
+@pytest.mark.parametrize(
+    ("index", "formula"),
+    [
+        (
+            {"_class_name": "StableDiffusionInstructPix2PixPipeline", "_diffusers_version": "0.12.0"},
+            "instructpix2pix",
+        ),
+        ({"_class_name": "StableDiffusionInstructPix2PixPipeline"}, "instructdiffusion"),  # as we write it
+        ({"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0"}, "instructdiffusion"),
+    ],
+)
+def test_a_folder_of_instruct_pix2pix_is_asked_by_its_own_formula(tmp_path, index, formula):
+    (tmp_path / "model_index.json").write_text(json.dumps(index))
+    settings = read_settings(tmp_path, published=True)["edit"]
+    assert settings.formula == formula and settings.steps == 100
+    assert settings.guidance == ((7.5, 1.5) if formula == "instructpix2pix" else (5.0, 1.25))
+    assert read_settings(tmp_path)["edit"].formula == "instructdiffusion"  # a model of ours, wherever it lies
+    (tmp_path / FILE).write_text('{"defaults": {"edit": {"guidance": [3, 1]}}}')
+    assert read_settings(tmp_path, published=True)["edit"].guidance == (3.0, 1.0)
+
+
+def test_a_models_file_says_how_near_its_tiles_are_seen(tmp_path):
+    (tmp_path / FILE).write_text('{"defaults": {"deblur": {"zoom": 2}}}')
+    settings = read_settings(tmp_path)
+    assert settings["deblur"].zoom == 2.0 and settings["deblur"].to_dict()["zoom"] == 2.0
+    assert settings["denoise"].zoom == 1.0 and "zoom" not in settings["denoise"].to_dict()
+    assert settings["deblur"].changed(zoom=1).to_dict() == task_settings(TASKS["deblur"]).to_dict()
+    assert settings["deblur"].changed(zoom=None, steps=3).zoom == 2.0
+    (tmp_path / FILE).write_text(json.dumps({"defaults": {"deblur": Settings(zoom=0.5).to_dict()}}))
+    assert read_settings(tmp_path)["deblur"] == Settings(zoom=0.5)
+    assert [Settings(zoom=z).zoom for z in (0.25, 4)] == [0.25, 4.0]
+
+
+@pytest.mark.parametrize("bad", [0.2499, 4.01, 0, -2, math.nan, math.inf, "2", True, None, [2], 10**400])
+def test_a_zoom_is_a_number_from_a_quarter_to_four(bad):
+    with pytest.raises(ValueError, match=r"zoom is a number from 0\.25 to 4, got ") as caught:
+        Settings(zoom=bad)
+    assert str(caught.value).endswith(repr(bad))
 
 
 @pytest.mark.parametrize("bad", [(10**400, 1), (1, -(10**4000)), (math.nan, 1), (1, math.inf), ("1", 2)])

@@ -28,6 +28,7 @@ ASKS: dict[str, tuple[str, str, bool]] = {
     "edit": ("change the picture as the words say", "WORDS", False),
 }
 MASKS = ("segment", "refer")  # the tasks that `tasks` gives more than one decoder; a test holds it
+TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles; a test holds it
 DECODER: dict[str, Any] = {
     "choices": ("closed", "unet"),
     "default": "closed",
@@ -60,6 +61,12 @@ def add_parser(commands: Any) -> None:
         )
         if name in MASKS:
             parser.add_argument("--decoder", **DECODER)
+        if name in TILED:
+            parser.add_argument(
+                "--zoom",
+                type=float,
+                help="make the picture so many times as large first, .25 to 4; default: the model's for this task",
+            )
         parser.add_argument(
             "-o", "--output", type=Path, default=Path("out"), metavar="FOLDER", help="default: out"
         )
@@ -94,8 +101,8 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
     names = ("steps", "solver", "schedule", "formula", "seed", "resolution")
-    decoder = {"decoder": arguments.decoder} if hasattr(arguments, "decoder") else {}
-    return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **decoder}
+    some = {name: getattr(arguments, name) for name in ("decoder", "zoom") if hasattr(arguments, name)}
+    return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **some}
 
 
 def run(arguments: argparse.Namespace) -> int:

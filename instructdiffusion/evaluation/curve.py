@@ -107,6 +107,7 @@ class Curve:
     def defaults(self) -> dict[str, Any]:
         """The content of an instructdiffusion.json with every chosen cell as its task's default."""
         cells = {task: choice.chosen.cell for task, choice in self.choices.items()}
+        zoom = self.settings.get("zoom", {})
         return {
             "defaults": {
                 task: {
@@ -115,6 +116,7 @@ class Curve:
                     "schedule": self.settings["schedule"],
                     "guidance": None if cell.guidance is None else list(cell.guidance),
                     **({"noise": "zero"} if self.settings["noise"].get(task) == "zero" else {}),
+                    **({"zoom": zoom[task]} if task in zoom else {}),
                 }
                 for task, cell in cells.items()
             }
@@ -266,6 +268,7 @@ def measure_curve(
         "schedule": schedule,
         "weights": weights_hash(components),
     }
+    zoom = {name: model.settings[name].zoom for name in names if model.settings[name].zoom != 1}
     examples: dict[str, list[Example]] = {}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     pace = Pace()
@@ -273,6 +276,8 @@ def measure_curve(
         key = cell.task, cell.same
         settings = {**common, **_asked(cell.steps, cell.solver, schedule, cell.guidance), "task": cell.task}
         settings["noise"] = model.settings[cell.task].noise
+        if cell.task in zoom:
+            settings["zoom"] = zoom[cell.task]
         if key in found or cell.same != cell.name:
             continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
@@ -299,7 +304,9 @@ def measure_curve(
         else:
             points.append(_point(cell, data))
     noise = {name: model.settings[name].noise for name in names}
-    shared = {**common, "cells": len(cells), "steps": list(steps), "noise": noise}
+    shared: dict[str, Any] = {**common, "cells": len(cells), "steps": list(steps), "noise": noise}
+    if zoom:
+        shared["zoom"] = zoom
     return Curve(shared, versions(), tuple(points), missing)
 
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..editor import Editor
+from ..jobs import is_tiled
+from ..resize import zoom_picture
+from ..tiles import pad_for_tiles, plan_tiles
 
 if TYPE_CHECKING:
     from ..answer import Answer
@@ -21,7 +24,8 @@ class Oracle:
 
     Everything else (composing, decoding the drawing) is the model's own: the figures bound what any UNet can
     reach with this autoencoder and these decoders. It needs pictures of the model's own size, for only then
-    the true picture is what the UNet would have had to draw. decoder: how masks are read.
+    the true picture is what the UNet would have had to draw; where the model enlarges them (`Settings.zoom`), it is
+    the tiles of the true picture as enlarged. decoder: how masks are read.
     """
 
     def __init__(self, model: InstructDiffusion, decoder: str = "closed") -> None:
@@ -29,11 +33,15 @@ class Oracle:
 
     def ask(self, examples: Sequence[Example], seeds: Sequence[int]) -> list[Answer]:
         """The answers to examples of one task; ValueError where a picture is not of the model's size."""
-        side = self.model.components.resolution
+        side, task = self.model.components.resolution, examples[0].instruction.task
         if any(e.source.shape[:2] != (side, side) for e in examples):
             raise ValueError(f"the oracle answers pictures of the model's own size only: {side} x {side}")
         model = copy.copy(self.model)
-        model.editor = _TrueEditor(self.model.components, np.stack([e.target for e in examples]))
+        zoom = model.settings[task].zoom if is_tiled(task, model.components.fit) else 1.0
+        padded = [pad_for_tiles(zoom_picture(e.target, zoom), side, model.editor.factor) for e in examples]
+        tiles = plan_tiles([p.shape[:2] for p in padded], side, side // 4, model.editor.factor)
+        targets = np.stack([padded[t.picture][t.y : t.y + side, t.x : t.x + side] for t in tiles])
+        model.editor = _TrueEditor(model.components, targets)
         answers = model.run(
             [e.instruction for e in examples],
             [e.source for e in examples],
@@ -48,16 +56,19 @@ class Oracle:
 
 
 class _TrueEditor(Editor):
-    """An editor whose drawings are `targets`, uint8 [n, h, w, 3], through the autoencoder."""
+    """An editor whose drawings are `targets`, uint8 [n, h, w, 3], through the autoencoder, in the order asked for."""
 
     def __init__(self, components: Any, targets: np.ndarray) -> None:
         super().__init__(components)
-        self._targets = targets
+        self._targets, self._drawn = targets, 0
 
     def draw(
         self, pictures: np.ndarray, texts: Sequence[str], *args: Any, reconstruct: bool = True, **options: Any
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        if pictures.shape != self._targets.shape:
-            raise ValueError(f"expected a batch {self._targets.shape} of the examples, got {pictures.shape}")
-        edited = self.decode(self.encode(self._targets))
-        return edited, self.decode(self.encode(pictures)) if reconstruct else None
+        targets = self._targets[self._drawn : self._drawn + len(pictures)]
+        if pictures.shape != targets.shape:
+            raise ValueError(f"expected a batch {targets.shape} of the examples, got {pictures.shape}")
+        edited = self.decode(self.encode(targets))
+        copies = self.decode(self.encode(pictures)) if reconstruct else None
+        self._drawn += len(targets)  # last: a batch that memory is too small for comes again in halves
+        return edited, copies

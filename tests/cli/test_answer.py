@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion import InstructDiffusion, files
+from instructdiffusion import TASKS, InstructDiffusion, files
 from instructdiffusion.cli import main
+from instructdiffusion.cli.answer import TILED
 from instructdiffusion.sampling import instructpix2pix
 
 WORDS = {
@@ -105,6 +106,21 @@ def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_fo
         assert np.array_equal(np.asarray(drawn), expected.picture)
     with pytest.raises(SystemExit):
         main(["edit", str(photo), "add a star", *options, "--formula", "cfg"])
+
+
+def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["-o", str(out), "--model", str(model_folder), "--steps", "2"]
+    assert main(["deblur", str(photo), *options, "--zoom", "2"]) == 0
+    assert json.loads((out / "photo_deblur.json").read_text())["info"]["settings"]["zoom"] == 2.0
+    expected = InstructDiffusion.from_pretrained(model_folder, device="cpu").deblur(picture, steps=2, zoom=2)
+    with Image.open(out / "photo_deblur.png") as drawn:
+        assert np.array_equal(np.asarray(drawn), expected.picture)
+    assert main(["deblur", str(photo), *options, "--zoom", "9"]) == 2
+    assert "zoom is a number from 0.25 to 4, got 9.0" in capsys.readouterr().err
+    assert {name for name, task in TASKS.items() if task.tiled} == set(TILED)
+    with pytest.raises(SystemExit):
+        main(["segment", str(photo), "the star", *options, "--zoom", "2"])
 
 
 def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from instructdiffusion import InstructDiffusion
 from instructdiffusion.editor import Editor
 from instructdiffusion.evaluation.metrics import EQUAL_DB
 from instructdiffusion.evaluation.scenes import MAIN, evaluate_scenes
@@ -34,6 +35,20 @@ def test_a_lossless_autoencoder_costs_nothing(model, any_words, monkeypatch):
     ):  # what noise accounts for is judged, not known
         made = {f.metric: f.value for r in report.tasks if r.task == task for f in r.subsets[MAIN]}
         assert made["PSNR"] >= least and made["PSNR of the VAE bound"] == EQUAL_DB
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2])
+def test_the_oracle_draws_what_is_enlarged_first_as_large(zoom, model, any_words, monkeypatch):
+    monkeypatch.setattr(Editor, "encode", lambda self, pictures: pictures)
+    monkeypatch.setattr(Editor, "decode", lambda self, latents: latents / np.float32(255))
+    settings = {name: own.changed(zoom=zoom) for name, own in model.settings.items()}
+    near = InstructDiffusion(model.components, settings)
+    report = evaluate_scenes(near, ["segment", "deblur"], count=4, batch_size=3, oracle=True, quiet=True)
+    assert first(report)["segment"] > 0.98
+    made = {f.metric: f.value for r in report.tasks if r.task == "deblur" for f in r.subsets[MAIN]}
+    nothing = made["PSNR of doing nothing"]
+    # Enlarged and brought back nearly all of it is there; of a shrunken picture only what a blur leaves anyway.
+    assert made["PSNR"] >= (40 if zoom == 2 else nothing) and report.tasks[1].settings["zoom"] == zoom
 
 
 def test_a_lossy_one_costs_what_it_loses(model, any_words):
