@@ -6,7 +6,7 @@ import random
 import zlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -104,7 +104,7 @@ class Reader(ABC):
             on_broken=on_broken,
             remake=remake,
         )
-        self._read_problems: dict[str, Problem] = {}
+        self._read_problems: dict[int, Problem] = {}  # by index: ids need not be unique in a broken file
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -177,9 +177,10 @@ class Reader(ABC):
         BrokenRecord where one of its files is missing, damaged or of another size; it is then in `problems` too.
         """
         row = self._index.rows[index]
-        return self._checked(row, lambda: self.read(row, rng or random.Random(f"{self.name} {index}")))
+        return self._checked(index, lambda: self.read(row, rng or random.Random(f"{self.name} {index}")))
 
-    def _checked(self, row: dict[str, Any], make: Any) -> Record:
+    def _checked(self, index: int, make: Callable[[], Record]) -> Record:
+        row = self._index.rows[index]
         try:
             record = make()
             check_record(record, self.task)
@@ -189,7 +190,7 @@ class Reader(ABC):
         except (OSError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
             reason = f"{type(error).__name__}: {error}"
             problem = Problem(self.picture_of(row), str(row["id"]), reason)
-        self._read_problems[problem.record] = problem
+        self._read_problems[index] = problem
         raise BrokenRecord(problem)
 
     def files_of(self, row: dict[str, Any]) -> list[str]:

@@ -76,7 +76,7 @@ def check_part(
         else set()
     )
     checked, tags, rows = 0, Counter[str](), []
-    broken = list(reader.problems)
+    faults: list[Problem] = []
     for place, index in enumerate(chosen):
         tick()
         try:
@@ -85,9 +85,9 @@ def check_part(
             try:  # words that the task does not take are a fault of the record too
                 task.instruct(record.subjects or None, rng=random.Random(int(index)))
             except (ValueError, TypeError) as error:
-                raise BrokenRecord(Problem(reader.picture_of(row), str(row["id"]), str(error))) from None
-        except BrokenRecord as error:
-            broken.append(error.problem)
+                faults.append(Problem(reader.picture_of(row), str(row["id"]), str(error)))
+                raise BrokenRecord(faults[-1]) from None
+        except BrokenRecord:  # what could not be read is among the reader's own problems
             shown.add(place + 1)  # the next one is shown in its stead
             continue
         checked += 1
@@ -95,7 +95,6 @@ def check_part(
         if place in shown:
             name = f"{reader.split}: {row['id']}"
             rows.append(_drawn(join(small(record), task, random.Random(f"{name} check")), name))
-    unique = tuple(dict.fromkeys(broken))
     seconds = round(time.monotonic() - started, 2)
     left_out = dict(reader.left_out)
     return PartReport(
@@ -103,7 +102,7 @@ def check_part(
         reader.task,
         count,
         checked,
-        unique,
+        (*reader.problems, *faults),
         left_out,
         dict(tags),
         seconds,

@@ -82,10 +82,10 @@ class Coco(CocoPoseReader):
                     for annotation in annotations:
                         crowd = bool(annotation.get("iscrowd"))
                         if crowd and self.task == "detect":
+                            builder.leave_out("crowds, of which there are no boxes")
                             continue
                         objects.append({**_checked(annotation, (height, width)), "crowd": crowd})
                     if not objects:
-                        builder.leave_out("crowds only")
                         continue
                     image = builder.picture(folder, name)
                     key = "boxes" if self.task == "detect" else "masks"

@@ -56,16 +56,14 @@ class LabelMapReader(Reader):
 
     def present(self, index: int) -> tuple[str, ...]:
         """The names of the classes that show in a picture, in order; BrokenRecord."""
-        return tuple(
-            self._checked(self.rows[index], lambda: self._asked(self.rows[index], None, None)).meta["present"]
-        )
+        return tuple(self._checked(index, lambda: self._asked(self.rows[index], None, None)).meta["present"])
 
     def ask(self, index: int, name: str) -> Record:
         """The picture of a record asked for the class `name`, whether it shows or not."""
         if name not in self.classes:
             raise ValueError(f"{self.name} has no class {name!r}")
         row = self.rows[index]
-        return self._checked(row, lambda: self._asked(row, None, name))
+        return self._checked(index, lambda: self._asked(row, None, name))
 
     def read(self, row: dict[str, Any], rng: random.Random) -> Record:
         """The picture asked for a class drawn by `rng`."""

@@ -58,7 +58,13 @@ class Ieiw(EditReader):
     def build(self, builder: Builder) -> None:
         """A row a pair."""
         path, *more = self.files()
-        kept = frozenset(more[0].read_text(encoding="utf-8").split()) if more else None
+        kept = None
+        if more:
+            try:
+                kept = frozenset(more[0].read_text(encoding="utf-8-sig").split())
+            except UnicodeDecodeError:
+                builder.problem(more[0], "the whole file", "not a text: expected the ids to keep, in UTF-8")
+                return
         entries = [place for place, _ in list_entries(path)]
         chosen = frozenset(self.share(entries))
         for place, entry in list_entries(path):

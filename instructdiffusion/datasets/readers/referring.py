@@ -150,6 +150,7 @@ class ReferReader(Reader):
                 raise Flaw(f"annotation {number} is not in instances.json")
             annotation = coco[rows[number]]
             if annotation.get("iscrowd") and len(numbers) > 1:
+                builder.leave_out("crowds beside what a phrase means")
                 continue
             try:
                 check_segmentation(annotation.get("segmentation"), (height, width))

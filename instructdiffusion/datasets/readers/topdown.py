@@ -52,7 +52,7 @@ class PoseReader(Reader):
         if unknown or not joints:
             raise ValueError(f"{self.name} has the joints {', '.join(self.names)}; got {list(joints)}")
         row = self.rows[index]
-        return self._checked(row, lambda: self._asked(row, random.Random(0), list(joints)))
+        return self._checked(index, lambda: self._asked(row, random.Random(0), list(joints)))
 
     def _asked(self, row: dict[str, Any], rng: random.Random, asked: list[str] | None) -> Record:
         picture = self.load(row["image"], row["size"] if row["size"][0] else None)

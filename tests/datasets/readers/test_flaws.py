@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from instructdiffusion.datasets.readers import BrokenRecord, open_reader
+from instructdiffusion.datasets.readers.check import check_part
 
 
 def change(path, edit):
@@ -364,3 +365,36 @@ def test_sixteen_broken_records_in_a_row_stop_training(copied):
         path.write_bytes(b"")
     with pytest.raises(BrokenRecord, match="empty"):
         reader.sample(0)
+
+
+def test_what_is_broken_counts_once_a_record_also_where_ids_repeat(copied):
+    folder, _, cache = copied("coco")
+
+    def alike(data):
+        for annotation in data["annotations"]:
+            annotation["id"] = 7
+
+    change(folder / "annotations" / "person_keypoints_train2017.json", alike)
+    for path in (folder / "train2017").iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    reader = open_reader("coco", folder, cache=cache)
+    assert len(reader) == 4 and list(reader.records()) == [] and len(reader.problems) == 4
+    assert len(check_part(reader).broken) == 4  # read once more, and counted once
+
+
+def test_ids_to_keep_that_are_no_text_are_named(copied):
+    folder, _, cache = copied("ieiw")
+    (folder / "kept.txt").write_bytes(b"\xff\xfe\xff")
+    reader = open_reader("ieiw", folder, cache=cache)
+    (problem,) = reader.problems
+    assert len(reader) == 0 and problem.file == "kept.txt" and "not a text" in problem.reason
+    with pytest.raises(BrokenRecord, match=r"kept\.txt"):
+        open_reader("ieiw", folder, cache=cache, on_broken="raise", remake=True)
+
+
+def test_crowds_without_boxes_are_counted(made, tmp_path):
+    folder, _ = made("coco")
+    reader = open_reader("coco", folder, "train", task="detect", cache=tmp_path)
+    path = folder / "annotations" / "instances_train2017.json"
+    crowds = sum(a["iscrowd"] for a in json.loads(path.read_text())["annotations"])
+    assert crowds and reader.left_out["crowds, of which there are no boxes"] == crowds
