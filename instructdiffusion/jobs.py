@@ -22,7 +22,7 @@ from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_
 from .sampling.noise import generator
 from .settings import Settings
 from .tasks import Instruction, Task, check_decoder, get_task
-from .tiles import Blend, Tile, pad_for_tiles, plan_tiles, warn_of_many
+from .tiles import Blend, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles, warn_of_many
 
 KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
 REPLACED = frozenset({"edit", "dewatermark"})  # the edit itself stands where it changed something
@@ -120,7 +120,7 @@ class Job:
         the same noise, and a picture of one tile is answered as it would be without tiles.
         """
         tile, grid = model_size((1, 1), self.resolution, editor.multiple)[0], editor.factor
-        overlap = tile // 4
+        overlap = overlap_of(tile)
         zoom = self.settings.zoom
         padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
@@ -141,7 +141,7 @@ class Job:
             start = [canvases[t.picture][2][:, t.y // grid :, t.x // grid :][:, :cut, :cut] for t in batch]
             fields = [(questions[t.picture].seed, canvases[t.picture][2].shape) for t in batch]
             return editor.draw(
-                np.stack([padded[t.picture][t.y : t.y + tile, t.x : t.x + tile] for t in batch]),
+                cut_tiles(padded, batch, tile),
                 [questions[t.picture].instruction.text for t in batch],
                 self.plan,
                 torch.stack(start),

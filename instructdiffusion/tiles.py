@@ -38,9 +38,16 @@ def tile_starts(length: int, tile: int, overlap: int, grid: int) -> list[int]:
     return [round(i * cells / (count - 1)) * grid for i in range(count)]
 
 
+def padded_size(size: tuple[int, int], tile: int, grid: int) -> tuple[int, int]:
+    """(height, width) that `pad_for_tiles` gives a picture of `size` (height, width)."""
+    height, width = (max(tile, -(-side // grid) * grid) for side in size)
+    return height, width
+
+
 def pad_for_tiles(picture: np.ndarray, tile: int, grid: int) -> np.ndarray:
     """The picture with its lower and right side mirrored on, at least `tile` long and a multiple of grid."""
-    sides = [max(tile, -(-side // grid) * grid) - side for side in picture.shape[:2]]
+    size = picture.shape[:2]
+    sides = [padded - side for padded, side in zip(padded_size(size, tile, grid), size, strict=True)]
     if not any(sides):
         return picture
     return np.pad(picture, ((0, sides[0]), (0, sides[1]), (0, 0)), mode="reflect")
@@ -54,6 +61,16 @@ def plan_tiles(sizes: list[tuple[int, int]], tile: int, overlap: int, grid: int)
         for y in tile_starts(height, tile, overlap, grid)
         for x in tile_starts(width, tile, overlap, grid)
     ]
+
+
+def overlap_of(tile: int) -> int:
+    """Pixels that neighbouring tiles of `tile` pixels share."""
+    return tile // 4
+
+
+def cut_tiles(pictures: Sequence[np.ndarray], tiles: Sequence[Tile], tile: int) -> np.ndarray:
+    """What lies under tiles of `tile` pixels, uint8 [n, tile, tile, 3], of padded pictures uint8 [h, w, 3]."""
+    return np.stack([pictures[t.picture][t.y : t.y + tile, t.x : t.x + tile] for t in tiles])
 
 
 def warn_of_many(tiles: Sequence[Tile], tile: int) -> None:

@@ -17,7 +17,7 @@ from ..instructdiffusion.resize import model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS
 from ..instructdiffusion.tasks import Instruction, get_task
-from ..instructdiffusion.tiles import plan_tiles
+from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .convert import to_image, to_pictures
 from .engine import ComfyEditor, model_settings
 from .preview import contact_sheet
@@ -228,8 +228,8 @@ def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, gri
     a latent cell, which tiles lie on."""
     squares = len(sizes)
     if tiled:
-        padded = [[max(side, -(-s // grid) * grid) for s in pixels] for pixels in sizes]
-        squares = len(plan_tiles([(h, w) for h, w in padded], side, side // 4, grid))
+        padded = [padded_size(pixels, side, grid) for pixels in sizes]
+        squares = len(plan_tiles(padded, side, overlap_of(side), grid))
     return math.ceil(squares / size)
 
 

@@ -6,8 +6,8 @@ import random
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
+from ..resize import zoom_picture
 from ..tasks import get_task
 from .record import Example, join
 from .scenes import scene_record
@@ -44,7 +44,6 @@ def closer(example: Example, seed: int, times: int = 2) -> Example:
     x, y = rng.randint(0, (times - 1) * width), rng.randint(0, (times - 1) * height)
 
     def cut(picture: np.ndarray) -> np.ndarray:
-        large = Image.fromarray(picture).resize((times * width, times * height), Image.Resampling.BICUBIC)
-        return np.asarray(large.crop((x, y, x + width, y + height)))
+        return zoom_picture(picture, times)[y : y + height, x : x + width]
 
     return replace(example, source=cut(example.source), target=cut(example.target))

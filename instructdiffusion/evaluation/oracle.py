@@ -11,7 +11,7 @@ import numpy as np
 from ..editor import Editor
 from ..jobs import is_tiled
 from ..resize import zoom_picture
-from ..tiles import pad_for_tiles, plan_tiles
+from ..tiles import cut_tiles, overlap_of, pad_for_tiles, plan_tiles
 
 if TYPE_CHECKING:
     from ..answer import Answer
@@ -39,9 +39,8 @@ class Oracle:
         model = copy.copy(self.model)
         zoom = model.settings[task].zoom if is_tiled(task, model.components.fit) else 1.0
         padded = [pad_for_tiles(zoom_picture(e.target, zoom), side, model.editor.factor) for e in examples]
-        tiles = plan_tiles([p.shape[:2] for p in padded], side, side // 4, model.editor.factor)
-        targets = np.stack([padded[t.picture][t.y : t.y + side, t.x : t.x + side] for t in tiles])
-        model.editor = _TrueEditor(model.components, targets)
+        tiles = plan_tiles([p.shape[:2] for p in padded], side, overlap_of(side), model.editor.factor)
+        model.editor = _TrueEditor(model.components, cut_tiles(padded, tiles, side))
         answers = model.run(
             [e.instruction for e in examples],
             [e.source for e in examples],

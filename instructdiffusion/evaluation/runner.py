@@ -292,18 +292,18 @@ def _in_one_piece(editor: Any, shape: tuple[int, ...]) -> bool:
 def tiled_copy(editor: Any, picture: np.ndarray) -> np.ndarray | None:
     """A picture uint8 [h, w, 3] through the autoencoder tile by tile, as restoration goes; None without a size."""
     from ..resize import model_size
-    from ..tiles import Blend, pad_for_tiles, plan_tiles
+    from ..tiles import Blend, cut_tiles, overlap_of, pad_for_tiles, plan_tiles
 
     if not _side(editor):
         return None
     tile = model_size((1, 1), _side(editor), editor.multiple)[0]
     padded = pad_for_tiles(picture, tile, editor.factor)
-    blend = Blend(padded.shape[:2], tile, tile // 4)
-    places = plan_tiles([padded.shape[:2]], tile, tile // 4, editor.factor)
+    blend = Blend(padded.shape[:2], tile, overlap_of(tile))
+    places = plan_tiles([padded.shape[:2]], tile, overlap_of(tile), editor.factor)
     for first in range(0, len(places), 16):
         batch = places[first : first + 16]
-        tiles = np.stack([padded[t.y : t.y + tile, t.x : t.x + tile] for t in batch])
-        for t, copy in zip(batch, editor.decode(editor.encode(tiles)), strict=True):
+        copies = editor.decode(editor.encode(cut_tiles([padded], batch, tile)))
+        for t, copy in zip(batch, copies, strict=True):
             blend.add(t.y, t.x, copy)
     return as_bytes(blend.result()[: picture.shape[0], : picture.shape[1]])
 

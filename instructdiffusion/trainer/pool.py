@@ -168,7 +168,7 @@ def _components(folder: str, encoding: str) -> tuple[Any, Any]:
 def code_digest(sources: bool = False) -> str:
     """A digest of the code that samples are drawn and worded by; of the readers too where `sources` are read."""
     package = Path(__file__).resolve().parent.parent
-    files = [package / "color.py", package / "paint.py"]
+    files = [package / name for name in ("color.py", "paint.py", "resize.py")]
     for folder in ("datasets", "datasets/scenes", "tasks"):  # not the readers of others' data sets
         files += (package / folder).glob("*.py")
     own = {package / name for name in _FOR_SOURCES}

@@ -142,7 +142,9 @@ def test_a_share_of_what_is_restored_is_seen_twice_as_near(start_folder, tmp_pat
     assert set(np.array(TASK_NAMES)[a["task"]][told]) == {"deblur"} and (a["text"] == b["text"]).all()
 
 
-@pytest.mark.parametrize("name", ["color.py", "paint.py", "datasets/scenes/shapes.py", "tasks/segment.py"])
+@pytest.mark.parametrize(
+    "name", ["color.py", "paint.py", "resize.py", "datasets/scenes/shapes.py", "tasks/segment.py"]
+)
 def test_other_code_of_the_samples_has_another_folder(name, root, start_folder, monkeypatch):
     here = pool_folder(root, DATA, start_folder)
     real = Path.read_bytes
