@@ -8,7 +8,7 @@ s_image = .5 by default: the third branch then has no weight, and InstructPix2Pi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,32 +34,41 @@ ALL = ("full", "image_only", "text_only")
 
 @dataclass(frozen=True)
 class Question:
-    """What is drawn: picture uint8 [h, w, 3], unit noise [1, c, h, w], seed of the steps' noise."""
+    """What is drawn: picture uint8 [h, w, 3], unit noise [1, c, h, w], seed of the steps' noise.
+
+    beside: other questions, for contenders that answer many at once.
+    """
 
     picture: np.ndarray
     instruction: Instruction
     noise: Tensor
     seed: int = 7
+    beside: tuple[Question, ...] = ()
 
     @property
     def text(self) -> str:
         """The words."""
         return self.instruction.text
 
+    def first(self, count: int) -> tuple[Question, ...]:
+        """This question and those beside it, `count` in all."""
+        return (self, *self.beside)[:count]
+
     def fresh(self) -> GeneratorNoise:
         """The steps' noise from its beginning."""
-        return GeneratorNoise(self.seed, self.noise)
+        return GeneratorNoise([self])
 
 
 class GeneratorNoise:
-    """Step noise drawn one after another from one generator, as diffusers' schedulers do."""
+    """Step noise drawn one after another from a generator a question, as diffusers' schedulers do."""
 
-    def __init__(self, seed: int, like: Tensor) -> None:
-        self.generator = torch.Generator("cpu").manual_seed(seed)
-        self.like = like
+    def __init__(self, asked: Sequence[Question]) -> None:
+        self.sources = [(torch.Generator("cpu").manual_seed(q.seed), q.noise) for q in asked]
 
     def __call__(self) -> Tensor:
-        return torch.randn(self.like.shape, generator=self.generator).to(self.like)
+        return torch.cat(
+            [torch.randn(like.shape, generator=source).to(like) for source, like in self.sources]
+        )
 
     def step(self, draw: int, like: Tensor) -> Tensor:
         """As the sampler asks for it; the draws must come in order."""
@@ -74,7 +83,7 @@ class Contender:
     options: how `InstructDiffusion.run` gives its answers, to measure their quality, and model whose run that is,
     None for the one in hand. parts: the components it runs, None for the editor's. evaluations: of the UNet, given
     where its steps are replayed as CUDA graphs, in which they are not seen. scales: of InstructPix2Pix's guidance in
-    place of the run's own.
+    place of the run's own. pictures: how many questions it answers at once, this one first; its times are of one.
     """
 
     name: str
@@ -88,6 +97,7 @@ class Contender:
     model: Any = None
     evaluations: int | None = None
     scales: tuple[float, float] | None = None
+    pictures: int = 1
 
     @property
     def graphed(self) -> bool:
@@ -95,12 +105,12 @@ class Contender:
         return self.evaluations is not None
 
 
-def ask_anew(editor: Editor, text: str, picture: bool = True) -> None:
+def ask_anew(editor: Editor, *texts: str, picture: bool = True) -> None:
     """Make the editor meet these words, and its pictures unless `picture` is False, for the first time.
 
     The empty text stays read, as it is in a model in use.
     """
-    editor.texts.forget(text)
+    editor.texts.forget(*texts)
     if picture:
         editor.conditions.forget()
         editor.copies.forget()
@@ -175,18 +185,21 @@ class Ours:
         return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
 
     def edit(
-        self, question: Question, plan: Plan, scale: float = 1.0, *, again: bool = False
+        self, question: Question, plan: Plan, scale: float = 1.0, *, again: bool = False, count: int = 1
     ) -> tuple[Tensor, np.ndarray]:
         """As the package does it; scale: on the starting noise, for what starts otherwise.
 
-        again: it was asked about this picture before, in other words.
+        again: it was asked about this picture before, in other words. count: of questions answered at once.
         """
-        ask_anew(self.editor, question.text, picture=not again)
+        asked = question.first(count)
+        texts = [q.text for q in asked]
+        ask_anew(self.editor, *texts, picture=not again)
         edited, _ = self.editor.draw(
-            *(question.picture[None], [question.text], plan, question.noise * scale, question.fresh()),
+            *(np.stack([q.picture for q in asked]), texts, plan),
+            *(torch.cat([q.noise for q in asked]) * scale, GeneratorNoise(asked)),
             reconstruct=False,
         )
-        return self.editor.latents * float(self.parts.vae.config.scaling_factor), as_picture(edited[0])
+        return self.editor.latents[:1] * float(self.parts.vae.config.scaling_factor), as_picture(edited[0])
 
 
 def as_picture(values: np.ndarray) -> np.ndarray:
@@ -194,19 +207,20 @@ def as_picture(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def make_authors(ours: Ours, scales: tuple[float, float]) -> Callable[[Question, int], Any]:
-    """The authors' loop with this package's encoding and decoding around it."""
+def make_authors(ours: Ours, scales: tuple[float, float], count: int = 1) -> Callable[[Question, int], Any]:
+    """The authors' loop with this package's encoding and decoding around it; count: of questions answered at once."""
     editor, parts = ours.editor, ours.parts
     alphas = torch.from_numpy(parts.alphas_cumprod).float().to(parts.unet.device)
 
     @torch.no_grad()
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
+        asked = question.first(count)
         editor.forget()  # it keeps nothing
-        image = editor.encode(question.picture[None])
-        text, null = editor.read([question.text]), editor.read([""])
+        image = editor.encode(np.stack([q.picture for q in asked]))
+        text, null = editor.read([q.text for q in asked]), editor.read([""])
         model = GuidedDenoiser(parts.unet, alphas, parts.prediction_type, (image, text, null), scales)
-        x = authors_loop(model, question.noise, steps, question.fresh())
-        return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
+        x = authors_loop(model, torch.cat([q.noise for q in asked]), steps, GeneratorNoise(asked))
+        return x[:1], as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
 
     return draw
 

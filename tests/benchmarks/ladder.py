@@ -20,6 +20,7 @@ from .authors import package_sampler
 from .contenders import Contender, Ours, Question, ask_anew, make_authors, make_pipeline, pix2pix_scales
 
 FEW = 20  # steps, as diffusers' pipeline is asked for at its best
+ONE = {"steps": 1, "solver": "euler", "schedule": "trailing", "guidance": "none"}
 STRONG = (7.5, 1.5)  # InstructPix2Pix's own scales, under which every branch counts
 Draw = Callable[[Question, int], Any]
 
@@ -231,10 +232,10 @@ def lies_on_cuda(parts: Any) -> bool:
     return bool(parts.unet.device.type == "cuda")
 
 
-def halved(parts: Any) -> Any:
-    """Copies of the components in float16."""
+def halved(parts: Any, dtype: torch.dtype = torch.float16) -> Any:
+    """Copies of the components in half precision."""
     names = ("unet", "vae", "text_encoder")
-    return dataclasses.replace(parts, **{n: copy.deepcopy(getattr(parts, n)).half() for n in names})
+    return dataclasses.replace(parts, **{n: copy.deepcopy(getattr(parts, n)).to(dtype) for n in names})
 
 
 def model_of(parts: Any) -> Any:
@@ -245,24 +246,29 @@ def model_of(parts: Any) -> Any:
 
 
 def asked_in_words(
-    parts: Any, graphs: bool = False, name: str = "", model: Any = None, again: bool = False
+    parts: Any, graphs: bool = False, name: str = "", model: Any = None, again: bool = False, count: int = 1
 ) -> Contender:
     """`InstructDiffusion.run` as users call it: one evaluation, and the answer read back from the picture.
 
     model: whose quality it has, None for the one in hand; name: what tells it from another. again: in new words, about
-    a picture that it was asked about before.
+    a picture that it was asked about before. count: of questions answered at once.
     """
     from instructdiffusion import InstructDiffusion
 
-    options = {"steps": 1, "solver": "euler", "schedule": "trailing", "guidance": "none"}
     runs = InstructDiffusion(parts, graphs=graphs, compiled=False)
 
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
-        ask_anew(runs.editor, question.text, picture=not again)
-        answer = runs.run(question.instruction, question.picture, **{**options, "steps": steps})
-        return question.noise, answer.picture
+        asked = question.first(count)
+        ask_anew(runs.editor, *(q.text for q in asked), picture=not again)
+        answers = runs.run(
+            *([q.instruction for q in asked], [q.picture for q in asked]),
+            **{**ONE, "steps": steps, "batch_size": count},
+        )
+        return question.noise, answers[0].picture
 
-    more = {"evaluations": 1} if graphs else {}
+    more: dict[str, Any] = {"evaluations": 1} if graphs else {}
     title = f"ours: one evaluation, and the masks read back{name}"
     title += ", about a picture asked about before" if again else ""
-    return Contender(title, "ours", 1, draw, lossy=True, options=options, parts=parts, model=model, **more)
+    return Contender(
+        *(title, "ours", 1, draw), lossy=True, options=ONE, parts=parts, model=model, pictures=count, **more
+    )

@@ -35,7 +35,7 @@ def differences(contenders: Sequence[Contender], drawn: dict[str, Tensor]) -> di
 
 @dataclass(frozen=True)
 class Rounds:
-    """What the rounds gave, by contender: seconds and shares of every repeat, and the latents of the first."""
+    """What the rounds gave, by contender: seconds a picture and shares of every repeat, latents of the first."""
 
     seconds: dict[str, list[float]]
     shares: dict[str, list[Shares]]
@@ -71,7 +71,7 @@ def timed(
                 kept.append(c.draw(question, c.steps)[0])
 
             shares = watch(draw, {} if inside is None else networks(c, inside), sync)
-            rounds.seconds[c.name].append(shares.seconds)
+            rounds.seconds[c.name].append(shares.seconds / c.pictures)
             if inside is not None:
                 rounds.shares[c.name].append(shares)
             rounds.drawn.setdefault(c.name, kept[0])

@@ -33,6 +33,7 @@ from .models import large_model, question_picture
 from .quality import quality
 from .report import page, table, targets
 from .rounds import differences, timed, watched
+from .together import TOGETHER, answer_together
 
 SAME = 0.01  # RMS difference, in deviations of the latents, up to which two answers are the same
 FIRST_SHARE = 0.25  # of --minutes, for the rounds of the trained model; what is left goes to the large one
@@ -183,12 +184,13 @@ def run(
     if not large:
         fast = next((c.parts for c in contenders if c.name.endswith("compiled")), asked.components)
         contenders += [asked_in_words(fast, again=again) for again in (False, True)]
+        contenders += answer_together(editor, scales, contenders[0])
     if not large and on_cuda:
         contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
         small = next(c for c in contenders if c.model is not None)
         more = ", CUDA graph, half precision"
         contenders.append(asked_in_words(small.parts, True, more, small.model))
-    question = ask(editor, device)
+    question = ask(editor, device, 1 if large else TOGETHER)
     sync = torch.cuda.synchronize if on_cuda else lambda: None
     say(f"{len(contenders)} contenders; first without clocks")
     if on_cuda:
@@ -246,19 +248,22 @@ def works(contender: Contender, question: Question, say: Callable[[str], None], 
     return True
 
 
-def ask(editor: Editor, device: str) -> Question:
-    """The question all contenders are asked, with noise drawn from one seed."""
+def ask(editor: Editor, device: str, count: int = 1) -> Question:
+    """The question all contenders are asked, with noise drawn from one seed; beside it more, `count` in all."""
     size = editor.components.resolution
-    picture, instruction = question_picture(size)
     shape = (1, *editor.latent_shape((size, size)))
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    return Question(picture, instruction, noise.to(device))
+
+    def question(number: int, **more: Any) -> Question:
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(number))
+        return Question(*question_picture(size, number), noise.to(device), 7 + number, **more)
+
+    return question(0, beside=tuple(question(number) for number in range(1, count)))
 
 
 def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:
-    """What a step does outside the UNet; None for a contender of a single step."""
+    """What a step does outside the UNet; None for a contender of a single step, or of many pictures."""
     unet: Any = (contender.parts or editor.components).unet
-    if contender.steps == 1:
+    if contender.steps == 1 or contender.pictures > 1:
         return None
     draw = lambda steps: contender.draw(question, steps)  # noqa: E731
     with nullcontext() if contender.graphed else idle(unet):
@@ -278,7 +283,10 @@ def row(
         "group": contender.group,
         "steps": contender.steps,
         "lossy": contender.lossy,
-        "evaluations": shares[0].evaluations if contender.evaluations is None else contender.evaluations,
+        "evaluations": shares[0].evaluations / contender.pictures
+        if contender.evaluations is None
+        else contender.evaluations,
+        "pictures": contender.pictures,
         "graph": contender.graphed,
         **spread(seconds),
         "like": contender.like,

@@ -1,0 +1,38 @@
+"""Together: contenders that answer many questions at once, as a folder of pictures is answered.
+
+The authors' loop takes one picture at a time as published; its sampler takes a batch, so that is a row too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from instructdiffusion.editor import Editor
+from instructdiffusion.sampling import none
+
+from .contenders import Contender, Ours, make_authors
+from .ladder import ONE, asked_in_words, halved, model_of
+
+TOGETHER = 16  # pictures, as many as `InstructDiffusion.run` puts into a batch
+
+
+def answer_together(editor: Editor, scales: tuple[float, float], single: Contender) -> list[Contender]:
+    """What `single`, the authors' loop, does, TOGETHER pictures at once; and ours in one evaluation: as drawn, with
+    the masks read back, and that in bfloat16.
+    """
+    parts, many = editor.components, f", {TOGETHER} pictures at once"
+    ours, small = Ours(Editor(parts), scales), halved(parts, torch.bfloat16)
+    plan = ours.plan(1, "euler", "trailing", none())
+    authors = make_authors(ours, scales, TOGETHER)
+    return [
+        dataclasses.replace(single, name=single.name + many, draw=authors, like=single.name, pictures=TOGETHER),
+        Contender(
+            f"ours: one evaluation{many}",
+            *("ours", 1, lambda q, n: ours.edit(q, plan, count=TOGETHER)),
+            lossy=True, options=ONE, pictures=TOGETHER,
+        ),
+        asked_in_words(parts, name=many, count=TOGETHER),
+        asked_in_words(small, name=f"{many}, bfloat16", model=model_of(small), count=TOGETHER),
+    ]  # fmt: skip
