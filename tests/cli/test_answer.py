@@ -12,7 +12,7 @@ from PIL import Image
 
 from instructdiffusion import TASKS, InstructDiffusion, files
 from instructdiffusion.cli import main
-from instructdiffusion.cli.answer import TILED
+from instructdiffusion.cli.answer import ASKS, COLORLESS, MASKS, TILED
 from instructdiffusion.sampling import instructpix2pix
 
 WORDS = {
@@ -108,6 +108,16 @@ def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_fo
         main(["edit", str(photo), "add a star", *options, "--formula", "cfg"])
 
 
+def test_the_parser_knows_of_the_tasks_what_they_say_themselves():
+    assert set(ASKS) == set(TASKS)
+    assert {name for name, task in TASKS.items() if task.tiled} == set(TILED)
+    assert {name for name, task in TASKS.items() if len(task.decoders) > 1} == set(MASKS)
+    assert {name for name, task in TASKS.items() if not task.palette} == COLORLESS
+    assert {name for name, (_, subject, _) in ASKS.items() if not subject} == {
+        name for name, task in TASKS.items() if not task.max_subjects
+    }
+
+
 def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2"]
@@ -118,7 +128,6 @@ def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys)
         assert np.array_equal(np.asarray(drawn), expected.picture)
     assert main(["deblur", str(photo), *options, "--zoom", "9"]) == 2
     assert "zoom is a number from 0.25 to 4, got 9.0" in capsys.readouterr().err
-    assert {name for name, task in TASKS.items() if task.tiled} == set(TILED)
     with pytest.raises(SystemExit):
         main(["segment", str(photo), "the star", *options, "--zoom", "2"])
 
