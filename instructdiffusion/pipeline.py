@@ -23,6 +23,7 @@ from .arguments import (
 from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question, decode_options
+from .reasons import first_line
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
@@ -344,8 +345,6 @@ def best_device() -> str:
 def _checked_device(device: str | None) -> str:
     """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
     import torch
-
-    from .models.unpickle import first_line
 
     if device is None:
         return best_device()
