@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,23 @@ def paired(
     return pictures, texts
 
 
+def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **functions: Any) -> None:
+    """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping and
+    for `functions` (on_step, ...) that cannot be called; all but the first two may be None."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
+    if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
+        raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
+    number = isinstance(adaptive, Real) and not isinstance(adaptive, bool)
+    if adaptive is not None and not (number and 0 <= adaptive < float("inf")):
+        raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
+    if not (decode is None or isinstance(decode, Mapping)):
+        raise TypeError(f"decode is a dict of options, as {{'min_area': 9}}, got {decode!r}")
+    for name, function in functions.items():
+        if not (function is None or callable(function)):
+            raise TypeError(f"{name} is a function, or None for none; got {function!r}")
+
+
 def as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
     """A seed a picture, from one for all or one each; ValueError / TypeError as `sampling.check_seeds`."""
     seeds = check_seeds(seed) if count else ()
@@ -98,7 +116,12 @@ def as_starts(noise: Any, count: int) -> list[Any]:
     """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
     import torch
 
-    tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    try:
+        tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"noise is unit noise as an array or tensor, got {type(noise).__name__}: {error}"
+        ) from None
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError("noise has NaN or infinite values")
     if tensor.ndim == 3:

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import torch
 
+from .reasons import first_line
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -32,7 +34,7 @@ def in_batches(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
         else:
             reason = ""
         if not reason:

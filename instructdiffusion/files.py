@@ -164,11 +164,25 @@ def _sync(path: Path, mode: int) -> None:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> Path:
-    """Make the folder and prove that files can be written there, before any work is spent; WriteError if not."""
+    """Prove that files can be written to a folder, before any work is spent; WriteError if not.
+
+    A folder that is missing is not made, for a run that is refused later shall leave none: it and a file in it are made
+    below a folder of another name, beside which it will stand.
+    """
     folder = Path(folder)
-    probe = folder / f".probe.{secrets.token_hex(4)}"
-    write_files({probe: b"probe"})
-    probe.unlink()
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    probe = there / f".probe.{secrets.token_hex(4)}"
+    try:
+        write_files({probe / folder.relative_to(there) / "probe": b"probe"})
+    except WriteError as error:
+        reason = _reason(error.__cause__ if isinstance(error.__cause__, OSError) else error)
+        raise WriteError(
+            error.errno, f"could not write to {folder}: {reason}; nothing was written"
+        ) from error
+    finally:
+        shutil.rmtree(probe, ignore_errors=True)
     return folder
 
 

@@ -10,10 +10,20 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from .answer import Answer
-from .arguments import as_instruction, as_instructions, as_seeds, as_starts, as_steps, paired, split_noise
+from .arguments import (
+    as_instruction,
+    as_instructions,
+    as_seeds,
+    as_starts,
+    as_steps,
+    check_options,
+    paired,
+    split_noise,
+)
 from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question, decode_options
+from .reasons import first_line
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
@@ -178,12 +188,9 @@ class InstructDiffusion:
         pictures, one_picture = load_pictures(image)
         texts, one_text = as_instructions(instruction, task)
         pictures, texts = paired(pictures, texts, one_picture, one_text)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
-        if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
-            raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
-        if adaptive is not None and (isinstance(adaptive, bool) or not 0 <= adaptive < float("inf")):
-            raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
+        check_options(
+            batch_size, reuse, adaptive, decode, on_step=on_step, on_answer=on_answer, on_tile=on_tile
+        )
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
         decode = decode_options(decode, decoder, [t.task for t in texts])
@@ -338,8 +345,6 @@ def best_device() -> str:
 def _checked_device(device: str | None) -> str:
     """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
     import torch
-
-    from .models.unpickle import first_line
 
     if device is None:
         return best_device()

@@ -11,9 +11,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..instructdiffusion.sampling import BRANCHES, Guidance, instructdiffusion, none
-from ..instructdiffusion.tasks import get_task
+from ..instructdiffusion.sampling import BRANCHES, Guidance
+from ..instructdiffusion.settings import FORMULAS
 from .branches import two_sided
+from .choices import OWN, branch_weights
 from .convert import to_image, to_pictures
 from .types import CATEGORY, InstructionType, valid_choices
 
@@ -154,7 +155,7 @@ class InstructGuider(io.ComfyNode):
             description=(
                 "The guidance of InstructDiffusion as a GUIDER for "
                 "SamplerCustomAdvanced: three branches, weighted by a "
-                "text and an image scale. Branches of weight zero are not evaluated."
+                "text and an image scale; instruct-pix2pix's too. Branches of weight zero are not evaluated."
             ),
             inputs=[
                 io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
@@ -177,7 +178,8 @@ class InstructGuider(io.ComfyNode):
                     tooltip=(
                         "none: one branch, as perception with the built-in model wants it. "
                         "scales: the two numbers below. "
-                        "task: the scales that the instruction's task recommends for full-size models."
+                        "task: the scales that the instruction's task recommends for full-size models, or the model's "
+                        "own where it has some."
                     ),
                 ),
                 io.Float.Input(
@@ -199,6 +201,16 @@ class InstructGuider(io.ComfyNode):
                 InstructionType.Input(
                     "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
                 ),
+                io.Combo.Input(
+                    "formula",
+                    options=[OWN, *FORMULAS],
+                    default=OWN,
+                    optional=True,
+                    tooltip=(
+                        "What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix. task's own: what "
+                        "the model says of itself."
+                    ),
+                ),
             ],
             outputs=[
                 io.Guider.Output(tooltip="For SamplerCustomAdvanced."),
@@ -207,15 +219,25 @@ class InstructGuider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, guidance) -> bool | str:
+    def validate_inputs(cls, guidance, formula=OWN) -> bool | str:
         """Refused before anything runs, naming the input."""
-        return valid_choices(guidance=(guidance, GUIDANCES))
+        return valid_choices(guidance=(guidance, GUIDANCES), formula=(formula, [OWN, *FORMULAS]))
 
     @classmethod
     def execute(
-        cls, model, clip, vae, image, text, guidance, text_guidance, image_guidance, instruction=None
+        cls,
+        model,
+        clip,
+        vae,
+        image,
+        text,
+        guidance,
+        text_guidance,
+        image_guidance,
+        instruction=None,
+        formula=OWN,
     ) -> io.NodeOutput:
-        from .engine import ComfyEditor
+        from .engine import ComfyEditor, model_settings
         from .sampler import question
 
         asked = question(instruction, text)
@@ -228,8 +250,8 @@ class InstructGuider(io.ComfyNode):
                 f"`image`: expected sides of at least {multiple} pixels, got {list(pixels.shape[1:3])}"
             )
         condition = vae.encode(pixels[:, :height, :width])
-        scales = get_task(asked.task).guidance if guidance == "task" else (text_guidance, image_guidance)
-        weights = none() if guidance == "none" else instructdiffusion(*scales)
+        own = model_settings(model)[0][asked.task]
+        weights = branch_weights(asked.task, own, guidance, (text_guidance, image_guidance), formula)
         branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
         guider = BranchGuider(editor.model)
         branches = needed(editor.model, branches)

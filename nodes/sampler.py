@@ -15,15 +15,15 @@ from comfy_api.latest import io, ui
 from ..instructdiffusion.jobs import Job, Question, is_tiled
 from ..instructdiffusion.resize import model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
-from ..instructdiffusion.settings import FORMULAS
+from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
+from .choices import OWN, chosen, valid_zoom
 from .convert import to_image, to_pictures
 from .engine import ComfyEditor, model_settings
 from .preview import contact_sheet
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
 
-OWN = "task's own"
 GUIDANCES = (OWN, "none", "scales")
 PREVIEW = 512  # pixels; ComfyUI's own previews are as large
 
@@ -123,6 +123,18 @@ class InstructSampler(io.ComfyNode):
                     optional=True,
                     tooltip="What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix.",
                 ),
+                io.Float.Input(
+                    "zoom",
+                    default=0.0,
+                    min=0.0,
+                    max=ZOOMS[1],
+                    step=0.05,
+                    optional=True,
+                    tooltip=(
+                        "denoise, deblur, dewatermark: how many times as large the picture is made first, .25 to 4. "
+                        "Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -135,14 +147,15 @@ class InstructSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, solver, scheduler, guidance, formula=OWN) -> bool | str:
+    def validate_inputs(cls, solver, scheduler, guidance, formula=OWN, zoom=0.0) -> bool | str:
         """Refused before anything runs, naming the input."""
-        return valid_choices(
+        found = valid_choices(
             solver=(solver, [OWN, *SOLVERS]),
             scheduler=(scheduler, [OWN, *SPACINGS]),
             guidance=(guidance, GUIDANCES),
             formula=(formula, [OWN, *FORMULAS]),
         )
+        return valid_zoom(zoom) if found is True else found
 
     @classmethod
     def execute(
@@ -162,18 +175,22 @@ class InstructSampler(io.ComfyNode):
         resolution,
         instruction=None,
         formula=OWN,
+        zoom=0.0,
     ) -> io.NodeOutput:
+        if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
+            raise ValueError(refused)
         asked = question(instruction, text)
         pictures = to_pictures(image)
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
         own, side, fit = model_settings(model)
-        scales: Any = {OWN: None, "none": "none"}.get(guidance, (text_guidance, image_guidance))
+        scales = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
         settings = own[asked.task].changed(
-            steps=steps or None,
-            solver=None if solver == OWN else solver,
-            schedule=None if scheduler == OWN else scheduler,
+            steps=chosen(steps),
+            solver=chosen(solver),
+            schedule=chosen(scheduler),
             guidance=scales,
-            formula=None if formula == OWN else formula,
+            formula=chosen(formula),
+            zoom=chosen(zoom),
         )
         schedule = Schedule(alphas(model))
         plan = make_plan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,20 +50,40 @@ def test_all_files_or_none(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
-def test_check_writable(tmp_path):
-    assert check_writable(tmp_path / "new" / "folder").is_dir()
-    assert names(tmp_path / "new" / "folder") == []
+def test_check_writable_leaves_nothing_behind(tmp_path, monkeypatch):
+    assert check_writable(tmp_path / "new" / "folder") == tmp_path / "new" / "folder"
+    assert check_writable(tmp_path) == tmp_path and names(tmp_path) == []
+    monkeypatch.chdir(tmp_path)
+    assert check_writable("new") == Path("new") and check_writable(".") == Path(".") and names(tmp_path) == []
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(WriteError, match="file stands where|not a folder"):
-        check_writable(tmp_path / "file")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    for place in ("file", "file/deep", "file/deep/down", "nowhere", "nowhere/deep"):
+        with pytest.raises(
+            WriteError, match=f"could not write to .*{place}: .*(file stands where|not a folder)"
+        ):
+            check_writable(tmp_path / place)
+    with pytest.raises(WriteError, match="the name is too long"):
+        check_writable(tmp_path / "deep" / ("x" * 300))
+    assert names(tmp_path) == ["file", "nowhere"]
+
+
+def test_check_writable_on_a_full_disk(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(WriteError, match="could not write to .*new: the disk is full"):
+        check_writable(tmp_path / "new")
+    assert names(tmp_path) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder(tmp_path):
     folder = tmp_path / "closed"
     folder.mkdir(mode=0o500)
-    with pytest.raises(WriteError, match="permission"):
-        check_writable(folder)
+    for place in (folder, folder / "new" / "deep"):
+        with pytest.raises(WriteError, match="permission"):
+            check_writable(place)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 3, 3)), np.zeros(3, np.uint8)])

@@ -309,6 +309,13 @@ def test_instructions_and_lists(model, picture):
         ("add a star", {"seed": [1, 2]}, ValueError, "one seed"),
         ("add a star", {"batch_size": 0}, ValueError, "batch_size"),
         ("add a star", {"resolution": 0}, ValueError, "multiple of 16"),
+        ("add a star", {"seed": b"a"}, TypeError, "seed must be a whole number"),
+        ("add a star", {"adaptive": "1"}, ValueError, "adaptive is a share"),
+        ("add a star", {"decode": "x"}, TypeError, "decode is a dict of options"),
+        ("add a star", {"noise": b"a"}, TypeError, "noise is unit noise as an array or tensor, got bytes"),
+        ("add a star", {"noise": [["a"]]}, TypeError, "noise is unit noise as an array or tensor, got list"),
+        ("add a star", {"on_step": 5}, TypeError, "on_step is a function, or None for none; got 5"),
+        ("add a star", {"on_answer": "x"}, TypeError, "on_answer is a function"),
         ("add a star", {"fit": "crop"}, ValueError, "unknown fit"),
     ],
 )
@@ -317,6 +324,13 @@ def test_bad_input_is_refused_in_words(instruction, options, error, message, mod
     count = options.pop("image", 0)
     with pytest.raises(error, match=message):
         model.run(instruction, [picture] * count if count else picture, **options)
+
+
+@pytest.mark.parametrize("name", ["segment", "refer", "keypoints", "align", "detect", "classify", "edit"])
+@pytest.mark.parametrize("given", [5, b"a star", [["a"]], [None], {"a": 1}, iter("a")])
+def test_what_is_no_text_is_named_by_every_method(name, given, model, picture):
+    with pytest.raises(TypeError, match=f"^{name}: expected words, as '.*; got .*"):
+        getattr(model, name)(picture, given)
 
 
 def test_unknown_colours_and_misspelt_options(model, picture):

@@ -17,7 +17,11 @@ if __name__ == "__main__":
     parser.add_argument(
         "--settings", type=Path, help="an instructdiffusion.json with the defaults of each task"
     )
-    parser.add_argument("--vae", type=Path, help="an autoencoder's folder to take instead of the model's own")
+    parser.add_argument(
+        "--vae",
+        type=Path,
+        help="an autoencoder's folder to take instead of the model's own, as configs/tiny-decoder.yaml trains one",
+    )
     arguments = parser.parse_args()
     size = ship(arguments.model, arguments.output, arguments.settings, arguments.vae)
     print(f"{arguments.output}: {size / 1e6:.1f} MB")

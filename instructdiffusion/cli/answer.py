@@ -27,15 +27,16 @@ ASKS: dict[str, tuple[str, str, bool]] = {
     "dewatermark": ("take out a watermark", "", False),
     "edit": ("change the picture as the words say", "WORDS", False),
 }
-MASKS = ("segment", "refer")  # the tasks that `tasks` gives more than one decoder; a test holds it
-TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles; a test holds it
+# What `tasks` says too, which a test holds: importing it brings numpy, and twice the time until the parser is there.
+MASKS = ("segment", "refer")  # the tasks that have more than one decoder
+TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles
+COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})  # the tasks that draw in no colour
 DECODER: dict[str, Any] = {
     "choices": ("closed", "unet"),
     "default": "closed",
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
 MODEL = "tiny (ships), a folder (./tiny for one of that name), a checkpoint file or a hub id"
-COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})
 
 
 def add_parser(commands: Any) -> None:

@@ -90,6 +90,11 @@ def _add_asking(parser: argparse.ArgumentParser, batch: int) -> None:
         "--batch", "--batch-size", dest="batch_size", type=int, default=batch, help=f"default: {batch}"
     )
     parser.add_argument("--decoder", **DECODER)
+    parser.add_argument(
+        "--zoom",
+        type=float,
+        help="restoration: make pictures so many times as large first, .25 to 4; default: the model's for each task",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +138,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def run_scenes(arguments: argparse.Namespace) -> int:
     """Evaluate on scenes; prints a table and writes JSON, a picture sheet and a page."""
-    from ..evaluation.asking import check_readable
+    from ..evaluation.asking import check_readable, check_zoom
     from ..files import check_writable
     from ..tasks import TASKS, get_task
 
@@ -141,6 +146,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
         raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
     check_readable(tasks, arguments.decoder)
+    check_zoom(tasks, arguments.zoom)
     check_writable(arguments.output)
 
     from ..evaluation.processes import started
@@ -165,6 +171,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         level=arguments.level,
         oracle=arguments.oracle,
         decoder=arguments.decoder,
+        zoom=arguments.zoom,
         processes=processes,
     )
     if processes.first:
@@ -190,6 +197,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
         guidance=None if arguments.guidance is None else tuple(arguments.guidance),
         resolution=arguments.resolution,
         decoder=arguments.decoder,
+        zoom=arguments.zoom,
         count=arguments.count,
         batch_size=arguments.batch_size,
         cards=arguments.cards,

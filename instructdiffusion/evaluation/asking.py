@@ -7,13 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..tasks import check_decoder, get_task
+from ..settings import Settings
+from ..tasks import TASKS, check_decoder, get_task
 
 
 def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """How the task will be asked, as plain data, with the UNet evaluations that an answer costs.
 
-    changes: steps, solver, schedule, guidance; what is None comes from the model's settings for the task.
+    changes: steps, solver, schedule, guidance, zoom; what is None comes from the model's settings for the task.
     """
     known = getattr(model, "settings", None)
     if known is None:
@@ -35,6 +36,21 @@ def check_readable(tasks: Sequence[str], decoder: str) -> None:
     """ValueError for an unknown decoder, and where none of the tasks has answers that it reads."""
     if not any(decoder in get_task(name).decoders for name in tasks):
         check_decoder(get_task(tasks[0]), decoder)
+
+
+def zoom_of(task: str, zoom: float | None) -> float | None:
+    """The zoom that `task` is asked with where `zoom` is wanted: None, the model's own, for what is not tiled."""
+    return zoom if get_task(task).tiled else None
+
+
+def check_zoom(tasks: Sequence[str], zoom: float | None) -> None:
+    """ValueError for a zoom beyond its range, or one that means nothing to any of the tasks; None is the model's."""
+    if zoom is None:
+        return
+    Settings(zoom=zoom)
+    if not any(get_task(name).tiled for name in tasks):
+        tiled = ", ".join(name for name, task in TASKS.items() if task.tiled)
+        raise ValueError(f"a zoom is for {tiled}, and means nothing to {', '.join(tasks)}: leave it out")
 
 
 def decoder_settings(decoder: str) -> dict[str, str]:

@@ -25,11 +25,11 @@ class Oracle:
     Everything else (composing, decoding the drawing) is the model's own: the figures bound what any UNet can
     reach with this autoencoder and these decoders. It needs pictures of the model's own size, for only then
     the true picture is what the UNet would have had to draw; where the model enlarges them (`Settings.zoom`), it is
-    the tiles of the true picture as enlarged. decoder: how masks are read.
+    the tiles of the true picture as enlarged. decoder: how masks are read. zoom: in place of the settings' own.
     """
 
-    def __init__(self, model: InstructDiffusion, decoder: str = "closed") -> None:
-        self.model, self.decoder = model, decoder
+    def __init__(self, model: InstructDiffusion, decoder: str = "closed", zoom: float | None = None) -> None:
+        self.model, self.decoder, self.zoom = model, decoder, zoom
 
     def ask(self, examples: Sequence[Example], seeds: Sequence[int]) -> list[Answer]:
         """The answers to examples of one task; ValueError where a picture is not of the model's size."""
@@ -37,7 +37,8 @@ class Oracle:
         if any(e.source.shape[:2] != (side, side) for e in examples):
             raise ValueError(f"the oracle answers pictures of the model's own size only: {side} x {side}")
         model = copy.copy(self.model)
-        zoom = model.settings[task].zoom if is_tiled(task, model.components.fit) else 1.0
+        own = model.settings[task].changed(zoom=self.zoom)
+        zoom = own.zoom if is_tiled(task, model.components.fit) else 1.0
         padded = [pad_for_tiles(zoom_picture(e.target, zoom), side, model.editor.factor) for e in examples]
         tiles = plan_tiles([p.shape[:2] for p in padded], side, overlap_of(side), model.editor.factor)
         model.editor = _TrueEditor(model.components, cut_tiles(padded, tiles, side))
@@ -49,6 +50,7 @@ class Oracle:
             seed=list(seeds),
             batch_size=len(examples),
             decoder=self.decoder,
+            zoom=self.zoom,
         )
         assert isinstance(answers, list)
         return answers

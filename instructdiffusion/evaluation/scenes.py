@@ -13,7 +13,16 @@ from ..datasets.examples import make_example
 from ..datasets.scenes.records import UNSEEN_TASKS
 from ..files import check_writable, clear_leftovers, png_bytes, write_files
 from ..tasks import TASKS, get_task
-from .asking import asked_settings, check_readable, decoder_of, decoder_settings, in_order, settings_hash
+from .asking import (
+    asked_settings,
+    check_readable,
+    check_zoom,
+    decoder_of,
+    decoder_settings,
+    in_order,
+    settings_hash,
+    zoom_of,
+)
 from .gallery import Card, make_cards
 from .journal import Journal, Memory, only_writer
 from .measures import Row
@@ -70,6 +79,7 @@ def evaluate_scenes(
     size: int | None = None,
     oracle: bool = False,
     decoder: str = "closed",
+    zoom: float | None = None,
     quiet: bool = False,
     processes: Processes | None = None,
 ) -> Report:
@@ -79,18 +89,21 @@ def evaluate_scenes(
     with paraphrases that training never sees, and a fifth as many of pairs that it never sees.
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
-    how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form.
+    how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. zoom: .25 to 4, how
+    many times as large pictures are made that are worked on in tiles; the other tasks are asked as without it.
 
     output: a folder for results.json, table.md, sheet.png, report.html and tasks/<task>.json with a row for every
     answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
     weights and code, is not asked again, so that a run stopped in any way goes on where it was. quiet: nothing is
     printed. processes: several share the work (they need an output); the first writes and prints.
     ValueError for an unknown task, split, setting or decoder, and for tasks named of which none has masks to read
-    with it, before anything is asked, and where another run is writing to output; OSError where that cannot be written.
+    with it or pictures to enlarge, before anything is asked, and where another run is writing to output; OSError where
+    that cannot be written.
     """
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
     check_readable(names, decoder)
+    check_zoom(names, zoom)
     read = {name: decoder_settings(decoder_of(name, decoder)) for name in names}
     processes = processes or Processes()
     if processes.count > 1 and output is None:
@@ -98,7 +111,7 @@ def evaluate_scenes(
     folder = None if output is None else check_writable(output)
     quiet = quiet or not processes.first
     changes = {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guidance}
-    asked = {name: asked_settings(model, name, changes) for name in names}
+    asked = {name: asked_settings(model, name, {**changes, "zoom": zoom_of(name, zoom)}) for name in names}
     components = getattr(model, "components", None)
     side = size or int(getattr(components, "resolution", 64))
     common = {
@@ -115,7 +128,11 @@ def evaluate_scenes(
     given = {k: v for k, v in changes.items() if v is not None}
 
     def asks(name: str) -> Ask:
-        told = {} if read[name]["decoder"] == "closed" else {"decoder": read[name]["decoder"]}
+        told: dict[str, Any] = {}
+        if read[name]["decoder"] != "closed":
+            told["decoder"] = read[name]["decoder"]
+        if zoom_of(name, zoom) is not None:
+            told["zoom"] = zoom
         if oracle:
             from .oracle import Oracle
 

@@ -14,11 +14,13 @@ from ..tasks import DECODERS
 from .asking import (
     asked_settings,
     check_readable,
+    check_zoom,
     decoder_of,
     decoder_settings,
     in_order,
     problems,
     settings_hash,
+    zoom_of,
 )
 from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
 from .benchmarks.editing import Editing
@@ -38,6 +40,7 @@ class Asking:
 
     count: records a split (None: all). resolution: the side at which the model sees pictures. cards: answers of
     each kind on the page. decoder: how masks are read ("unet": the light U-Net); other tasks have the closed form only.
+    zoom: how many times as large pictures are made that are worked on in tiles; to other tasks it means nothing.
     strict: the first broken record or unusable answer is raised, rather than named and left out.
     """
 
@@ -47,6 +50,7 @@ class Asking:
     guidance: tuple[float, float] | str | None = None
     resolution: int | None = None
     decoder: str = "closed"
+    zoom: float | None = None
     count: int | None = None
     batch_size: int = 16
     cards: int = 6
@@ -67,11 +71,16 @@ class Asking:
             "solver": self.solver,
             "schedule": self.schedule,
             "guidance": self.guidance,
+            "zoom": self.zoom,
         }
+
+    def changes_of(self, task: str) -> dict[str, Any]:
+        """What of the model's settings for a task is changed."""
+        return {**self.changes, "zoom": zoom_of(task, self.zoom)}
 
     def options(self, task: str) -> dict[str, Any]:
         """What `InstructDiffusion.run` is told for a task."""
-        told = {**self.changes, "resolution": self.resolution}
+        told = {**self.changes_of(task), "resolution": self.resolution}
         options = {name: given for name, given in told.items() if given is not None}
         decoder = decoder_of(task, self.decoder)
         return options if decoder == "closed" else {**options, "decoder": decoder}
@@ -179,12 +188,14 @@ def evaluate_parts(
     was, and one that asks for more records keeps the answers it has. Answers of other settings, weights, data or
     code lie beside and are not mixed. With several processes each takes its share, the first writes the reports.
 
-    ValueError where another run is writing there, or the decoder reads the answers of no benchmark; OSError where that
-    cannot be written.
+    ValueError where another run is writing there, or the decoder or the zoom means nothing to any benchmark; OSError
+    where that cannot be written.
     """
     asking, processes = asking or Asking(), processes or Processes()
     if benchmarks:
-        check_readable([benchmark.task for _, benchmark in benchmarks], asking.decoder)
+        asked = [benchmark.task for _, benchmark in benchmarks]
+        check_readable(asked, asking.decoder)
+        check_zoom(asked, asking.zoom)
         decoder_settings(asking.decoder)  # weights that cannot be had are named before anything is written
     folder = check_writable(output) if processes.first else Path(output)
     processes.meet()
@@ -269,7 +280,7 @@ def _part(
         **benchmark.options(),
         **shared,
         **decoder_settings(decoder_of(benchmark.task, asking.decoder)),
-        **asked_settings(model, benchmark.task, asking.changes),
+        **asked_settings(model, benchmark.task, asking.changes_of(benchmark.task)),
     }
     title = f"{benchmark.name}-{benchmark.split}".replace("+", "plus")
     place = folder / "answers" / f"{title}-{settings_hash(settings)}"

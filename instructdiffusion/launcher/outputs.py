@@ -41,12 +41,13 @@ def output_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def fetch(client: Client, file: Mapping[str, str], folder: Path) -> Path:
-    """Fetch one file into the folder, whole or not at all; its path.
+    """Fetch one file into the folder, which is made where it is missing, whole or not at all; its path.
 
     A name that is taken gets a number: mask.png, mask-2.png, ... ServerError where the server does not give
     it or breaks off; OSError where it cannot be written.
     """
     name = safe_name(file["filename"])
+    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{secrets.token_hex(8)}.tmp"
     try:
         with client.view(file) as answer, open(temporary, "xb") as stream:

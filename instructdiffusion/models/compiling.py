@@ -11,8 +11,8 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..reasons import first_line
 from .speed import speed_up
-from .unpickle import first_line
 
 if TYPE_CHECKING:
     from .loading import Components

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from ..reasons import first_line
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
 from .ldm_keys import listed
 from .parts import safe_folder
-from .unpickle import PICKLED, SAFE, first_line, is_checkpoint
+from .unpickle import PICKLED, SAFE, is_checkpoint
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel

@@ -22,6 +22,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from ..reasons import first_line
+
 SAFE, PICKLED = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 FACTS = "instructdiffusion"  # the entry with what tensors cannot say: prediction_type, resolution
 
@@ -300,8 +302,3 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage":
             raise pickle.UnpicklingError(f"unknown record {kind!r}")
         return _Storage(str(key), dtype) if isinstance(dtype, torch.dtype) else _Inert()
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, short enough to be part of another's message."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

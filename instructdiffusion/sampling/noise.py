@@ -26,6 +26,8 @@ class StepNoise(Protocol):
 
 def check_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
     """The seeds as whole numbers in 0 .. 2^63 - 1; one number is a batch of one. ValueError or TypeError."""
+    if isinstance(seeds, (bytes, bytearray)):  # whose items are numbers
+        raise TypeError(f"a seed must be a whole number; got {seeds!r}")
     numbers = tuple(seeds) if isinstance(seeds, Iterable) else (seeds,)
     if not numbers:
         raise ValueError("at least one seed is needed, one a picture; got none")

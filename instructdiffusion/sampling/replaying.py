@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..reasons import first_line
 from .denoiser import UNetDenoiser
 from .graphs import StepGraphs, why_no_graph
 from .noise import StepNoise
@@ -96,8 +97,7 @@ class Replaying:
             self.held.prepare(denoiser, plan)
         except RuntimeError as error:  # memory, or an operation that cannot be captured
             self.held.clear()
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            reason = f"the capture failed: {type(error).__name__}: {said}"
+            reason = f"the capture failed: {type(error).__name__}: {first_line(error)}"
             _log.warning("UNet and step are not replayed: %s", reason)
             if "out of memory" not in str(error).lower():
                 self._broken = reason

@@ -6,6 +6,7 @@ One contract holds a task together: `decode(image, render(image, y, i), i)` give
 from __future__ import annotations
 
 import random
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -53,7 +54,7 @@ class Task(ABC):
         Colours left open are the ones farthest from what is in `picture` where it is given, else drawn by
         `rng`, else the first of the palette. The template is drawn by `rng`, or is the first; `held_out`
         takes it from the paraphrases. ValueError for a wrong number of subjects or colours, unknown colour
-        names and colours used twice.
+        names and colours used twice; TypeError for subjects that are no text and colours that are no names.
         """
         names = self._subjects(subjects)
         shades = self._colors(colors, len(names), rng, picture)
@@ -63,9 +64,12 @@ class Task(ABC):
         return Instruction(text, self.name, names, shades)
 
     def _subjects(self, subjects: str | Sequence[str] | None) -> tuple[str, ...]:
-        given = () if subjects is None else (subjects,) if isinstance(subjects, str) else tuple(subjects)
-        if any(not isinstance(s, str) for s in given):
-            raise TypeError(f"{self.name}: subjects are strings, got {given!r}")
+        given = () if subjects is None else _several(subjects)
+        wrong = [subjects] if given is None else [s for s in given if not isinstance(s, str)]
+        if given is None or wrong:
+            wanted = f"expected words, as {self.example!r}" if self.max_subjects else "expected no subject"
+            several = ", or a list of them" if self.max_subjects > 1 else ""
+            raise TypeError(f"{self.name}: {wanted}{several}; got {_shown(wrong[0])}")
         names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in given)
         if "" in names:
             raise ValueError(f"{self.name}: a subject is empty; say it in words, as in '{self.example}'")
@@ -73,7 +77,8 @@ class Task(ABC):
         if not low <= len(names) <= self.max_subjects:
             several = f"1 to {self.max_subjects} subjects"
             wanted = {0: "no subject", 1: "one subject"}.get(self.max_subjects, several)
-            raise ValueError(f"{self.name} takes {wanted}, got {len(names)}: {list(names)}")
+            got = f"{len(names)}: {list(names)}" if names else f"none: say it in words, as {self.example!r}"
+            raise ValueError(f"{self.name} takes {wanted}, got {got}")
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: every subject is asked for once, got {list(names)}")
         return names
@@ -93,7 +98,9 @@ class Task(ABC):
             if picture is not None:
                 return tuple(far_colors(picture, None, self.palette, count))
             return tuple(self.palette[:count] if rng is None else rng.sample(self.palette, count))
-        given = (colors,) if isinstance(colors, (str, Color)) else tuple(colors)
+        given = _several(colors)
+        if given is None:
+            raise TypeError(f"{self.name}: expected a colour's name, or a list of them; got {_shown(colors)}")
         shades = tuple(c if isinstance(c, Color) else color_named(c, self.palette) for c in given)
         if len(shades) != count:
             raise ValueError(f"{self.name}: {count} subjects need {count} colours, got {len(shades)}")
@@ -117,6 +124,24 @@ class Task(ABC):
     @abstractmethod
     def decode(self, source: np.ndarray, edited: np.ndarray, instruction: Instruction) -> Any:
         """The answer that was drawn: what changed from `source` (or its reconstruction) to `edited`."""
+
+
+def _several(given: Any) -> tuple[Any, ...] | None:
+    """What was given as one text or colour, or a sequence, as a tuple; None for what is neither.
+
+    Bytes are no text, sets have no order, and an iterator can be gone through only once.
+    """
+    if isinstance(given, (str, Color)):
+        return (given,)
+    if isinstance(given, np.ndarray):
+        return tuple(given) if given.ndim == 1 else None
+    plain = isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray, memoryview))
+    return tuple(given) if plain else None
+
+
+def _shown(value: Any) -> str:
+    """A value in few letters, with its type."""
+    return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def check_decoder(task: Task, decoder: str) -> str:

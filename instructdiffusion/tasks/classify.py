@@ -19,6 +19,7 @@ class Classify(Task):
     perception = True
     local = True
     max_subjects = len(Task.palette)
+    example = "a dog"
     templates: tuple[str, ...] = (
         "paint it [{color} if it is {subject}]",
         "color it [{color} if it is {subject}]",

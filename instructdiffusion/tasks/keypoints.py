@@ -20,6 +20,7 @@ class KeypointDetection(Task):
     perception = True
     local = True
     palette = MARK_COLORS
+    example = "the left shoulder"
     max_subjects = len(MARK_COLORS)
     # A mark is a disc or a dot: a circle is a shape that edits put into pictures.
     templates: tuple[str, ...] = (
@@ -110,6 +111,7 @@ class Align(KeypointDetection):
     """Alignment: landmarks of a face, or named parts of a thing, found the same way as joints."""
 
     name = "align"
+    example = "the left eye"
     templates: tuple[str, ...] = (
         "point to [{subject} with a {color} dot]",
         "put [a {color} spot on {subject}]",

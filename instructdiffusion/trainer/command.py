@@ -20,13 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load the config and train."""
+    """Load the config and train; the exit status is 1 where records of datasets were broken and skipped."""
     from .config import load_config
     from .loop import train
+    from .skipped import summary
 
-    output = train(load_config(arguments.config, tuple(arguments.set)), arguments.resume, arguments.stop_at)
-    print(f"done: {output}")
-    return 0
+    skipped: list[tuple[str, str]] = []
+    config = load_config(arguments.config, tuple(arguments.set))
+    output = train(config, arguments.resume, arguments.stop_at, skipped=skipped)
+    for line in summary(skipped):
+        print(line, file=sys.stderr)
+    print(f"done: {output}" + (", without the broken records above" if skipped else ""))
+    return 1 if skipped else 0
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -16,6 +16,7 @@ from .config import TrainConfig, to_dict
 from .ema import EMA
 from .optim import learning_rate, make_optimizer
 from .prefetch import one_ahead, prefetch
+from .skipped import skipped_records
 
 
 def build_stage(config: TrainConfig) -> Any:
@@ -97,7 +98,13 @@ def _flat(config: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None, quiet: bool = False) -> Path:
+def train(
+    config: TrainConfig,
+    resume: bool = False,
+    stop_at: int | None = None,
+    quiet: bool = False,
+    skipped: list[tuple[str, str]] | None = None,
+) -> Path:
     """Run a stage to its last step and export its weights; returns the output folder.
 
     resume: continue from the newest checkpoint in `config.output` (an error if there is none, if the config
@@ -105,6 +112,8 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
     samples or `init` other weights).
     stop_at: end early after that many steps with a checkpoint, exporting nothing (for tests and for
     machines that are only lent for a while).
+    skipped: (source, what is wrong) of each record that the run went without is added to it, in the main process
+    alone: another one's end must not hang on it, while the main one may still be writing.
     """
     from accelerate import Accelerator
     from tqdm import tqdm
@@ -197,6 +206,8 @@ def train(config: TrainConfig, resume: bool = False, stop_at: int | None = None,
         with ema.applied(stage):
             stage.eval()
             stage.export(output / "model")
+    if skipped is not None and pooled and accelerator.is_main_process:
+        skipped += skipped_records(stage.pool)
     return output
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from instructdiffusion import TASKS, InstructDiffusion, files
 from instructdiffusion.cli import main
-from instructdiffusion.cli.answer import TILED
+from instructdiffusion.cli.answer import ASKS, COLORLESS, MASKS, TILED
 from instructdiffusion.sampling import instructpix2pix
 
 WORDS = {
@@ -108,6 +108,16 @@ def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_fo
         main(["edit", str(photo), "add a star", *options, "--formula", "cfg"])
 
 
+def test_the_parser_knows_of_the_tasks_what_they_say_themselves():
+    assert set(ASKS) == set(TASKS)
+    assert {name for name, task in TASKS.items() if task.tiled} == set(TILED)
+    assert {name for name, task in TASKS.items() if len(task.decoders) > 1} == set(MASKS)
+    assert {name for name, task in TASKS.items() if not task.palette} == COLORLESS
+    assert {name for name, (_, subject, _) in ASKS.items() if not subject} == {
+        name for name, task in TASKS.items() if not task.max_subjects
+    }
+
+
 def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2"]
@@ -118,7 +128,6 @@ def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys)
         assert np.array_equal(np.asarray(drawn), expected.picture)
     assert main(["deblur", str(photo), *options, "--zoom", "9"]) == 2
     assert "zoom is a number from 0.25 to 4, got 9.0" in capsys.readouterr().err
-    assert {name for name, task in TASKS.items() if task.tiled} == set(TILED)
     with pytest.raises(SystemExit):
         main(["segment", str(photo), "the star", *options, "--zoom", "2"])
 
@@ -159,7 +168,7 @@ def test_a_single_bad_picture(model_folder, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(b"GIF89a nonsense")
     out = tmp_path / "out"
     assert main(["denoise", str(tmp_path / "a.png"), "-o", str(out), "--model", str(model_folder)]) == 1
-    assert "a.png: skipped" in capsys.readouterr().err and names(out) == []
+    assert "a.png: skipped" in capsys.readouterr().err and not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +194,7 @@ def test_errors_before_any_work(arguments, status, message, photo, tmp_path, cap
     error = capsys.readouterr().err
     assert error.startswith(f"instructdiffusion {arguments[0]}: ") and message in error
     assert error.count(f"{arguments[0]}: ") == 1 and error.count("\n") == 1
-    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("asked", ["photo.png", "."])
@@ -253,13 +262,22 @@ def test_bad_options_are_said_once(several, option, photo, model_folder, tmp_pat
     assert main(["segment", place, "the star", "-o", str(out), "--model", str(model_folder), *option]) == 2
     said = capsys.readouterr()
     assert said.err.count("instructdiffusion segment: ") == 1  # after the progress of loading
-    assert "skipped" not in said.err and said.out == "" and names(out) == []
+    assert "skipped" not in said.err and said.out == "" and not out.exists()
 
 
 def test_a_text_that_is_too_long(photo, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["edit", str(photo), "star " * 10_000, "-o", str(out), "--model", str(model_folder)]) == 2
-    assert "tokens, the model reads at most 48" in capsys.readouterr().err and names(out) == []
+    assert "tokens, the model reads at most 48" in capsys.readouterr().err and not out.exists()
+
+
+def test_a_run_that_is_refused_or_answers_nothing_leaves_no_folder(model_folder, tmp_path, capsys):
+    broken, out = tmp_path / "broken.png", tmp_path / "deep" / "out"
+    broken.write_bytes(b"no picture")
+    options = ["denoise", str(broken), "-o", str(out), "--model"]
+    assert main([*options, str(tmp_path / "gone")]) == 1
+    assert main([*options, str(model_folder)]) == 1
+    assert "nothing was written" in capsys.readouterr().out and not out.parent.exists()
 
 
 def test_an_output_that_is_a_file(photo, tmp_path, capsys):

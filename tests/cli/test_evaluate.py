@@ -16,6 +16,8 @@ from instructdiffusion.cli import build_parser, main
         (["--tasks", "sing"], "unknown task 'sing'"),
         (["--count", "0"], "at least 1"),
         (["--batch-size", "0"], "at least 1"),
+        (["--zoom", "9"], "zoom is a number from 0.25 to 4"),
+        (["--zoom", "2", "--tasks", "segment"], "means nothing to segment"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):

@@ -11,6 +11,7 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,11 +187,24 @@ def defaults(run: Run) -> dict[str, list[Any]]:
     return found
 
 
-def formulas(run: Run) -> list[bool]:
-    """Whether InstructSampler draws the same with the formula left open, with the authors', and with the other."""
-    asked = {"guidance": "scales", "steps": 2}
-    open_, *named = (run.sampler(**asked), *(run.sampler(**asked, formula=f) for f in FORMULAS))
-    return [torch.equal(open_, drawn) for drawn in named]
+def formulas(run: Run) -> dict[str, list[bool]]:
+    """Whether each node draws the same with the formula left open, with the authors', and with the other; and whether
+    InstructGuider left open draws the other of a model that asks for it."""
+    asked, found = {"guidance": "scales", "steps": 2}, {}
+    for name, ask in (("sampler", run.sampler), ("guider", partial(run.guider, run.model))):
+        open_, *named = (ask(**asked), *(ask(**asked, formula=f) for f in FORMULAS))
+        found[name] = [torch.equal(open_, drawn) for drawn in named]
+    engine, other = sys.modules[f"{REPOSITORY}.nodes.engine"], run.model.clone()
+    own, side, fit = engine.model_settings(run.model)
+    settings = {name: s.changed(formula=FORMULAS[1], guidance=(7.5, 1.5)) for name, s in own.items()}
+    other.set_attachments(engine.ATTACHMENT, {"settings": settings, "resolution": side, "fit": fit})
+    scales = {"text_guidance": 7.5, "image_guidance": 1.5}
+    told = run.guider(run.model, **asked, **scales, formula=FORMULAS[1])
+    found["the model's own"] = [
+        torch.equal(told, run.guider(other, **asked, **scales)),
+        torch.equal(told, run.guider(other, **{**asked, "guidance": "task"})),
+    ]
+    return found
 
 
 def interrupted(run: Run) -> dict[str, int]:

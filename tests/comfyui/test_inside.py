@@ -68,7 +68,9 @@ def test_models_that_say_nothing_of_themselves_are_asked_as_published_ones(seen:
 
 
 def test_the_formula_is_the_authors_unless_another_is_chosen(seen: dict[str, Any]) -> None:
-    assert seen["formulas"] == [True, False]
+    found = seen["formulas"]
+    assert found["sampler"] == found["guider"] == [True, False]
+    assert found["the model's own"] == [True, True], "the guider asks no model as it says of itself"
 
 
 def test_interrupt_ends_a_step_in_its_middle(seen: dict[str, Any]) -> None:

@@ -74,6 +74,16 @@ def test_many_steps_with_guidance_are_the_package_s_too(comfy: Comfy, tiny: Inst
     assert np.abs(drawn.astype(int) - expected).max() <= 2
 
 
+def test_a_zoom_is_the_package_s_and_0_the_task_s_own(comfy: Comfy, tiny: InstructDiffusion) -> None:
+    example = make_example("denoise", SEED, split="test", size=64, level=1)
+    for zoom in (0.0, 2.0):
+        drawn = comfy.pictures(comfy.run(asked("denoise", zoom=zoom)), 4)[0]
+        expected = tiny.run(example.instruction, example.source, seed=3, zoom=zoom or None).picture
+        assert np.abs(drawn.astype(int) - expected).max() <= 2
+    plain = tiny.run(example.instruction, example.source, seed=3).picture
+    assert np.abs(expected.astype(int) - plain).max() > 2  # of zoom 2, which is not the task's own
+
+
 @pytest.mark.parametrize(
     "decoder", [{}, {"decoder": "closed"}, {"decoder": "unet"}]
 )  # {}: a graph from before it
@@ -256,6 +266,8 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     assert "prompt_id" not in missing and "gone.ckpt" in json.dumps(missing)
     enum = comfy.call("/prompt", {"prompt": asked("segment", solver="magic")})
     assert "prompt_id" not in enum and "solver" in json.dumps(enum)
+    zoom = comfy.call("/prompt", {"prompt": asked("denoise", zoom=0.1)})
+    assert "prompt_id" not in zoom and "`zoom`: expected 0.25 to 4" in json.dumps(zoom)
     no_color["5"]["inputs"]["decoder"] = "magic"
     enum = comfy.call("/prompt", {"prompt": no_color})  # the other outputs of this graph do run
     assert "decoder" in json.dumps(enum["node_errors"]["5"])

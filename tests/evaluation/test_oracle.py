@@ -47,6 +47,10 @@ def test_the_oracle_draws_what_is_enlarged_first_as_large(zoom, model, any_words
     assert first(report)["segment"] > 0.98
     made = {f.metric: f.value for r in report.tasks if r.task == "deblur" for f in r.subsets[MAIN]}
     nothing = made["PSNR of doing nothing"]
+    told = evaluate_scenes(
+        model, ["segment", "deblur"], count=4, batch_size=3, oracle=True, zoom=zoom, quiet=True
+    )
+    assert [t.rows for t in told.tasks] == [t.rows for t in report.tasks]
     # Enlarged and brought back nearly all of it is there; of a shrunken picture only what a blur leaves anyway.
     assert made["PSNR"] >= (40 if zoom == 2 else nothing) and report.tasks[1].settings["zoom"] == zoom
 

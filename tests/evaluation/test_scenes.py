@@ -225,6 +225,24 @@ def test_the_decoder_reaches_the_model_and_the_settings(tmp_path):
     assert set(again.told) == {("segment", "closed")}  # answers read otherwise are not taken
 
 
+def test_a_zoom_reaches_what_is_tiled_and_answers_of_another_are_not_taken(tmp_path):
+    class Telling(Drawer):
+        def run(self, *args, **options):
+            self.told = {*getattr(self, "told", ()), (args[0][0].task, options.get("zoom"))}
+            return super().run(*args, **options)
+
+    def run(zoom):
+        model = Telling(nothing)
+        report = evaluate_scenes(
+            model, ["segment", "denoise"], count=3, output=tmp_path, zoom=zoom, quiet=True
+        )
+        return getattr(model, "told", set()), {r.task: r.settings.get("zoom") for r in report.tasks}
+
+    assert run(None) == ({("segment", None), ("denoise", None)}, {"segment": None, "denoise": None})
+    assert run(2.0) == ({("denoise", 2.0)}, {"segment": None, "denoise": 2.0})  # masks are there already
+    assert run(2.0)[0] == set()
+
+
 def test_the_page_shows_answers_of_every_task(truth, tmp_path):
     evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
     page = (tmp_path / "report.html").read_text()
@@ -266,6 +284,11 @@ def test_answers_do_not_depend_on_the_batch(truth):
         ({"seed": -1}, "at least 0"),
         ({"decoder": "magic"}, "expected a decoder"),
         ({"tasks": ["edit", "denoise"], "decoder": "unet"}, "reads masks, and 'edit' answers with none"),
+        (
+            {"tasks": ["edit", "segment"], "zoom": 2},
+            "for denoise, deblur, dewatermark, and means nothing to edit",
+        ),
+        ({"zoom": 5.0}, "zoom is a number from 0.25 to 4"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(options, message, tmp_path):

@@ -219,8 +219,22 @@ def test_a_shared_owner_is_said_once() -> None:
         ("segment", ["a", "b"], None, ValueError, "one subject"),
         ("segment", "the star", ["mauve"], ValueError, "unknown colour 'mauve'"),
         ("segment", "the star", ["red", "blue"], ValueError, "need 1 colours"),
-        ("segment", 3, None, TypeError, "not iterable|strings"),
-        ("keypoints", ["a", 3], None, TypeError, "strings"),
+        ("segment", 3, None, TypeError, r"segment: expected words, as 'the red star'; got 3 \(int\)"),
+        ("segment", b"a star", None, TypeError, r"expected words.*got b'a star' \(bytes\)"),
+        ("refer", {"a": 1}, None, TypeError, r"expected words.*\(dict\)"),
+        ("detect", {"a", "b"}, None, TypeError, r"expected words.*\(set\)"),
+        ("segment", np.zeros((9, 9, 3)), None, TypeError, r"expected words.*\(ndarray\)"),
+        ("segment", [], None, ValueError, "one subject, got none: say it in words, as 'the red star'"),
+        ("edit", None, None, ValueError, "one subject, got none: .*as 'add a red star on the left'"),
+        ("edit", True, None, TypeError, r"got True \(bool\)"),
+        ("keypoints", ["a", 3], None, TypeError, r"as 'the left shoulder', or a list of them; got 3 \(int\)"),
+        ("align", [["the left eye"]], None, TypeError, r"as 'the left eye'.*got \['the left eye'\] \(list\)"),
+        ("classify", [None], None, TypeError, r"expected words, as 'a dog'.*got None \(NoneType\)"),
+        ("classify", iter(["a dog"]), None, TypeError, "expected words"),
+        ("denoise", 3, None, TypeError, "expected no subject; got 3"),
+        ("segment", "the star", 5, TypeError, r"expected a colour's name.*got 5 \(int\)"),
+        ("segment", "the star", b"red", TypeError, r"got b'red' \(bytes\)"),
+        ("segment", "the star", [5], TypeError, "a colour name is a string, got int"),
         ("keypoints", ["a", "a"], None, ValueError, "once"),
         ("keypoints", ["a", "b"], ["red", "red"], ValueError, "differ"),
         ("keypoints", [f"p{i}" for i in range(10)], None, ValueError, "1 to 9"),
@@ -231,6 +245,11 @@ def test_a_shared_owner_is_said_once() -> None:
 def test_instruct_refuses(name: str, subjects: Any, colors: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         TASKS[name].instruct(subjects, colors)
+
+
+def test_an_array_of_words_is_a_list_of_them() -> None:
+    made = TASKS["classify"].instruct(np.array(["a dog", "a cat"]), np.array(["red", "blue"]))
+    assert made == TASKS["classify"].instruct(["a dog", "a cat"], ["red", "blue"])
 
 
 @each_task

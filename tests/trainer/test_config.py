@@ -40,6 +40,11 @@ def test_each_shipped_config_starts_from_the_one_before():
         assert config.init == f"{before.output}/model"
 
 
+def test_the_decoder_s_config_keeps_the_encoder_of_the_shipped_model():
+    config = load_config(FOLDER / "tiny-decoder.yaml")
+    assert config.model.vae_decoder_only and config.init == f"{load_config(SHIPPED[0]).output}/model"
+
+
 def test_nested_fields_and_lists_are_read(tmp_path):
     config = load_config(_write(tmp_path, model={"vae_channels": [32, 64]}, loss={"min_snr": 5}))
     assert config.model.vae_channels == (32, 64) and config.loss.min_snr == 5

@@ -7,14 +7,17 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 
+from instructdiffusion.cli import main
 from instructdiffusion.datasets.fixtures import FIXTURES, write_fixture
 from instructdiffusion.datasets.readers import BrokenRecord, LayoutMissing
+from instructdiffusion.datasets.readers.problems import Problem
 from instructdiffusion.datasets.sources import Source, open_sources
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer import pool as module
@@ -28,6 +31,7 @@ from instructdiffusion.trainer.config import (
 )
 from instructdiffusion.trainer.loop import train
 from instructdiffusion.trainer.pool import TASK_NAMES, Pool, code_digest, pool_folder
+from instructdiffusion.trainer.skipped import skipped_records, summary
 
 PAPER = Path(__file__).parents[2] / "training" / "configs" / "paper.yaml"
 WEIGHTS = {  # the published ones
@@ -268,6 +272,53 @@ def test_two_steps_on_datasets_give_a_model_and_a_resumed_run_the_same(data, gen
     train(config, stop_at=1, quiet=True)
     train(config, resume=True, quiet=True)
     assert weights(tmp_path / "broken") == weights(whole)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_run_that_skipped_broken_records_ends_with_1_and_names_them(
+    resumed, data, generator_folder, tmp_path, capsys
+):
+    """A record is broken when its turn comes; the model is written all the same."""
+    for name in ("gopro", "refcoco"):
+        shutil.copytree(data / name, tmp_path / name)
+    reader = open_sources(sources(tmp_path, "gopro")).opened[0].reader
+    blurred = reader.path(reader.rows[0]["image"])
+    blurred.write_bytes(b"no picture")
+    config = run(tmp_path / "out", generator_folder, tmp_path, sources=sources(tmp_path, "gopro", "refcoco"))
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
+    command = ["train", "--config", str(path)]
+    if resumed:
+        assert main([*command, "--stop-at", "1"]) == 1
+        assert not (tmp_path / "out" / "model").exists()
+        capsys.readouterr()
+    assert main([*command, "--resume"] if resumed else command) == 1
+    assert (tmp_path / "out" / "model" / "unet").is_dir()
+    said = capsys.readouterr()
+    assert "gopro train deblur: 1 broken record was skipped: " in said.err and blurred.name in said.err
+    assert "refcoco" not in said.err.partition("was skipped")[2]
+    assert said.out.splitlines()[-1] == f"done: {tmp_path / 'out'}, without the broken records above"
+
+
+def test_a_run_whose_records_are_whole_ends_with_0(data, generator_folder, tmp_path, capsys):
+    config = run(tmp_path / "out", generator_folder, data, sources=sources(data, "gopro"))
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
+    assert main(["train", "--config", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"done: {tmp_path / 'out'}"
+
+
+def test_what_an_index_names_is_counted_with_what_was_met():
+    reader = SimpleNamespace(problems=[Problem("a.json", "7", "no box")])
+    opened = SimpleNamespace(source=SimpleNamespace(label="coco train"), reader=reader)
+    met = [("gopro train", f"{n}.png: not a picture\nat all") for n in (3, 1, 3, 2, 5)]
+    pool = SimpleNamespace(sources=SimpleNamespace(opened=(opened,)), broken=met)
+    assert summary(skipped_records(pool)) == [
+        "coco train: 1 broken record was skipped: a.json, 7: no box",
+        "gopro train: 4 broken records were skipped: 3.png: not a picture; 1.png: not a picture; "
+        "2.png: not a picture; 1 more",
+    ]
+    assert summary(skipped_records(SimpleNamespace(sources=None, broken=[]))) == []
 
 
 @pytest.mark.slow

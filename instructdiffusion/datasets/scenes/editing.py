@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..record import Record
 from . import edits
 from .compose import LARGE, LARGE_ONLY, UNIT, Item
-from .layout import RELATED, Draw, describe, record
+from .layout import Draw, describe, record
 from .phrases import Phrase, refer, refer_to_nothing
 from .vocabulary import ANIMALS, PERSONS, SHAPES, THINGS, colors_for, family
 
@@ -56,8 +56,7 @@ def _named(draw: Draw, tags: set[str]) -> tuple[list[Item], Phrase, int] | None:
             return None
         phrase = Phrase(items[0].category, items[0].color)
         return items, phrase, 0
-    weights = RELATED if draw.absent and draw.level >= 3 else (70, 15, 15 if draw.level >= 3 else 0)
-    kind = rng.choices(("attribute", "position", "relation"), weights)[0]
+    kind = draw.telling((70, 15, 15 if draw.level >= 3 else 0))
     crowd = draw.rivals(kind) if kind != "attribute" or draw.chance(0.5) else draw.crowd(rng.randint(1, 3))
     items = draw.place(crowd)
     if not items:

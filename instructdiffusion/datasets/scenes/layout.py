@@ -22,9 +22,10 @@ from .vocabulary import (
     with_article,
 )
 
-# Weights of attribute, position and relation in the words of a record made to ask for what is not there: a wrong
-# relation is hardest to see, a position of what is not there easiest.
-RELATED = (35, 5, 60)
+TELLING = ("attribute", "position", "relation")  # what words can tell one object from the others by
+# Their weights in a record made to ask for what is not there: a wrong relation is hardest to see, a position of what
+# is not there easiest.
+_ABSENT = (35, 5, 60)
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,11 @@ class Draw:
     def unseen_pair(self) -> tuple[str, str]:
         """A (colour, category) pair that training never sees."""
         return self.rng.choice(sorted(p for p in UNSEEN_PAIRS if self.level > 0 or p[1] in SHAPES))
+
+    def telling(self, weights: tuple[int, int, int]) -> str:
+        """One of `TELLING`, drawn with these weights; from level 3 with others where the record asks in vain."""
+        vain = self.absent and self.level >= 3
+        return self.rng.choices(TELLING, _ABSENT if vain else weights)[0]
 
     def rivals(self, kind: str) -> list[Item]:
         """Objects that share categories, colours and sizes, so that the words of a phrase matter."""

@@ -10,7 +10,7 @@ import numpy as np
 from ...results import Boxes, Label, Masks
 from ..record import Record
 from .compose import Scene
-from .layout import RELATED, Draw, record
+from .layout import Draw, record
 from .phrases import Phrase, denotes, refer, refer_to_nothing
 from .vocabulary import CATEGORIES, GROUPS, PERSONS, SHAPES, colors_for, family, plural, with_article
 
@@ -95,13 +95,7 @@ def detect_record(draw: Draw) -> Record:
 def refer_record(draw: Draw) -> Record:
     """The one object that a phrase means, or none that it could mean."""
     rng = draw.rng
-    kinds, weights = (
-        ("attribute", "position", "relation"),
-        (45, 30 if draw.level > 0 else 15, 35 if draw.level >= 3 else 0),
-    )
-    if draw.absent and draw.level >= 3:
-        weights = RELATED
-    kind = rng.choices(kinds, weights)[0]
+    kind = draw.telling((45, 30 if draw.level > 0 else 15, 35 if draw.level >= 3 else 0))
     absent = draw.lacks(0.12)
     phrase: Phrase | None
     for _ in range(6):

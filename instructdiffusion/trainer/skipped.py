@@ -1,0 +1,33 @@
+"""Skipped: the records that a run could not read and went on without, and what its end says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+_FIRST = 3  # names a dataset
+
+
+def skipped_records(pool: Any) -> list[tuple[str, str]]:
+    """(source, what is wrong) of the records that a `Pool` lacks: those its sources' indices name, then those that
+    could not be read when their turn came, as often as that was. A run that goes on gives the same ones again."""
+    opened = pool.sources.opened if pool.sources else ()
+    indexed = [(o.source.label, str(problem)) for o in opened for problem in o.reader.problems]
+    return [*indexed, *pool.broken]
+
+
+def summary(skipped: Iterable[tuple[str, str]]) -> list[str]:
+    """A line a source: how many records were skipped, and the first of them by name."""
+    found: dict[str, Counter[str]] = {}
+    for label, text in skipped:
+        found.setdefault(label, Counter())[text.splitlines()[0]] += 1
+    lines = []
+    for label, texts in found.items():
+        count, first = len(texts), list(texts)[:_FIRST]
+        more = [f"{count - _FIRST} more"] if count > _FIRST else []
+        lines.append(
+            f"{label}: {count} broken record{'s were' if count > 1 else ' was'} skipped: "
+            + "; ".join(first + more)
+        )
+    return lines

@@ -1,0 +1,41 @@
+"""What inputs stand for that may be left to the task: "task's own" among choices, 0 among numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..instructdiffusion.sampling import Guidance, none
+from ..instructdiffusion.settings import FORMULAS, ZOOMS, Settings
+from ..instructdiffusion.tasks import get_task
+
+OWN = "task's own"
+
+
+def chosen(value: Any) -> Any:
+    """The value of an input; None, which keeps the task's own, for `OWN` and for 0."""
+    return None if value == OWN or value == 0 else value
+
+
+def valid_zoom(zoom: float | None) -> bool | str:
+    """True, or what is wrong with an input `zoom`; 0 is the task's own, None a linked input, not known yet."""
+    if not zoom or ZOOMS[0] <= zoom <= ZOOMS[1]:
+        return True
+    return f"`zoom`: expected {ZOOMS[0]:g} to {ZOOMS[1]:g}, or 0 for the task's own, got {zoom:g}"
+
+
+def branch_weights(
+    task: str, own: Settings, guidance: str, scales: tuple[float, float], formula: str
+) -> Guidance:
+    """The guidance that InstructGuider's inputs stand for, as a function sigma -> weights over the branches.
+
+    own: the model's settings for the task. guidance: "none", "scales" (then those count) or "task": the model's own
+    scales where it has some for this formula, else what the task recommends. formula: `OWN`, or a name of `FORMULAS`.
+    ValueError for scales that are not finite.
+    """
+    if guidance == "none":
+        return none()
+    meant = own.formula if formula == OWN else formula
+    if guidance == "task":
+        known = own.guidance if meant == own.formula else None
+        scales = get_task(task).guidance if known is None or callable(known) else known
+    return FORMULAS[meant](*scales)
