@@ -128,7 +128,8 @@ class InstructSampler(io.ComfyNode):
                     default=0.0,
                     min=0.0,
                     max=ZOOMS[1],
-                    step=0.05,
+                    step=0.25,  # an arrow from 0 leads to what is allowed
+                    round=0.01,
                     optional=True,
                     tooltip=(
                         "denoise, deblur, dewatermark: how many times as large the picture is made first, .25 to 4. "
