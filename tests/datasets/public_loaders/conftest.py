@@ -7,13 +7,14 @@ is taken from the folder `site` in it, made by
     pip install --target $PUBLIC_LOADERS/site --no-deps einops opencv-python-headless h5py pandas python-dateutil six
 
 where it is not installed. Packages that a loader imports for what is not asked of it here (plots, networks) are stood
-in for where they are missing; so is torchvision, of which crops, mirroring and the step to a tensor are used.
+in for; so is torchvision where it is not installed, of which crops, mirroring and the step to a tensor are used.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import importlib.machinery
 import importlib.util
 import os
 import shutil
@@ -46,6 +47,7 @@ ADDRESSES = {
 }
 UNASKED = (  # imported at the head of a loader, and not used by what is run of it
     *("matplotlib", "matplotlib.pyplot", "matplotlib.collections", "matplotlib.patches", "matplotlib.colors"),
+    *("k_diffusion", "omegaconf", "stable_diffusion", "stable_diffusion.ldm", "stable_diffusion.ldm.util"),
     *("clip", "pyiqa", "pyiqa.utils", "pyiqa.utils.img_util", "gdown", "natsort"),
     *("fvcore", "fvcore.common", "fvcore.common.timer"),
     *(
@@ -96,12 +98,8 @@ def transforms() -> dict[str, ModuleType]:
     middle.ToTensor = lambda: to_tensor
     middle.Compose = lambda steps: steps[0]
     top.transforms, top.datasets = middle, None
+    top.__spec__ = importlib.machinery.ModuleSpec("torchvision", None)
     return {**dict(zip(names, (top, middle, functional))), "torchvision.transforms.transforms": middle}
-
-
-def missing(name: str) -> bool:
-    """Whether a package is not installed."""
-    return importlib.util.find_spec(name.partition(".")[0]) is None
 
 
 @pytest.fixture
@@ -130,10 +128,10 @@ def public(checkout, monkeypatch):
         monkeypatch.setattr(sys, "dont_write_bytecode", True)
         for package in needs:
             pytest.importorskip(package, reason=f"{package}, which {name} imports, is not installed")
-        absent = {unasked: MagicMock() for unasked in UNASKED if missing(unasked)}
-        if missing("torchvision"):
-            absent |= transforms()
-        for package, stand_in in absent.items():
+        stand_ins = {unasked: MagicMock() for unasked in UNASKED}
+        if importlib.util.find_spec("torchvision") is None:
+            stand_ins |= transforms()
+        for package, stand_in in stand_ins.items():
             monkeypatch.setitem(sys.modules, package, stand_in)
         return module and importlib.import_module(module)
 
