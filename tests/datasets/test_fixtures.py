@@ -1,8 +1,7 @@
 """The made-up copies have the form in which the datasets are published.
 
 What stands here was written down from other people's records and loaders, named with each, and never from our
-readers: a field that only our reader and our copy know would be found. To look at the records themselves, point MMPOSE
-at a checkout of https://github.com/open-mmlab/mmpose; its test data then goes through the readers too.
+readers: a field that only our reader and our copy know would be found. The loaders themselves run in public_loaders/.
 """
 
 from __future__ import annotations
@@ -447,46 +446,3 @@ def test_the_authors_list_of_edits_in_the_wild(made):
         for key in ("input", "edited"):
             below = Path(entry[key]).relative_to(Path(shared).parent)
             assert entry[key].startswith("/") and (folder / below).is_file()
-
-
-RECORDS = {  # dataset -> (annotation file in mmpose's tests/data, where it goes, where its pictures go, people)
-    "coco": ("coco/test_coco.json", "annotations/person_keypoints_val2017.json", "val2017", 12),
-    "crowdpose": ("crowdpose/test_crowdpose.json", "annotations/mmpose_crowdpose_val.json", "images", 4),
-    "mpii": ("mpii/test_mpii.json", "annotations/mpii_val.json", "images", 5),
-    "aic": (
-        "aic/test_aic.json", "annotations/aic_val.json",
-        "ai_challenger_keypoint_validation_20170911/keypoint_validation_images_20170911", 9,
-    ),
-    "ap10k": ("ap10k/test_ap10k.json", "annotations/ap10k-val-split1.json", "data", 2),
-    "humanart": (
-        "humanart/test_humanart.json", "HumanArt/annotations/validation_humanart.json", "HumanArt/images", 4,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.skipif("MMPOSE" not in os.environ, reason="MMPOSE names no checkout of open-mmlab/mmpose")
-@pytest.mark.parametrize("name", list(RECORDS))
-def test_records_of_a_public_loaders_own_tests(name, tmp_path):
-    annotations, place, pictures, people = RECORDS[name]
-    source = Path(os.environ["MMPOSE"]) / "tests" / "data" / annotations
-    folder = tmp_path / name
-    (folder / place).parent.mkdir(parents=True)
-    shutil.copy(source, folder / place)
-    shutil.copytree(
-        source.parent, folder / pictures, ignore=shutil.ignore_patterns("*.json"), dirs_exist_ok=True
-    )
-    reader = open_reader(name, folder, "val", cache=tmp_path / "cache")
-    assert len(dict(reader.records())) == people and not reader.problems
-    data = json.loads(source.read_text())
-    entries = data if isinstance(data, list) else [a for a in data["annotations"] if a["num_keypoints"]]
-    for entry, index in zip(entries, range(people), strict=True):
-        joints = reader.ask(index, reader.names[:1]).meta["joints"]
-        if name == "mpii":  # numbered from 1
-            seen = np.asarray(entry["joints_vis"]) > 0
-            want = np.asarray(entry["joints"]) - 0.5
-        else:
-            given = np.reshape(entry["keypoints"], (-1, 3))
-            seen, want = given[:, 2] > 0, given[:, :2] + 0.5
-            assert (joints[:, 2] == given[:, 2]).all()
-        assert (joints[:, 2] > 0).tolist() == seen.tolist()
-        np.testing.assert_allclose(joints[seen, :2], want[seen], atol=1e-3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from types import ModuleType, SimpleNamespace
@@ -195,11 +194,3 @@ def test_phrasecut(split, made, opened, checkout, public, tmp_path, monkeypatch,
             assert not (mask & ~boxed).any()
     sizes = {s for task in data["task_ids"] for s in loader.get_task_subset(image, task)}
     assert {"all", "i_multi", "i_single"} <= sizes  # their evaluation's own division of the phrases
-
-
-def test_sample_expressions_of_refer_name_refs_as_we_do(checkout, made, opened):
-    """refer's test/sample_expressions_*.json, {sent, ref_id}: what they hold of a ref are fields that we read."""
-    entries = json.loads((checkout("refer") / "test" / "sample_expressions_testA.json").read_text())
-    row = opened("refcoco", made("refcoco"), "testA").rows[0]
-    for entry in entries["predictions"]:
-        assert type(entry["ref_id"]) is type(row["ref_id"]) and type(entry["sent"]) is type(row["phrase"])
