@@ -192,6 +192,9 @@ def test_expressions(name, made):
     kind = LIST if name == "grefcoco" else int
     own = {**REF, "ann_id": kind, "category_id": kind} | ({"no_target": bool} if name == "grefcoco" else {})
     data = json.loads((folder / "instances.json").read_text())
+    places = {"refclef": "images/saiapr_tc-12", "grefcoco": "images/train2014"}  # the APIs' IMAGE_DIR
+    pictures = folder.parent / places.get(name, "images/mscoco/images/train2014")
+    assert all((pictures / entry["file_name"]).is_file() for entry in data["images"])
     known = {entry["id"] for entry in data["annotations"]}
     assert found
     for ref in (entry for some in found for entry in some):
@@ -227,6 +230,24 @@ def test_phrases(made):
             }
             assert_form(entry["phrase_structure"], parts)
             assert entry["phrase_structure"]["type"] in ("name", "attribute", "relation", "verbose")
+
+    counted = json.loads((made("phrasecut") / "name_att_rel_count.json").read_text())
+    assert_form(counted, {"cat": LIST, "att": LIST, "rel": LIST})  # phrase_handler.py
+    fields = {"image_id": int, "coco_id": (int, type(None)), "flickr_id": (int, type(None))}
+    for entry in json.loads((made("phrasecut") / "image_data_split.json").read_text()):  # file_paths.py
+        assert_form(entry, {**fields, "width": int, "height": int, "url": str, "split": str})
+
+
+def test_index_of_ade20k(made):
+    """MaskFormer's prepare_ade20k_full_sem_seg.py: lists of files and of their folders, and its number of wall."""
+    index = pickle.loads((made("ade20k-847") / "ADE20K_2021_17_01" / "index_ade20k.pkl").read_bytes())
+    assert_form(index, {"filename": LIST, "folder": LIST})
+    for name, folder in zip(index["filename"], index["folder"], strict=True):
+        assert re.fullmatch(r"ADE_(?:train|val)_\d{8}\.jpg", name)
+        assert (made("ade20k-847") / folder / name).is_file()
+        with Image.open(made("ade20k-847") / folder / name.replace(".jpg", "_seg.png")) as file:
+            values = np.asarray(file).astype(int)
+        assert 2978 in values[..., 0] // 10 * 256 + values[..., 1]
 
 
 def test_lists_of_classes(made):
@@ -274,7 +295,11 @@ def test_edits(made):
             )
             if entry["bidirected"]:
                 for place in ("images_inpainted", "masks"):
-                    there = (folder / place / image / f"{number}.jpg").is_file()
+                    path = folder / place / image / f"{number}.jpg"
+                    there = path.is_file()
+                    if there:
+                        with Image.open(path) as picture:
+                            assert picture.mode == ("L" if place == "masks" else "RGB")
                     assert there == (f"i{image}-o{number}" in fixed)
 
 
@@ -297,7 +322,9 @@ def test_parquet(made):
                 c for c in columns if c.endswith(("_image", "_img"))
             ):  # as `datasets` stores pictures
                 kinds = {field.name: str(field.type) for field in schema.field(column).type}
-                assert kinds["bytes"] == "binary" and set(kinds) == {"bytes", "path"}
+                assert kinds == {"bytes": "binary", "path": "string"}
+                features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+                assert features[column] == {"_type": "Image"}
 
 
 def test_instances(made):
@@ -362,7 +389,9 @@ def test_pairs(name, made):
         with Image.open(path) as one, Image.open(partner) as other:
             assert one.size == other.size and one.mode == other.mode == "RGB"
         for more in beside:
-            assert list((path.parents[1] / more).glob(f"{path.stem}.*"))
+            (file,) = (path.parents[1] / more).glob(f"{path.stem}.*")
+            with Image.open(file) as picture:
+                assert picture.mode == "RGB"
 
 
 def test_noise(made):
@@ -411,6 +440,9 @@ def test_requests(made):
         assert_form(entry, fields)
         assert isinstance(entry["detailed_request"], str) or np.isnan(entry["detailed_request"])
         assert entry["dataset"] in ("reddit", "zhopped")
+        masks = json.loads((made("gier") / "masks" / f"{Path(entry['input']).stem}_mask.json").read_text())
+        assert all(set(mask) == {"size", "counts"} for mask in masks)
+        assert all(n < len(masks) for operator in entry["operator"].values() for n in operator["ids"])
         for operator in entry["operator"].values():
             assert_form(operator, {"local": bool, "ids": LIST})
             assert operator["local"] == bool(operator["ids"])

@@ -6,6 +6,7 @@ is taken from the folder `site` in it, made by
 
     pip install --target $PUBLIC_LOADERS/site --no-deps einops opencv-python-headless h5py pandas python-dateutil six
     pip install --target $PUBLIC_LOADERS/site --no-deps mmengine addict yapf termcolor rich platformdirs json_tricks
+    pip install --target $PUBLIC_LOADERS/site --no-deps munkres datasets dill xxhash multiprocess aiohttp
 
 where it is not installed. Packages that a loader imports for what is not asked of it here (plots, networks) are stood
 in for; so is torchvision where it is not installed, of which crops, mirroring and the step to a tensor are used.
@@ -51,13 +52,7 @@ UNASKED = (  # imported at the head of a loader, and not used by what is run of 
     *("k_diffusion", "omegaconf", "stable_diffusion", "stable_diffusion.ldm", "stable_diffusion.ldm.util"),
     *("clip", "pyiqa", "pyiqa.utils", "pyiqa.utils.img_util", "gdown", "natsort"),
     *("fvcore", "fvcore.common", "fvcore.common.timer"),
-    *(
-        "detectron2",
-        "detectron2.data",
-        "detectron2.structures",
-        "detectron2.utils",
-        "detectron2.utils.file_io",
-    ),
+    *("detectron2", "detectron2.structures", "detectron2.utils", "detectron2.utils.file_io"),
 )
 
 

@@ -56,6 +56,31 @@ def test_instruct_pix2pix(split, made, opened, public):
         assert words["output_prompt"] == record.meta["target_caption"]
 
 
+@pytest.mark.parametrize("name", ["instructpix2pix", "magicbrush"])
+def test_parquet(name, made, opened, public, tmp_path, monkeypatch):
+    """Hugging Face's datasets, which wrote the published files, finds pictures where it wrote pictures."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    public("instruct-pix2pix", needs=["datasets"])
+    source, target, words = {
+        "instructpix2pix": ("original_image", "edited_image", "edit_prompt"),
+        "magicbrush": ("source_img", "target_img", "instruction"),
+    }[name]
+    folder = made(f"{name}-parquet")
+    for part, splits in {
+        "instructpix2pix": {"train": SPLITS},
+        "magicbrush": {"train": ["train"], "dev": ["val"]},
+    }[name].items():
+        files = sorted(str(path) for path in folder.glob(f"data/{part}-*.parquet"))
+        table = sys.modules["datasets"].Dataset.from_parquet(files, cache_dir=str(tmp_path / "hf"))
+        records = [record for split in splits for _, record in opened(name, folder, split).records()]
+        assert len(table) == len(records)
+        for entry, record in zip(table, records):
+            assert (np.asarray(entry[source].convert("RGB")) == record.image).all()
+            assert (np.asarray(entry[target].convert("RGB")) == record.target).all()
+            assert entry[words].strip(" .!") == record.subjects[0]
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_authors_shards(split, copied, opened, public, monkeypatch):
     """cientgu/InstructDiffusion's `FilteredIP2PDataset`: zip shards, and the list of pairs to keep."""

@@ -101,7 +101,7 @@ def mmposes(kind, checkout, public, monkeypatch):
     datasets.__path__ = [str(checkout("mmpose") / "mmpose" / "datasets")]
     monkeypatch.setitem(sys.modules, "mmcv", mmcv)
     monkeypatch.setitem(sys.modules, "mmpose.datasets", datasets)
-    module = public("mmpose", "mmpose.datasets.datasets", needs=["cv2", "mmengine", "json_tricks"])
+    module = public("mmpose", "mmpose.datasets.datasets", needs=["cv2", "mmengine", "json_tricks", "munkres"])
     return getattr(module, kind)
 
 

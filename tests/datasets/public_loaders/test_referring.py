@@ -107,10 +107,12 @@ def test_grefer(repository, below, split, made, opened, public, same_but_for_out
 
 
 @pytest.mark.parametrize("split", ["train", "val", "testA", "testB"])
-def test_rela_lists_grefcoco(split, made, opened, public, monkeypatch):
+def test_rela_lists_grefcoco(split, made, opened, public, checkout, monkeypatch):
     """The list that ReLA trains and evaluates on: a sentence each, with what it means."""
-    folder = made("grefcoco")
-    module = public("ReLA", "datasets.grefcoco", "gres_model/data")
+    folder, package = made("grefcoco"), ModuleType("rela")
+    package.__path__ = [str(checkout("ReLA") / "gres_model" / "data" / "datasets")]
+    monkeypatch.setitem(sys.modules, "rela", package)  # its own name imports the networks
+    module = public("ReLA", "rela.grefcoco")
     monkeypatch.setattr(module.PathManager, "get_local_path", lambda path: path)
     monkeypatch.setattr(module, "Timer", lambda: SimpleNamespace(seconds=lambda: 0))
     listed = module.load_grefcoco_json(
