@@ -27,6 +27,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from PIL import ImageFile
 
 from instructdiffusion.datasets.fixtures import write_fixture
 from instructdiffusion.datasets.readers import open_reader
@@ -116,7 +117,9 @@ def checkout():
 @pytest.fixture
 def public(checkout, monkeypatch):
     """(checkout, module, folder below it, packages needed) -> the module (if any), forgotten after the test."""
-    known, theirs = set(sys.modules), []
+    known, theirs, drawn = set(sys.modules), [], np.random.get_state()
+    # What some of them set for the whole process is set back.
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", ImageFile.LOAD_TRUNCATED_IMAGES)
 
     def load(name, module=None, below="", needs=()):
         folder = checkout(name)
@@ -132,6 +135,7 @@ def public(checkout, monkeypatch):
         return module and importlib.import_module(module)
 
     yield load
+    np.random.set_state(drawn)
     gc.collect()  # files that they leave open, while their warnings are ignored
     base = Path(os.environ.get("PUBLIC_LOADERS", ".")).absolute()
     folders = tuple(f"{base / name}/" for name in ADDRESSES)
