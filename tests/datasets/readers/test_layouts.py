@@ -50,7 +50,7 @@ def shared(tmp_path):
         write_fixture(name, tmp_path / "data" / name)
     base = tmp_path / "data"
     pictures = [
-        *base.glob("*coco/images/mscoco/images/train2014/*.jpg"),
+        *base.glob("*coco/images/**/train2014/*.jpg"),
         *base.glob("coco-stuff/images/*/*.jpg"),
     ]
     renamed = {}
@@ -59,11 +59,11 @@ def shared(tmp_path):
         number = 500_000 + place
         path.rename(base / "coco" / split / f"{number:012d}.jpg")
         renamed[path.relative_to(base).as_posix()] = number
-    for name in ("refcoco", "grefcoco"):
+    for name, inner in (("refcoco", "images/mscoco/images/train2014"), ("grefcoco", "images/train2014")):
         file = base / name / name / "instances.json"
         data = json.loads(file.read_text())
         for image in data["images"]:
-            number = renamed[f"{name}/images/mscoco/images/train2014/{image['file_name']}"]
+            number = renamed[f"{name}/{inner}/{image['file_name']}"]
             image["file_name"] = f"COCO_train2014_{number:012d}.jpg"
         file.write_text(json.dumps(data))
         shutil.rmtree(base / name / "images")
