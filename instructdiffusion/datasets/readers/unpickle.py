@@ -156,6 +156,8 @@ def _outline(path: Path) -> tuple[list[int], set[int]]:
                 top = max(top, _number(data[begun:place], argument < 0) + 1)
             elif kind == _GET:
                 number = _number(data[begun:place], argument < 0)
+                if number >= top:
+                    return [], kept
                 if number < first:
                     kept.add(number)
             if place < begun or depth < 0:
