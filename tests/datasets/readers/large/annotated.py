@@ -12,7 +12,7 @@ import numpy as np
 
 from .pieces import HEIGHT, WIDTH, jpegs, link, listed, put, tables, touch
 
-_OUTLINE = [v + 0.25 for n in range(16) for v in (100 + 7 * n, 200 + 5 * (n % 8))]
+_OUTLINE = [v + 0.25 for n in range(10) for v in (100 + 7 * n, 200 + 5 * (n % 8))]
 
 
 def _heads(count: int, name: str = "{:012d}.jpg") -> Iterator[dict[str, Any]]:
