@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any, ClassVar
@@ -88,7 +89,8 @@ class Ade20kFull(LabelMapReader):
             names = {*stems(builder, pictures, ".jpg"), *stems(builder, labels, ".tif")}
             self.pairs(builder, pictures, sorted(names), labels, ".tif")
             return
-        for folder in [pictures, *sorted(p for p in pictures.rglob("*") if p.is_dir())]:
+        below = (Path(base, name) for base, names, _ in os.walk(pictures) for name in names)
+        for folder in [pictures, *sorted(below)]:
             names = set(stems(builder, folder, ".jpg"))
             names |= set(stems(builder, folder, "_seg.png"))
             for name in sorted(names):

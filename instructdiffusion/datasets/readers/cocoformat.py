@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from .cache import Builder
 from .problems import Flaw, member, whole
+from .spool import Spool
 from .streaming import stream_json
 
 
@@ -29,24 +29,21 @@ class CocoFile:
         self.images: dict[int, tuple[str, int, int]] = {}
         self.categories: dict[int, dict[str, Any]] = {}
         self.ids, self.image_ids, self.category_ids = array("q"), array("q"), array("q")
-        self._offsets = array("q", [0])
         self._fields = ("id", "image_id", "category_id", "iscrowd", *fields)
-        self._spool = builder.scratch / f"{path.name}.spool"
-        with open(self._spool, "wb") as stream:
-            try:
-                for key, entry in stream_json(path):
-                    if key == "images":
-                        with builder.guard(path, f"image {entry_id(entry)}"):
-                            self._image(entry, size_needed)
-                    elif key == "annotations":
-                        with builder.guard(path, f"annotation {entry_id(entry)}"):
-                            self._annotation(entry, stream)
-                    elif key == "categories":
-                        with builder.guard(path, f"category {entry_id(entry)}"):
-                            self.categories[whole(member(entry, "id"), "the id")] = entry
-            except Flaw as error:
-                builder.problem(path, f"after {len(self.images)} images and {len(self)} annotations", error)
-        self._stream: Any = open(self._spool, "rb")
+        self._spool = Spool(builder.scratch / f"{path.name}.spool")
+        try:
+            for key, entry in stream_json(path):
+                if key == "images":
+                    with builder.guard(path, f"image {entry_id(entry)}"):
+                        self._image(entry, size_needed)
+                elif key == "annotations":
+                    with builder.guard(path, f"annotation {entry_id(entry)}"):
+                        self._annotation(entry)
+                elif key == "categories":
+                    with builder.guard(path, f"category {entry_id(entry)}"):
+                        self.categories[whole(member(entry, "id"), "the id")] = entry
+        except Flaw as error:
+            builder.problem(path, f"after {len(self.images)} images and {len(self)} annotations", error)
 
     def _image(self, entry: Any, size_needed: bool) -> None:
         height = whole(entry["height"], "the height") if "height" in entry or size_needed else 0
@@ -58,31 +55,27 @@ class CocoFile:
             raise Flaw(f"the file_name is {name!r}: expected words")
         self.images[whole(member(entry, "id"), "the id")] = (name, height, width)
 
-    def _annotation(self, entry: Any, stream: Any) -> None:
+    def _annotation(self, entry: Any) -> None:
         number = whole(member(entry, "id"), "the id")
         image = whole(member(entry, "image_id"), "the image_id")
         category = whole(entry.get("category_id", 0), "the category_id")
-        data = json.dumps({k: entry[k] for k in self._fields if k in entry}).encode()
-        stream.write(data)
+        self._spool.add({k: entry[k] for k in self._fields if k in entry})
         self.ids.append(number)
         self.image_ids.append(image)
         self.category_ids.append(category)
-        self._offsets.append(self._offsets[-1] + len(data))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        self._stream.seek(self._offsets[row])
-        return json.loads(self._stream.read(self._offsets[row + 1] - self._offsets[row]))
+        return self._spool[row]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (self[row] for row in range(len(self)))
+        return iter(self._spool)
 
     def close(self) -> None:
         """Let the scratch file go."""
-        self._stream.close()
-        self._spool.unlink()
+        self._spool.close()
 
     def __enter__(self) -> CocoFile:
         return self

@@ -82,13 +82,8 @@ class EditReader(Reader):
         """The files (or archives) of source and target."""
         return [place_name(row["image"]), place_name(row["target"])]
 
-    def share(self, items: list[Any]) -> list[Any]:
-        """The part of a list that the split has where a dataset is not split: 90, 5 and 5 %, in order."""
-        first, last = _SHARES[self.split]
-        return items[int(first * len(items)) : int(last * len(items))]
-
-    def share_range(self, count: int) -> range:
-        """`share` of the numbers below count."""
+    def share(self, count: int) -> range:
+        """The numbers below count that the split has where a dataset is not split: 90, 5 and 5 %, in order."""
         first, last = _SHARES[self.split]
         return range(int(first * count), int(last * count))
 

@@ -9,7 +9,7 @@ from .base import first_file
 from .cache import Builder
 from .editing import EditReader, instructions_of
 from .problems import Flaw, inside, member, relative
-from .streaming import load_json
+from .streaming import stream_json
 
 
 class Gier(EditReader):
@@ -35,13 +35,11 @@ class Gier(EditReader):
     def build(self, builder: Builder) -> None:
         """A row a request."""
         path = self.files()[0]
-        entries = load_json(path)
-        if isinstance(entries, dict):
-            entries = list(entries.values())
-        if not isinstance(entries, list):
-            raise Flaw("expected a list of requests")
-        numbered = self.share(list(enumerate(entries)))
-        for number, entry in numbered:
+        # Counted first: what is damaged anywhere shows before there is a row.
+        chosen = self.share(sum(1 for _ in stream_json(path, parted=False)))
+        for number, (_, entry) in enumerate(stream_json(path, parted=False)):
+            if number not in chosen:
+                continue
             with builder.guard(path, f"request {number}"):
                 places = [
                     self._picture(builder, path.parent, member(entry, key)) for key in ("input", "output")

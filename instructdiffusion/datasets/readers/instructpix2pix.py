@@ -76,7 +76,7 @@ class InstructPix2Pix(EditReader):
                     else:
                         kept = frozenset(load_json(path))
             members.seal()
-            chosen = self.share_range(sum(1 for _ in _entries(seeds)))
+            chosen = self.share(sum(1 for _ in _entries(seeds)))
             for place, entry in enumerate(_entries(seeds)):
                 if place in chosen:
                     label = f"{entry[0] if isinstance(entry, list) and entry else entry}"
@@ -156,7 +156,7 @@ def parquet_rows(reader: EditReader, builder: Builder, files: list[Path], shared
                     groups.append(
                         (relative(path, builder.root), group, found.metadata.row_group(group).num_rows)
                     )
-    chosen = reader.share_range(sum(rows for _, _, rows in groups)) if shared else None
+    chosen = reader.share(sum(rows for _, _, rows in groups)) if shared else None
     number = 0
     for name, group, rows in groups:
         for row in range(rows):

@@ -65,13 +65,12 @@ class Ieiw(EditReader):
             except UnicodeDecodeError:
                 builder.problem(more[0], "the whole file", "not a text: expected the ids to keep, in UTF-8")
                 return
-        entries = [place for place, _ in list_entries(path)]
-        chosen = frozenset(self.share(entries))
-        for place, entry in list_entries(path):
+        chosen = self.share(sum(1 for _ in list_entries(path)))
+        for number, (place, entry) in enumerate(list_entries(path)):
             if isinstance(entry, Flaw):
                 builder.problem(path, place, entry)
                 continue
-            if place not in chosen:
+            if number not in chosen:
                 continue
             with builder.guard(path, place):
                 name = str(entry.get("id", place))

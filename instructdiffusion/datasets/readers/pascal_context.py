@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from .labelmaps import VOID, LabelMapReader, read_label_file, read_list, stems
 from .masks import check_segmentation, segmentation_mask
 from .pictures import read_values
 from .problems import Flaw, member, whole
+from .spool import Spool
 from .streaming import stream_json
 
 CLASSES = (
@@ -121,9 +123,13 @@ class PascalContext59(LabelMapReader):
                 builder, self.base / "JPEGImages", names, self.base / "SegmentationClassContext", listed=path
             )
             return
-        images: dict[int, tuple[str, list[int]]] = {}
+        with Spool(builder.scratch / "pictures") as images, Spool(builder.scratch / "parts") as parts:
+            self._build_rows(builder, path, images, parts)
+
+    def _build_rows(self, builder: Builder, path: Path, images: Spool, parts: Spool) -> None:
+        rows: dict[int, int] = {}  # image id -> its place in `images`
         names_of: dict[int, str] = {}
-        parts: dict[int, list[tuple[int, Any]]] = {}
+        image_ids = array("q")  # of the parts
         try:
             for key, entry in stream_json(path):
                 if key == "images":
@@ -134,10 +140,9 @@ class PascalContext59(LabelMapReader):
                         if phase != self.split:
                             continue
                         size = [whole(member(entry, side), side) for side in ("height", "width")]
-                        images[whole(member(entry, "image_id"), "the image_id")] = (
-                            member(entry, "file_name"),
-                            size,
-                        )
+                        head = [member(entry, "file_name"), size]
+                        rows[whole(member(entry, "image_id"), "the image_id")] = len(images)
+                        images.add(head)
                 elif key == "categories":
                     with builder.guard(path, "a category"):
                         names_of[whole(member(entry, "category_id"), "the category_id")] = member(
@@ -147,13 +152,18 @@ class PascalContext59(LabelMapReader):
                     with builder.guard(path, f"annotation {entry_id(entry)}"):
                         image = whole(member(entry, "image_id"), "the image_id")
                         category = whole(member(entry, "category_id"), "the category_id")
-                        parts.setdefault(image, []).append((category, member(entry, "segmentation")))
+                        parts.add([category, member(entry, "segmentation")])
+                        image_ids.append(image)
         except Flaw as error:
-            builder.problem(path, f"after {len(images)} images", error)
-        for image, (file, size) in images.items():
+            builder.problem(path, f"after {len(rows)} images", error)
+        order = np.argsort(np.asarray(image_ids), kind="stable")
+        bounds = np.asarray(image_ids)[order]
+        for image, row in rows.items():
             with builder.guard(path, f"image {image}"):
+                file, size = images[row]
                 masks = []
-                for category, segmentation in parts.pop(image, []):
+                for place in order[slice(*np.searchsorted(bounds, (image, image + 1)))].tolist():
+                    category, segmentation = parts[place]
                     if category not in names_of:
                         raise Flaw(f"category {category} is not among the categories of the file")
                     if names_of[category] in CLASSES:

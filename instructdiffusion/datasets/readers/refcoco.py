@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from .problems import Flaw
 from .referring import ReferReader
-from .unpickle import load_plain
+from .unpickle import plain_parts
 
 _FAMILY = ("refcoco", "refcoco+", "refcocog", "refclef")
 _SOURCE = "https://github.com/lichengunc/refer (annotations) and https://cocodataset.org/#download (2014 Train images)"
@@ -42,11 +42,11 @@ class RefCoco(ReferReader):
         return self.divisions
 
     def refs(self) -> Iterator[dict[str, Any]]:
-        """The pickled list, through the restricted unpickler."""
-        found = load_plain(self.refs_file())
-        if not isinstance(found, list):
-            raise Flaw(f"expected a list of expressions, got {type(found).__name__}")
-        yield from found
+        """The pickled list, part by part through the restricted unpickler."""
+        for part in plain_parts(self.refs_file()):
+            if not isinstance(part, list):
+                raise Flaw(f"expected a list of expressions, got {type(part).__name__}")
+            yield from part
 
 
 class RefCocoPlus(RefCoco):

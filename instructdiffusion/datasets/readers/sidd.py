@@ -17,6 +17,7 @@ from .pascal_context import load_mat
 from .problems import Flaw, LayoutIncomplete, relative
 
 _BLOCKS = ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb")
+_FILES = ("noisy.npy", "clean.npy")  # of the unpacked blocks
 _CUT = (("input", "gt"), ("noisy", "gt"), ("input", "groundtruth"), ("input_crops", "gt_crops"))
 
 
@@ -107,31 +108,39 @@ class Sidd(PairReader):
                     builder.add(id=image, image=image, target=relative(scene / partner, builder.root))
 
     def _unpack(self, builder: Builder, mats: list[Path]) -> None:
-        arrays = []
-        for path, name in zip(mats, _BLOCKS, strict=True):
+        shapes: list[tuple[int, ...]] = []
+        for path, name, file in zip(mats, _BLOCKS, _FILES, strict=True):  # one at a time: each is of 250 MB
             with builder.guard(path, name):
                 blocks = load_mat(path, name)
                 if blocks.ndim != 5 or blocks.shape[4] != 3 or blocks.dtype != np.uint8:
                     raise Flaw(
                         f"the blocks are {blocks.dtype} {blocks.shape}: expected uint8 [n, m, h, w, 3]"
                     )
-                arrays.append(blocks.reshape(-1, *blocks.shape[2:]))
-        if len(arrays) < 2:
-            return
-        if arrays[0].shape != arrays[1].shape:
-            raise Flaw(f"noisy blocks are {arrays[0].shape} and clean ones {arrays[1].shape}")
-        for name, blocks in zip(("noisy", "clean"), arrays, strict=True):
-            np.save(builder.folder / f"{name}.npy", blocks)
-        for number in range(len(arrays[0])):
+                shapes.append((blocks.shape[0] * blocks.shape[1], *blocks.shape[2:]))
+                head = {"descr": "|u1", "fortran_order": False, "shape": shapes[-1]}
+                with open(builder.folder / file, "wb") as stream:
+                    np.lib.format.write_array_header_1_0(stream, head)
+                    for (
+                        row
+                    ) in blocks:  # MATLAB's order is another: turned over all at once it would be there twice
+                        stream.write(np.ascontiguousarray(row))
+                del blocks
+        if len(shapes) == 2 and shapes[0] == shapes[1]:
             names = [relative(path, builder.root) for path in mats]
-            builder.add(id=f"block {number}", image=names[0], target=names[1], block=number)
+            for number in range(shapes[0][0]):
+                builder.add(id=f"block {number}", image=names[0], target=names[1], block=number)
+            return
+        for file in _FILES:
+            (builder.folder / file).unlink(missing_ok=True)
+        if len(shapes) == 2:
+            raise Flaw(f"noisy blocks are {shapes[0]} and clean ones {shapes[1]}")
 
     def read(self, row: dict[str, Any], rng: random.Random) -> Record:
         """The noisy picture (or block) with the clean one as target."""
         if "block" not in row:
             return super().read(row, rng)
         folder = self._index.rows.folder
-        image, target = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("noisy", "clean"))
+        image, target = (np.load(folder / file, mmap_mode="r") for file in _FILES)
         number = row["block"]
         return Record(np.array(image[number]), (), np.array(target[number]), meta={"name": row["id"]})
 

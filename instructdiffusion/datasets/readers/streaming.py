@@ -78,8 +78,8 @@ class _Text:
             size *= 2
 
 
-def stream_json(path: Path, empty: Any = None) -> Iterator[tuple[str, Any]]:
-    """(key, value) of the object in a JSON file, a value that is a list element by element.
+def stream_json(path: Path, empty: Any = None, *, parted: bool = True) -> Iterator[tuple[str, Any]]:
+    """(key, value) of the object in a JSON file, a value that is a list element by element, unless `parted` is False.
 
     An empty list gives nothing, or (key, `empty`) where that is not None.
     A file that holds a list gives ("", element). Memory is that of the largest element. Flaw where the text
@@ -99,7 +99,7 @@ def stream_json(path: Path, empty: Any = None) -> Iterator[tuple[str, Any]]:
                 if not isinstance(key, str):
                     raise Flaw(f"not JSON: expected a key, got {key!r}")
                 source.expect(":")
-                if source.peek() == "[":
+                if parted and source.peek() == "[":
                     source.expect("[")
                     if source.peek() == "]" and empty is not None:
                         yield key, empty

@@ -43,6 +43,11 @@ def test_windows_of_any_size(chunk, indent, tmp_path, monkeypatch):
     assert gathered(written(tmp_path, "{}")) == gathered(written(tmp_path, "[]")) == {}
 
 
+def test_lists_whole_where_asked_for(tmp_path):
+    assert dict(stream_json(written(tmp_path, json.dumps(DATA)), parted=False)) == DATA
+    assert [v for _, v in stream_json(written(tmp_path, "[[1, 2], 3]"), parted=False)] == [[1, 2], 3]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.9, 0.999])
 def test_a_cut_off_file_gives_what_came_before(share, tmp_path):
     text = json.dumps(DATA)
