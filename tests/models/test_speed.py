@@ -65,6 +65,16 @@ def test_compiled_networks_are_saved_as_they_were(own, tmp_path):
         assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+def test_kernels_are_called_from_cpp_where_torch_is_new_enough(own, monkeypatch):
+    seen = []
+    monkeypatch.setattr(torch, "compile", lambda part, **options: seen.append(options) or part)
+    for release, backend in (("2.13.0+cpu", "inductor"), ("2.12.1", "inductor"), ("3.0.0", "eager")):
+        monkeypatch.setattr(torch, "__version__", release)
+        speed_up(own, compiled=True, backend=backend, parts=["unet"])
+    assert [options.get("options") for options in seen] == [{"cpp_wrapper": True}, None, None]
+    assert [options["backend"] for options in seen] == ["inductor", "inductor", "eager"]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
 def test_compiled_networks_answer_the_same(model, own, picture):
