@@ -209,8 +209,13 @@ def count_step(draw: Callable[[int], Any], unet: Any, device: str = "cpu", graph
     return Step(*((b - a) / 2 for a, b in zip(few, many, strict=True)))
 
 
-def fused_step(side: int = 64, branches: int = 3, dtype: torch.dtype = torch.float16) -> Step | None:
-    """The fused Euler step at side x side x 4, counted at its launch, not carried out; None without triton."""
+def fused_step(
+    solver: str = "euler", side: int = 64, branches: int = 3, dtype: torch.dtype = torch.float16
+) -> Step | None:
+    """The fused step at side x side x 4, counted at its launch, not carried out; None without triton.
+
+    It is launched as `sample` does it for the solver: dpmpp_2m also reads its last denoised latents and keeps the new.
+    """
     from instructdiffusion.sampling import Schedule, instructdiffusion, make_plan
 
     try:
@@ -218,13 +223,15 @@ def fused_step(side: int = 64, branches: int = 3, dtype: torch.dtype = torch.flo
     except ImportError:
         return None
     schedule = Schedule.scaled_linear()
-    plan = make_plan(schedule.sigmas("trailing", 10), "euler", instructdiffusion(5, 1.25), schedule)
+    plan = make_plan(schedule.sigmas("trailing", 10), solver, instructdiffusion(5, 1.25), schedule)
     coefs = plan.coefs("epsilon")[3]
     x = torch.zeros(1, 4, side, side)
+    history = tuple(torch.zeros_like(x) for _ in range(plan.history - 1))
     predictions, batch = torch.zeros(2, branches, 1, 4, side, side, dtype=dtype)
+    finite = torch.ones(1, dtype=torch.bool)
     counter = OpCounter()
     with recorded_launches(run=False) as recorder, counter:
-        fused.launch(x, predictions, coefs, batch=batch, keep=False)
+        fused.launch(x, predictions, coefs, history, batch=batch, finite=finite, keep=plan.history > 1)
     return Step(counter.ops + recorder.launches, counter.bytes + recorder.bytes, counter.syncs)
 
 

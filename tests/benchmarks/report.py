@@ -69,10 +69,10 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
                 add(f"segment, {name}: times as fast as {alike}", speed, 100)
     fused = results.get("fused_step")
     if fused is not None:
-        what, counts = "fused step, 64 x 64 x 4, half precision", {"at_most": True, "timed": False}
+        what, counts = "fused Euler step, 64 x 64 x 4, half precision", {"at_most": True, "timed": False}
         add(f"{what}: operations", fused["ops"], 1, **counts)
-        add("fused step: MB moved", fused["bytes"] / 1e6, 0.35, **counts)
-        add("fused step: syncs", fused["syncs"], 0, **counts)
+        add("fused Euler step: MB moved", fused["bytes"] / 1e6, 0.35, **counts)
+        add("fused Euler step: syncs", fused["syncs"], 0, **counts)
     return found
 
 
@@ -127,6 +127,10 @@ def _notes(results: dict[str, Any]) -> list[str]:
             f"cIoU of segment and PSNR of denoise on {results['scenes']} held-out scenes each; a row without them "
             "gives the answer of one above, or has another guidance."
         )
+    if any("compiled" in row["name"] for row in results["rows"]):
+        text.append(
+            "diffusers' pipeline runs as it comes, not compiled; ours is from the row on that says so."
+        )
     if about["device"] == "cpu":
         text.append(
             "ours looks for NaN after every step on the CPU; on a GPU once a run, so no step waits there."
@@ -140,12 +144,16 @@ def _notes(results: dict[str, Any]) -> list[str]:
     if about.get("tf32") and "float16" not in results["model"]:
         used = [name for name, on in about["tf32"].items() if on]
         text.append(f"float32 as torch has it by default; TF32 in: {', '.join(used) or 'nothing'}.")
-    fused = results.get("fused_step")
-    if fused is not None:
-        text.append(
-            "the fused step is counted at its launch: "
-            f"{fused['ops']:g} op, {fused['bytes'] / 1e6:.2f} MB, {fused['syncs']:g} syncs"
-        )
+    for name, title in (
+        ("fused_step", "Euler"),
+        ("fused_multistep", "DPM-Solver++ 2M, which keeps an answer"),
+    ):
+        fused = results.get(name)
+        if fused is not None:
+            text.append(
+                f"the fused step of {title}, three branches, counted at its launch: {fused['ops']:g} op, "
+                f"{fused['bytes'] / 1e6:.2f} MB, {fused['syncs']:g} syncs"
+            )
     threads = (
         f"{about['threads']} of {about['cores']} cores, load {results['load'][0]} to {results['load'][1]}"
     )

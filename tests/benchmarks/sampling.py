@@ -216,7 +216,7 @@ def run(
     if scenes:
         left = seconds - (perf_counter() - began) if on_cuda else math.inf
         quality(asked, contenders, rows, scenes, say, left)
-    fused = fused_step()
+    fused, multistep = fused_step(), fused_step("dpmpp_2m")
     results = {
         "machine": machine(device),
         "load": [before, load()],
@@ -230,6 +230,7 @@ def run(
         "scenes": scenes,
         "rows": rows,
         "fused_step": None if fused is None else vars(fused),
+        "fused_multistep": None if multistep is None else vars(multistep),
     }
     results["targets"] = targets(results)
     return results

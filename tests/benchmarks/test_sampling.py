@@ -181,7 +181,9 @@ def test_the_fused_step_is_one_operation():
     pytest.importorskip("triton")
     step = fused_step()
     state, half = 4 * 64 * 64 * 4, 4 * 64 * 64 * 2
-    assert (step.ops, step.syncs, step.bytes) == (1, 0, 2 * state + 2 * 3 * half)
+    assert (step.ops, step.syncs, step.bytes) == (1, 0, 2 * state + 2 * 3 * half + 1)  # a flag: is it finite
+    multistep = fused_step("dpmpp_2m")
+    assert (multistep.ops, multistep.syncs, multistep.bytes) == (1, 0, step.bytes + 2 * state)
 
 
 def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model, contenders, question):
