@@ -6,6 +6,7 @@ next, so that a full evaluation every few rows is enough. The answer is an appro
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from .plan import Row
 
 _DOWN = ("DownBlock2D", "CrossAttnDownBlock2D")
 _UP = ("UpBlock2D", "CrossAttnUpBlock2D")
+_hooking = threading.Lock()  # torch numbers hooks without one: two threads might get the same number
 
 
 class DeepCache:
@@ -31,7 +33,7 @@ class DeepCache:
     All branches of a row are whole or shallow together. A row that asks for a branch without cached features, or
     whose sigma is not below that of the row before (a new run, the second half of a Heun step), is whole. Make
     one for a run, as the denoiser. Of a compiled UNet the module it was compiled from runs, unless `every` is 1: what
-    is taken from inside a whole row cannot be had from the compiled one.
+    is taken from inside a whole row cannot be had from the compiled one. Threads may share the UNet, not one of these.
 
     whole, shallow: how many UNet evaluations of each kind were made, a branch and picture counting one.
     Raises ValueError for an `every` or a depth out of range, or a UNet whose outer blocks are of other kinds.
@@ -92,11 +94,17 @@ class DeepCache:
         channels = first.in_channels - _skip_channels(unet, self.depth - 1)
         seen: list[Tensor] = []
 
+        mine = threading.get_ident()  # the UNet may be other threads' too, whose features are not this run's
+
         def keep(module: Any, arguments: tuple[Any, ...]) -> None:
-            seen.append(arguments[0][:, :channels].clone())  # the rest is the skip, which is computed anew
+            if threading.get_ident() == mine:
+                seen.append(
+                    arguments[0][:, :channels].clone()
+                )  # the rest is the skip, which is computed anew
 
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
-        handle = first.register_forward_pre_hook(keep)
+        with _hooking:
+            handle = first.register_forward_pre_hook(keep)
         try:
             out = unet(x, t, encoder_hidden_states=text, return_dict=False)[0]
         finally:

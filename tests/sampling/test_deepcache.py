@@ -1,4 +1,5 @@
 import math
+import threading
 
 import pytest
 import torch
@@ -152,6 +153,49 @@ def test_of_a_compiled_unet_that_has_run_the_module_itself_is_taken_apart(schedu
         assert (model.whole, model.shallow) == (4, 4)
     finally:
         torch.compiler.reset()
+
+
+def test_what_another_thread_runs_through_the_unet_meanwhile_is_not_taken_for_its_own(unet, schedule):
+    plan, other = plan_of(schedule, 4, none()), initial_noise([8, 9], SHAPE)
+    expected = sample(DeepCache(denoiser(unet), every=2), start(plan), plan)
+    main, met = threading.get_ident(), []
+
+    def elsewhere():
+        with torch.no_grad():
+            met.append(denoiser(unet).predict(other, plan[0], ("full",)))
+
+    def between(module, arguments):  # within the run's row, before it comes to what is kept
+        if threading.get_ident() == main:
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            thread.join()
+
+    handle = unet.conv_in.register_forward_pre_hook(between)
+    try:
+        end = sample(DeepCache(denoiser(unet), every=2), start(plan), plan)
+    finally:
+        handle.remove()
+    assert len(met) == 4 and torch.equal(end, expected)
+
+
+def test_threads_that_share_a_unet_get_their_own_answers(unet, schedule):
+    plan, got = plan_of(schedule, 6, none()), {}
+
+    def run(seed):
+        return sample(DeepCache(denoiser(unet), every=3), start(plan, [seed, seed + 1]), plan)
+
+    def work(seed):
+        got[seed] = run(seed)
+
+    expected = {seed: run(seed) for seed in (1, 11, 21)}
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got.keys() == expected.keys()
+    for seed, end in got.items():
+        torch.testing.assert_close(end, expected[seed], rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_stays_on_the_unet(unet, schedule):
