@@ -119,6 +119,27 @@ def test_a_run_does_not_see_the_one_before(unet, schedule):
     assert (model.whole, model.shallow) == (0, 0)
 
 
+def test_heuns_rows_of_one_sigma_share_their_features(unet, schedule):
+    plan = plan_of(schedule, 5, none(), "heun")
+    assert len(plan) == 9 and plan[1].sigma == plan[2].sigma
+    for every, whole in ((2, 5), (3, 3), (9, 1)):
+        model = DeepCache(denoiser(unet), every=every)
+        end = sample(model, start(plan), plan)
+        assert (model.whole, model.shallow) == (2 * whole, 2 * (9 - whole))
+    exact = sample(denoiser(unet), start(plan), plan)
+    assert 0.0 < float((end - exact).square().mean().sqrt() / exact.std()) < 0.1
+
+
+def test_runs_of_one_row_are_whole_each(unet, schedule):
+    plan = plan_of(schedule, 1, none(), "euler")
+    model = DeepCache(denoiser(unet), every=3)
+    for seeds in ([1, 2], [8, 9]):  # of one sigma
+        assert torch.equal(
+            sample(model, start(plan, seeds), plan), sample(denoiser(unet), start(plan, seeds), plan)
+        )
+    assert (model.whole, model.shallow) == (4, 0)
+
+
 def test_the_answer_stays_near_and_nearer_with_more_of_the_unet(unet, schedule):
     plan = plan_of(schedule, 12, none())
     exact = sample(denoiser(unet), start(plan), plan)
