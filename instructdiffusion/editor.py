@@ -33,7 +33,8 @@ class Editor:
 
     Texts that were read and pictures that were encoded and decoded are kept, the last ones, up to `kept` bytes of each
     (`texts`, `conditions`, `copies`): the empty text is read once, and many questions about a picture pay for it once.
-    Weights that change are noticed (`kept.Weights` says what is not: then call `forget`).
+    Weights that change are noticed, but for some ways to change them (`kept.Weights` says which; on an accelerator a
+    write through `weight.data` is one, as in merging a LoRA with peft): after such a change call `forget`.
     """
 
     def __init__(
