@@ -55,8 +55,8 @@ class Editor:
         self._read_by, self._coded_by = Weights(), Weights()
 
     def forget(self) -> None:
-        """Let go of all texts and pictures that are kept."""
-        for kept in (self.texts, self.conditions, self.copies):
+        """Let go of all texts, pictures and CUDA graphs that are kept."""
+        for kept in (self.texts, self.conditions, self.copies, self.replaying):
             kept.forget()
 
     @property

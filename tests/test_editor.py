@@ -134,9 +134,12 @@ def test_networks_in_half_precision_or_exchanged_are_asked_anew(own, picture, mo
     assert own.editor.encode(picture[None]).dtype == torch.bfloat16
 
 
-def test_what_is_kept_can_be_let_go_of_or_not_kept_at_all(own, picture):
+def test_what_is_kept_can_be_let_go_of_or_not_kept_at_all(own, picture, monkeypatch):
     own.segment(picture, "the red star")
+    cleared = []
+    monkeypatch.setattr(own.editor.replaying.held, "clear", lambda: cleared.append("graphs"))
     own.editor.forget()
+    assert cleared == ["graphs"]
     never = InstructDiffusion(own.components)
     never.editor = Editor(own.components, kept=0)
     for model in (own, never):

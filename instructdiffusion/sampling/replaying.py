@@ -66,6 +66,11 @@ class Replaying:
             return self.held.sample(denoiser, x, plan, noise, on_step)
         return sample(denoiser, x, plan, noise, on_step, backend=self.backend)
 
+    def forget(self) -> None:
+        """Let go of all graphs; what they are worth capturing for is counted from here on."""
+        self.held.clear()
+        self._asked.clear()
+
     def _follow(self, denoiser: UNetDenoiser) -> None:
         """Let go of another UNet's graphs."""
         if self.held.other(denoiser):
