@@ -13,8 +13,12 @@ from .reasons import first_line
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How torch's allocators say it: CUDA and MPS, the CPU on Linux and macOS, the CPU on Windows.
-_SAID = ("out of memory", "can't allocate memory", "not enough memory")
+# How it is said: by torch for CUDA and MPS, the CPU on Linux and macOS, the CPU on Windows, and MPS where one tensor is
+# more than Metal takes; by NVIDIA's libraries, whose own workspaces found no room (cuDNN, cuBLAS, cuSOLVER; cuFFT).
+_SAID = (
+    *("out of memory", "can't allocate memory", "not enough memory", "invalid buffer size"),
+    *("status_alloc_failed", "cufft_alloc_failed"),
+)
 
 
 def in_batches(
@@ -49,14 +53,21 @@ def in_batches(
             first += len(batch)
             continue
         # Here, outside of the except block, what the failed attempt held has been let go.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _give_back()
         if len(batch) == 1:
             raise MemoryError(
                 f"not even one picture fits into memory ({reason}): take a smaller resolution, load the model with "
                 "dtype=torch.float16, or free memory"
             )
         size = len(batch) // 2
+
+
+def _give_back() -> None:
+    """Let the accelerators have the memory that torch keeps for later: what comes next wants other sizes."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..batches import out_of_memory
 from ..reasons import first_line
 from .denoiser import UNetDenoiser
 from .graphs import StepGraphs, why_no_graph
@@ -104,7 +105,7 @@ class Replaying:
             self.held.clear()
             reason = f"the capture failed: {type(error).__name__}: {first_line(error)}"
             _log.warning("UNet and step are not replayed: %s", reason)
-            if "out of memory" not in str(error).lower():
+            if not out_of_memory(error):
                 self._broken = reason
             return reason
         self._asked.pop(key, None)
