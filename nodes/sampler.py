@@ -231,7 +231,7 @@ def alphas(model: Any) -> Any:
     sampling = model.get_model_object("model_sampling")
     if not hasattr(sampling, "sigmas"):
         raise ValueError("`model`: expected a model with discrete noise levels, as Stable Diffusion 1.5 has")
-    return 1 / (1 + sampling.sigmas.double().cpu().numpy() ** 2)
+    return 1 / (1 + sampling.sigmas.cpu().double().numpy() ** 2)
 
 
 def batch_size(editor: ComfyEditor, side: int) -> int:
