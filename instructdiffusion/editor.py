@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .kept import KEPT, Kept, Weights
 from .models.compiling import Compiling
-from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser, sample
+from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from .sampling.replaying import Replaying
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ class Editor:
         if reuse == 1 and adaptive is None:
             latents = self.replaying(model, x, plan, noise, on_step)
         else:
-            latents = sample(
-                self._changed(model, reuse, adaptive), x, plan, noise, on_step, backend=self.replaying.backend
+            why = f"what runs differs from row to row with reuse={reuse}, adaptive={adaptive}"
+            latents = self.replaying.launched(
+                self._changed(model, reuse, adaptive), x, plan, noise, on_step, why
             )
         latents = latents / self._scale() + self._shift()
         if not reconstruct:

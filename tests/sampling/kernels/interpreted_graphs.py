@@ -270,7 +270,7 @@ def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
         assert torch.equal(run(denoiser(unet), x, short), expected)
         assert run.reason == f"{rows} rows do not pay for 1 captures, 8 do" and len(run.held) == 0
     torch.testing.assert_close(run(denoiser(unet), x, short), expected, rtol=1e-4, atol=1e-4)
-    assert run.reason is None and len(run.held) == 1  # nine rows: from now on
+    assert run.reason is run.step_reason is None and len(run.held) == 1  # nine rows: from now on
     single, y = make(schedule, "euler", cfg(3), steps=1)
     run(denoiser(unet), y, single)
     assert run.reason is None  # a graph of its size is there
