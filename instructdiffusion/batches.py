@@ -27,8 +27,8 @@ def in_batches(
     """(number of the first item, batch, work(batch)) over all items, `size` at once.
 
     A batch that does not fit into memory is halved until it does, and so are those after it, with one warning
-    that names the number that fits; `work` must not depend on what else is in a batch. MemoryError where a
-    single item does not fit.
+    that names the number that fits; `work` must not depend on what else is in a batch, but for rounding. MemoryError
+    where a single item does not fit.
     """
     asked, first, told = size, 0, size
     while first < len(items):
@@ -45,7 +45,7 @@ def in_batches(
             if size < told:
                 warnings.warn(
                     f"{min(asked, len(items))} pictures at once do not fit into memory, {size} do: the answers are the "
-                    f"same; batch_size={size} saves the attempt",
+                    f"same but for rounding; batch_size={size} saves the attempt",
                     stacklevel=2,
                 )
                 told = size

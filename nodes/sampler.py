@@ -59,7 +59,10 @@ class InstructSampler(io.ComfyNode):
                     min=0,
                     max=2**63 - 1,
                     control_after_generate=True,
-                    tooltip="Chooses the noise. The same seed gives a picture the same answer in any batch.",
+                    tooltip=(
+                        "Chooses the noise. The same seed gives a picture the same answer in any batch, "
+                        "but for rounding."
+                    ),
                 ),
                 io.Int.Input(
                     "steps",

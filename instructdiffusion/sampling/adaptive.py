@@ -2,8 +2,8 @@
 
 After Castillo et al., 2312.12487: late in a run the branches of guidance predict the same, so that the rest of the
 run can do without them. They measure the angle between noise predictions; here it is the difference of the denoised
-latents, which is what guidance multiplies, and each picture decides for itself, so that a picture's answer does not
-depend on its batch. `guidance.dropping` leaves branches out at noise levels known ahead.
+latents, which is what guidance multiplies, and each picture decides for itself, so that a picture's answer depends
+on its batch by rounding only. `guidance.dropping` leaves branches out at noise levels known ahead.
 """
 
 from __future__ import annotations

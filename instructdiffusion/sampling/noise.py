@@ -1,4 +1,4 @@
-"""Noise: drawn for each picture from its own seed, so that its result never depends on its batch.
+"""Noise: drawn for each picture from its own seed, so that it never depends on the picture's batch.
 
 Everything is drawn on the CPU and then moved: the same seed gives the same numbers on every device.
 """
