@@ -13,8 +13,12 @@ from .reasons import first_line
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How torch's allocators say it: CUDA and MPS, the CPU on Linux and macOS, the CPU on Windows.
-_SAID = ("out of memory", "can't allocate memory", "not enough memory")
+# How it is said: by torch for CUDA and MPS, the CPU on Linux and macOS, the CPU on Windows, and MPS where one tensor is
+# more than Metal takes; by NVIDIA's libraries, whose own workspaces found no room (cuDNN, cuBLAS, cuSOLVER; cuFFT).
+_SAID = (
+    *("out of memory", "can't allocate memory", "not enough memory", "invalid buffer size"),
+    *("status_alloc_failed", "cufft_alloc_failed"),
+)
 
 
 def in_batches(
@@ -23,8 +27,8 @@ def in_batches(
     """(number of the first item, batch, work(batch)) over all items, `size` at once.
 
     A batch that does not fit into memory is halved until it does, and so are those after it, with one warning
-    that names the number that fits; `work` must not depend on what else is in a batch. MemoryError where a
-    single item does not fit.
+    that names the number that fits; `work` must not depend on what else is in a batch, but for rounding. MemoryError
+    where a single item does not fit.
     """
     asked, first, told = size, 0, size
     while first < len(items):
@@ -41,7 +45,7 @@ def in_batches(
             if size < told:
                 warnings.warn(
                     f"{min(asked, len(items))} pictures at once do not fit into memory, {size} do: the answers are the "
-                    f"same; batch_size={size} saves the attempt",
+                    f"same but for rounding; batch_size={size} saves the attempt",
                     stacklevel=2,
                 )
                 told = size
@@ -49,14 +53,21 @@ def in_batches(
             first += len(batch)
             continue
         # Here, outside of the except block, what the failed attempt held has been let go.
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _give_back()
         if len(batch) == 1:
             raise MemoryError(
                 f"not even one picture fits into memory ({reason}): take a smaller resolution, load the model with "
                 "dtype=torch.float16, or free memory"
             )
         size = len(batch) // 2
+
+
+def _give_back() -> None:
+    """Let the accelerators have the memory that torch keeps for later: what comes next wants other sizes."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def out_of_memory(error: BaseException) -> bool:

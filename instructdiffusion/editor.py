@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .kept import KEPT, Kept, Weights
 from .models.compiling import Compiling
-from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser, sample
+from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from .sampling.replaying import Replaying
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Editor:
 
     Texts that were read and pictures that were encoded and decoded are kept, the last ones, up to `kept` bytes of each
     (`texts`, `conditions`, `copies`): the empty text is read once, and many questions about a picture pay for it once.
-    Weights that change are noticed (`kept.Weights` says what is not: then call `forget`).
+    Weights that change are noticed, but for some ways to change them (`kept.Weights` says which; on an accelerator a
+    write through `weight.data` is one, as in merging a LoRA with peft): after such a change call `forget`.
     """
 
     def __init__(
@@ -54,8 +55,8 @@ class Editor:
         self._read_by, self._coded_by = Weights(), Weights()
 
     def forget(self) -> None:
-        """Let go of all texts and pictures that are kept."""
-        for kept in (self.texts, self.conditions, self.copies):
+        """Let go of all texts, pictures and CUDA graphs that are kept."""
+        for kept in (self.texts, self.conditions, self.copies, self.replaying):
             kept.forget()
 
     @property
@@ -204,8 +205,9 @@ class Editor:
         if reuse == 1 and adaptive is None:
             latents = self.replaying(model, x, plan, noise, on_step)
         else:
-            latents = sample(
-                self._changed(model, reuse, adaptive), x, plan, noise, on_step, backend=self.replaying.backend
+            why = f"what runs differs from row to row with reuse={reuse}, adaptive={adaptive}"
+            latents = self.replaying.launched(
+                self._changed(model, reuse, adaptive), x, plan, noise, on_step, why
             )
         latents = latents / self._scale() + self._shift()
         if not reconstruct:

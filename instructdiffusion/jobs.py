@@ -19,7 +19,7 @@ from .kept import Kept
 from .resize import model_size, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
-from .sampling.noise import generator
+from .sampling.noise import generator, moved
 from .settings import Settings
 from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles, warn_of_many
@@ -270,7 +270,7 @@ class TileNoise:
             field_ = drawn[key] if given is None else given[draw]
             y, x = tile.y // self._grid, tile.x // self._grid
             cuts.append(field_[:, y : y + height, x : x + width])
-        return torch.stack(cuts).to(like.device, like.dtype)
+        return moved(torch.stack(cuts), like)
 
     def _field(self, seed: int, shape: tuple[int, ...], draw: int) -> Tensor:
         """The noise of a whole picture; every batch of its tiles comes by in every step, so it is kept."""

@@ -162,7 +162,7 @@ class InstructDiffusion:
         that is worked on in tiles the latent size is that of all of it, enlarged by `zoom` and padded.
         What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
         evaluation without guidance, unless that is given.
-        seed: one for all, or one a picture; the same seed gives the same answer whatever the batch.
+        seed: one for all, or one a picture; the same seed gives the same answer but for rounding, in any batch.
         resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
         at). fit: "stretch", "aspect" or "authors" (`resize.model_size`), None for the model's own: the authors'
         for published checkpoints. batch_size: squares that go through at once;

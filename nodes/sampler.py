@@ -59,7 +59,10 @@ class InstructSampler(io.ComfyNode):
                     min=0,
                     max=2**63 - 1,
                     control_after_generate=True,
-                    tooltip="Chooses the noise. The same seed gives a picture the same answer in any batch.",
+                    tooltip=(
+                        "Chooses the noise. The same seed gives a picture the same answer in any batch, "
+                        "but for rounding."
+                    ),
                 ),
                 io.Int.Input(
                     "steps",
@@ -231,7 +234,7 @@ def alphas(model: Any) -> Any:
     sampling = model.get_model_object("model_sampling")
     if not hasattr(sampling, "sigmas"):
         raise ValueError("`model`: expected a model with discrete noise levels, as Stable Diffusion 1.5 has")
-    return 1 / (1 + sampling.sigmas.double().cpu().numpy() ** 2)
+    return 1 / (1 + sampling.sigmas.cpu().double().numpy() ** 2)
 
 
 def batch_size(editor: ComfyEditor, side: int) -> int:

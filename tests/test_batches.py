@@ -37,6 +37,31 @@ def test_a_batch_that_does_not_fit_is_halved_and_so_are_the_next(error):
     assert asked == [9, 4, 2, 2, 2, 2, 1] and len(told) == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Invalid buffer size: 24.00 GiB",
+        "MPS backend out of memory (MPS allocated: 17.02 GB, other allocations: 1.21 GB, max allowed: 18.13 GB).",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+    ],
+)
+def test_what_accelerators_say_where_memory_runs_out_is_known(said):
+    assert out_of_memory(RuntimeError(said)) and not out_of_memory(ValueError(said))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_before_the_next_attempt_torch_gives_back_what_it_keeps(device, monkeypatch):
+    given, (work, asked) = [], limited(1)
+    for place in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(place, "is_available", lambda place=place: device in place.__name__)
+    monkeypatch.setattr(getattr(torch, device), "empty_cache", lambda: given.append(list(asked)))
+    with pytest.warns(UserWarning, match="1 do"):
+        list(in_batches(range(4), 4, work))
+    assert given == [[4], [4, 2]]
+
+
 def test_what_fits_is_done_as_asked_without_a_word():
     work, asked = limited(4)
     assert [len(b) for _, b, _ in in_batches(list("abcdefghi"), 4, work)] == asked == [4, 4, 1]

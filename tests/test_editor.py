@@ -112,6 +112,16 @@ def test_weights_that_change_are_asked_anew(part, own, picture):
     assert np.abs(after.astype(int) - fresh).max() <= 1 and np.abs(after.astype(int) - before).max() > 1
 
 
+def test_weights_written_behind_torchs_back_are_asked_anew(own, picture):
+    """As peft merges a LoRA, and as moving averages are put in a network's place."""
+    own.segment(picture, "the red star")
+    for weight in own.components.vae.parameters():
+        weight.data.mul_(0.5)
+    with watched(own) as seen:
+        own.segment(picture, "the red star")
+    assert seen == {"read": [], "encoded": [1], "decoded": [2]}
+
+
 def test_networks_in_half_precision_or_exchanged_are_asked_anew(own, picture, model):
     own.edit(picture, "add a red star", steps=1)
     own.editor.components = model.components
@@ -124,9 +134,12 @@ def test_networks_in_half_precision_or_exchanged_are_asked_anew(own, picture, mo
     assert own.editor.encode(picture[None]).dtype == torch.bfloat16
 
 
-def test_what_is_kept_can_be_let_go_of_or_not_kept_at_all(own, picture):
+def test_what_is_kept_can_be_let_go_of_or_not_kept_at_all(own, picture, monkeypatch):
     own.segment(picture, "the red star")
+    cleared = []
+    monkeypatch.setattr(own.editor.replaying.held, "clear", lambda: cleared.append("graphs"))
     own.editor.forget()
+    assert cleared == ["graphs"]
     never = InstructDiffusion(own.components)
     never.editor = Editor(own.components, kept=0)
     for model in (own, never):

@@ -65,6 +65,22 @@ def test_a_single_tile_has_the_noise_of_a_whole_picture():
     assert torch.equal(tiled, SeededNoise([5, 6]).step(1, like))
 
 
+def test_noise_for_a_gpu_goes_through_memory_that_is_copied_without_waiting(monkeypatch):
+    pinned = []
+
+    class OnGPU:  # what is asked of the latents, on a machine that may have no GPU
+        is_cuda, device, dtype, shape = True, torch.device("cpu"), torch.float16, (2, 4, 16, 16)
+
+        def __len__(self):
+            return 2
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: pinned.append(self.shape) or self)
+    tiles, fields = [Tile(0, 0, 0), Tile(0, 8, 8)], [(5, (4, 32, 32))] * 2
+    for source in (TileNoise(tiles, fields, 4), SeededNoise([5, 6])):
+        assert source.step(0, OnGPU()).dtype == torch.float16
+    assert pinned == [(2, 4, 16, 16)] * 2
+
+
 def test_the_noise_of_a_picture_is_drawn_once_for_all_its_batches(model, monkeypatch):
     from instructdiffusion import jobs
 

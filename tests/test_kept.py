@@ -75,7 +75,9 @@ def test_bad_limits(limit):
 
 
 def network():
-    return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Sequential(torch.nn.BatchNorm1d(3))).eval()
+    return torch.nn.Sequential(
+        torch.nn.Linear(2, 3), torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.ReLU())
+    ).eval()
 
 
 @torch.no_grad()
@@ -95,6 +97,9 @@ CHANGES = {
     "one more part": lambda net: net.append(torch.nn.Linear(3, 3)),
     "another dtype": lambda net: net.to(torch.float64),
     "another place": lambda net: setattr(net[0].weight, "data", net[0].weight.data.clone()),
+    "a part that has no weights": lambda net: net[1].__setitem__(1, torch.nn.SiLU()),
+    "a write that torch does not count": lambda net: net[0].weight.data.add_(1),
+    "another behind torch's back": lambda net: net[1][0].bias.data.copy_(torch.ones(3)),
     "a buffer's": lambda net: net[1][0].running_mean.add_(1),
 }
 
@@ -106,6 +111,23 @@ def test_a_change_of_weights_is_noticed_once(change):
     net(torch.zeros(1, 2))
     assert not weights.changed(net)
     CHANGES[change](net)
+    assert weights.changed(net) and not weights.changed(net)
+
+
+def test_of_large_weights_the_middle_is_looked_at_and_of_channels_last_ones_too():
+    net = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3), torch.nn.Linear(50, 50)).to(
+        memory_format=torch.channels_last
+    )
+    for part in net:
+        weights = Weights()
+        weights.changed(net)
+        part.weight.data.mul_(1.001)
+        assert weights.changed(net) and not weights.changed(net)
+
+
+def test_weights_that_are_no_numbers_are_no_change():
+    net, weights = network(), Weights()
+    torch.nn.init.constant_(net[0].weight, float("nan"))
     assert weights.changed(net) and not weights.changed(net)
 
 

@@ -2,8 +2,8 @@
 
 After Castillo et al., 2312.12487: late in a run the branches of guidance predict the same, so that the rest of the
 run can do without them. They measure the angle between noise predictions; here it is the difference of the denoised
-latents, which is what guidance multiplies, and each picture decides for itself, so that a picture's answer does not
-depend on its batch. `guidance.dropping` leaves branches out at noise levels known ahead.
+latents, which is what guidance multiplies, and each picture decides for itself, so that a picture's answer depends
+on its batch by rounding only. `guidance.dropping` leaves branches out at noise levels known ahead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class AdaptiveGuidance:
     the full branch's is at most this share of the latter's RMS; 0 leaves out only what is equal. A branch that is
     left out is taken to predict what full does, as the scale 0.5 says for the authors' guidance.
 
-    Rows without the full branch decide nothing. A row whose sigma is above that of the row before begins a new run.
+    Rows without the full branch decide nothing. A run of `sample` decides anew, as does a row whose sigma is above that
+    of the row before.
     Decisions are read on the host: on a GPU a row with branches still to be decided on waits for the device, and runs
     are not replayed as CUDA graphs.
 
@@ -46,16 +47,20 @@ class AdaptiveGuidance:
     def __len__(self) -> int:
         return len(self.denoiser)
 
-    def reset(self) -> None:
-        """Forget what was decided and counted, as before a run."""
+    def begin(self) -> None:
+        """Forget what was decided: a run begins."""
         self._left_out: dict[str, list[bool]] = {}
         self._sigma = math.inf
+
+    def reset(self) -> None:
+        """Forget what was decided and counted."""
+        self.begin()
         self.evaluations = 0
 
     def predict(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
         """Predictions [len(branches), b, c, h, w] as `UNetDenoiser.predict`, those left out being the full branch's."""
         if row.sigma > self._sigma:
-            self._left_out = {}
+            self.begin()
         self._sigma = row.sigma
         asked = [self._asked(branch, branches) for branch in branches]
         wanted = [wants for each in asked for wants in each]

@@ -6,6 +6,8 @@ next, so that a full evaluation every few rows is enough. The answer is an appro
 
 from __future__ import annotations
 
+import math
+import threading
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from .plan import Row
 
 _DOWN = ("DownBlock2D", "CrossAttnDownBlock2D")
 _UP = ("UpBlock2D", "CrossAttnUpBlock2D")
+_hooking = threading.Lock()  # torch numbers hooks without one: two threads might get the same number
 
 
 class DeepCache:
@@ -28,10 +31,12 @@ class DeepCache:
     take skips from: more layers follow the whole UNet closer. For Stable Diffusion 1.5 at 64x64 a shallow row
     costs 8, 22 or 38 % of a whole one's multiplications at depth 1, 2 or 3; 2 is what the paper has.
 
-    All branches of a row are whole or shallow together. A row that asks for a branch without cached features, or
-    whose sigma is not below that of the row before (a new run, the second half of a Heun step), is whole. Make
-    one for a run, as the denoiser. Of a compiled UNet the module it was compiled from runs, unless `every` is 1: what
-    is taken from inside a whole row cannot be had from the compiled one.
+    All branches of a row are whole or shallow together. The first row of a run (of `sample`, or by itself one whose
+    sigma is above that of the row before) is whole, and so is one that asks for a branch without cached features.
+    Rows are evaluations: a solver with two of them a step, as Heun, comes to its whole ones twice as soon.
+
+    Of a compiled UNet the module it was compiled from runs, unless `every` is 1: what is taken from inside a whole row
+    cannot be had from the compiled one. Threads may share the UNet, not one of these.
 
     whole, shallow: how many UNet evaluations of each kind were made, a branch and picture counting one.
     Raises ValueError for an `every` or a depth out of range, or a UNet whose outer blocks are of other kinds.
@@ -58,20 +63,23 @@ class DeepCache:
     def __len__(self) -> int:
         return len(self.denoiser)
 
-    def reset(self) -> None:
-        """Forget the cached features and the counts, as before a run."""
-        self._deep: dict[
-            str, Tensor
-        ] = {}  # branch -> [b, c, h, w], what goes into the first computed up layer
+    def begin(self) -> None:
+        """Forget the cached features: a run begins."""
+        # branch -> [b, c, h, w], what goes into the first computed up layer
+        self._deep: dict[str, Tensor] = {}
         self._age = 0
-        self._sigma = 0.0
+        self._sigma = math.inf
+
+    def reset(self) -> None:
+        """Forget the cached features and the counts."""
+        self.begin()
         self.whole = 0
         self.shallow = 0
 
     def predict(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
         """Predictions [len(branches), b, c, h, w] as `UNetDenoiser.predict`, of the whole or the shallow UNet."""
         known = all(b in self._deep for b in branches)
-        whole = not known or self._age >= self.every or row.sigma >= self._sigma
+        whole = not known or self._age >= self.every or row.sigma > self._sigma
         self._sigma = row.sigma
         if self.every == 1:
             self.whole += len(branches) * len(self)
@@ -92,11 +100,17 @@ class DeepCache:
         channels = first.in_channels - _skip_channels(unet, self.depth - 1)
         seen: list[Tensor] = []
 
+        mine = threading.get_ident()  # the UNet may be other threads' too, whose features are not this run's
+
         def keep(module: Any, arguments: tuple[Any, ...]) -> None:
-            seen.append(arguments[0][:, :channels].clone())  # the rest is the skip, which is computed anew
+            if threading.get_ident() == mine:
+                seen.append(
+                    arguments[0][:, :channels].clone()
+                )  # the rest is the skip, which is computed anew
 
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
-        handle = first.register_forward_pre_hook(keep)
+        with _hooking:
+            handle = first.register_forward_pre_hook(keep)
         try:
             out = unet(x, t, encoder_hidden_states=text, return_dict=False)[0]
         finally:

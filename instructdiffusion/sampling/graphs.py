@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..kept import Places
 from .denoiser import UNetDenoiser
 from .kernels import why_not, why_not_here
 from .noise import StepNoise
@@ -73,8 +74,9 @@ class StepGraphs:
     """Captured steps by size and branches; give all calls the same UNet. Threads take turns, a run at a time.
 
     limit: how many graphs are kept; the one that was not used for longest goes first. A graph reads the weights
-    where they lay when it was captured: weights that moved (`unet.to`) are noticed and captured anew, weights
-    changed in place need nothing, but after a part of the UNet was exchanged (an adapter) call `clear`.
+    where they lay when it was captured: weights changed in place need nothing; weights that moved or were exchanged
+    (`unet.to`, `load_state_dict(assign=True)`) and parts that were exchanged, added or taken out (a LoRA) are noticed
+    and captured anew. After a change that shows in neither (an adapter's scale, or one switched off) call `clear`.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -88,7 +90,7 @@ class StepGraphs:
         """Forget all graphs and give their memory back."""
         with self._lock:
             self._unet: Any = None
-            self._weights: list[tuple[Tensor, int]] = []
+            self._places: Places | None = None
             self._states: dict[tuple[Any, ...], _State] = {}
             self._steps: dict[tuple[Any, ...], _Step] = {}  # the last used last
             self._pool: Any = None
@@ -104,7 +106,7 @@ class StepGraphs:
     def missing(self, denoiser: UNetDenoiser, plan: Plan) -> int:
         """How many graphs a run would have to capture first."""
         with self._lock:
-            if self._unet is not denoiser.unet or self._moved():
+            if self._unet is not denoiser.unet or self._places != Places(denoiser.unet):
                 return len({row.branches for row in plan})
             key = _state_key(denoiser, plan)
             return sum(_step_key(denoiser, b, key) not in self._steps for b in {row.branches for row in plan})
@@ -140,17 +142,12 @@ class StepGraphs:
         if self.other(denoiser):
             raise ValueError("these graphs were captured with another UNet; make a StepGraphs for each")
 
-    def _moved(self) -> bool:
-        """Whether a weight lies elsewhere than when the first graph was captured."""
-        return any(weight.data_ptr() != address for weight, address in self._weights)
-
     def _ready(self, denoiser: UNetDenoiser, plan: Plan) -> tuple[_State, dict[tuple[str, ...], _Step]]:
         """The state and the steps of the plan's sets of branches, captured where they are new."""
-        if self._moved():
+        now = Places(denoiser.unet)
+        if self._places != now:
             self.clear()
-        if self._unet is None:
-            self._unet = denoiser.unet
-            self._weights = [(w, w.data_ptr()) for w in denoiser.unet.parameters()]
+            self._unet, self._places = denoiser.unet, now
         key = _state_key(denoiser, plan)
         state = self._state(denoiser, key)
         steps = {b: self._step(denoiser, b, state, key) for b in dict.fromkeys(row.branches for row in plan)}

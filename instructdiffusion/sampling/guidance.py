@@ -22,11 +22,13 @@ BRANCHES: tuple[str, ...] = ("full", "image_only", "text_only", "unconditional")
 Weights = tuple[float, float, float, float]
 Guidance = Callable[[float], Weights]
 
+LARGEST = 1e6  # scale: far beyond use, and float32 still tells the sum of such weights from 0
+_TOO_MUCH = 2.0**24  # weight from which on float32 has no room for the 1 that weights sum to
 _NOTHING = 1e-12  # weights below this are rounding of an exact 0, not worth a UNet evaluation
 
 
 def check_weights(weights: object, source: object = "guidance") -> Weights:
-    """The weights as four finite floats that sum to 1, rounding crumbs set to 0; ValueError otherwise."""
+    """The weights as four floats below 2^24 that sum to 1, rounding crumbs set to 0; ValueError otherwise."""
     try:
         values = tuple(float(w) for w in weights)  # type: ignore[attr-defined]
     except OverflowError:
@@ -38,6 +40,11 @@ def check_weights(weights: object, source: object = "guidance") -> Weights:
     if not all(math.isfinite(w) for w in values):
         raise ValueError(f"{source} must give finite weights; got {values}. Check the guidance scales")
     size = max(abs(w) for w in values)
+    if size >= _TOO_MUCH:
+        raise ValueError(
+            f"{source} must give weights below {_TOO_MUCH:g}, beyond which they do not sum to 1 in float32; "
+            f"got {values}. Take smaller guidance scales"
+        )
     if abs(math.fsum(values) - 1.0) > 1e-6 * max(1.0, size):
         raise ValueError(f"{source} must give weights that sum to 1; got {values} = {math.fsum(values):g}")
     full, image_only, text_only, unconditional = (0.0 if abs(w) < _NOTHING else w for w in values)
@@ -199,4 +206,8 @@ def _scale(name: str, value: float) -> float:
         raise ValueError(f"{name} must be finite; got a whole number beyond any float") from None
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite; got {number}")
+    if abs(number) > LARGEST:
+        raise ValueError(
+            f"{name} must be at most {LARGEST:g} either way; got {number:g}: take a smaller scale"
+        )
     return number

@@ -1,4 +1,4 @@
-"""Noise: drawn for each picture from its own seed, so that its result never depends on its batch.
+"""Noise: drawn for each picture from its own seed, so that it never depends on the picture's batch.
 
 Everything is drawn on the CPU and then moved: the same seed gives the same numbers on every device.
 """
@@ -81,7 +81,7 @@ class SeededNoise:
             raise ValueError(f"expected one seed a picture; got {len(self.seeds)} for a batch of {len(like)}")
         shape = tuple(like.shape[1:])
         noise = torch.stack([torch.randn(shape, generator=generator(s, draw)) for s in self.seeds])
-        return _moved(noise, like)
+        return moved(noise, like)
 
 
 class GivenNoise:
@@ -106,10 +106,10 @@ class GivenNoise:
                 f"step noise {draw} must have the latents' shape {tuple(like.shape)}; "
                 f"got {tuple(noise.shape)}"
             )
-        return _moved(noise, like)
+        return moved(noise, like)
 
 
-def _moved(noise: Tensor, like: Tensor) -> Tensor:
+def moved(noise: Tensor, like: Tensor) -> Tensor:
     """The noise in like's dtype on its device, without waiting for it: only pinned memory is copied meanwhile."""
     if like.is_cuda and noise.device.type == "cpu":
         return noise.to(like.dtype).pin_memory().to(like.device, non_blocking=True)

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from ..batches import out_of_memory
 from ..reasons import first_line
 from .denoiser import UNetDenoiser
 from .graphs import StepGraphs, why_no_graph
+from .kernels import why_reference
 from .noise import StepNoise
 from .plan import Plan
-from .sampler import OnStep, sample
+from .sampler import Model, OnStep, sample
 
 PAYS = (
     8  # rows that a capture must serve: it costs about five evaluations, and replaying saves a part of each
@@ -27,6 +29,7 @@ class Replaying:
         run = Replaying()                       # keep it as long as the model
         latents = run(denoiser, x, plan, noise)
         run.reason                              # why that was not replayed, None if it was
+        run.step_reason                         # why its step was not the fused kernel, None if it was
 
     graphs: True replays always, RuntimeError with the reason where that cannot be; False never; None where it can
     and the captures pay: each must serve PAYS rows, of this run and of earlier runs of the same size and branches.
@@ -41,6 +44,7 @@ class Replaying:
         self.graphs = graphs
         self.backend = backend
         self.reason: str | None = "nothing has run yet"
+        self.step_reason: str | None = "nothing has run yet"
         self.held = StepGraphs()
         self._asked: dict[object, int] = {}  # rows that were run without, by size and branches
         self._broken: str | None = None
@@ -56,15 +60,39 @@ class Replaying:
         """`sample` with these arguments; its errors, and RuntimeError where graphs=True cannot be."""
         if self.graphs:
             self._follow(denoiser)
-            self.reason = None
-            return self.held.sample(denoiser, x, plan, noise, on_step)
-        reason = self._why_not(denoiser, plan)
+            reason = None
+        else:
+            reason = self._why_not(denoiser, plan)
+        if reason is not None:
+            return self.launched(denoiser, x, plan, noise, on_step, reason)
+        self._say(None)
+        self.step_reason = None  # the kernel is in the graph
+        return self.held.sample(denoiser, x, plan, noise, on_step)
+
+    def launched(
+        self,
+        model: Model,
+        x: Tensor,
+        plan: Plan,
+        noise: StepNoise | Sequence[Tensor] | Tensor | None,
+        on_step: OnStep | None,
+        reason: str,
+    ) -> Tensor:
+        """`sample` of any model, replaying nothing for the `reason` that is given; its errors."""
+        self._say(reason)
+        end = sample(model, x, plan, noise, on_step, backend=self.backend)
+        self.step_reason = why_reference()
+        return end
+
+    def _say(self, reason: str | None) -> None:
         if reason != self.reason:
             _log.debug("UNet and step are %s", "replayed" if reason is None else f"not replayed: {reason}")
         self.reason = reason
-        if reason is None:
-            return self.held.sample(denoiser, x, plan, noise, on_step)
-        return sample(denoiser, x, plan, noise, on_step, backend=self.backend)
+
+    def forget(self) -> None:
+        """Let go of all graphs; what they are worth capturing for is counted from here on."""
+        self.held.clear()
+        self._asked.clear()
 
     def _follow(self, denoiser: UNetDenoiser) -> None:
         """Let go of another UNet's graphs."""
@@ -99,7 +127,7 @@ class Replaying:
             self.held.clear()
             reason = f"the capture failed: {type(error).__name__}: {first_line(error)}"
             _log.warning("UNet and step are not replayed: %s", reason)
-            if "out of memory" not in str(error).lower():
+            if not out_of_memory(error):
                 self._broken = reason
             return reason
         self._asked.pop(key, None)

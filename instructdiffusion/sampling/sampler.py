@@ -20,7 +20,8 @@ class Model(Protocol):
 
     A model may also have `input_batch(branches) -> Tensor`: where its next input is to be written, once a
     branch, [len(branches), b, c, h, w] of any float dtype (a slice of the UNet's own input, say). Then that
-    very tensor is what predict gets as x_scaled.
+    very tensor is what predict gets as x_scaled. And it may have `begin()`, which is called before a run's first
+    row: for models that carry something from row to row.
     """
 
     kind: str  # one of PREDICTIONS
@@ -59,6 +60,9 @@ def sample(
     check_backend(backend)
     source = noise_source(noise, plan)
 
+    begin = getattr(model, "begin", None)
+    if begin is not None:
+        begin()
     x = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
     scaled = x * input_scale(plan.sigma_start)
     batch = _input_batch(model, plan, 0)

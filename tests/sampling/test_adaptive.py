@@ -62,6 +62,14 @@ def test_a_wide_tolerance_leaves_out_everything_after_the_first_row(unet, schedu
         assert adaptive.evaluations == 3 * 3 + 3 * (len(plan) - 1)
 
 
+def test_runs_of_one_row_decide_each_for_themselves(unet, schedule):
+    plan = make_plan(schedule.sigmas("trailing", 1), "euler", instructdiffusion(5, 1.25), schedule)
+    adaptive = AdaptiveGuidance(denoiser(unet), 1e6)
+    for seeds in ([1, 2, 3], [4, 5, 6]):  # of one sigma
+        assert torch.equal(run(adaptive, plan, seeds), run(denoiser(unet), plan, seeds))
+    assert adaptive.evaluations == 2 * 3 * 3
+
+
 def test_a_branch_left_out_says_what_full_says(unet, schedule):
     plan = make_plan(schedule.sigmas("trailing", 6), "euler", instructpix2pix(5, 1.5), schedule)
     branches = plan[0].branches

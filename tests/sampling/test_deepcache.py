@@ -1,4 +1,5 @@
 import math
+import threading
 
 import pytest
 import torch
@@ -118,6 +119,27 @@ def test_a_run_does_not_see_the_one_before(unet, schedule):
     assert (model.whole, model.shallow) == (0, 0)
 
 
+def test_heuns_rows_of_one_sigma_share_their_features(unet, schedule):
+    plan = plan_of(schedule, 5, none(), "heun")
+    assert len(plan) == 9 and plan[1].sigma == plan[2].sigma
+    for every, whole in ((2, 5), (3, 3), (9, 1)):
+        model = DeepCache(denoiser(unet), every=every)
+        end = sample(model, start(plan), plan)
+        assert (model.whole, model.shallow) == (2 * whole, 2 * (9 - whole))
+    exact = sample(denoiser(unet), start(plan), plan)
+    assert 0.0 < float((end - exact).square().mean().sqrt() / exact.std()) < 0.1
+
+
+def test_runs_of_one_row_are_whole_each(unet, schedule):
+    plan = plan_of(schedule, 1, none(), "euler")
+    model = DeepCache(denoiser(unet), every=3)
+    for seeds in ([1, 2], [8, 9]):  # of one sigma
+        assert torch.equal(
+            sample(model, start(plan, seeds), plan), sample(denoiser(unet), start(plan, seeds), plan)
+        )
+    assert (model.whole, model.shallow) == (4, 0)
+
+
 def test_the_answer_stays_near_and_nearer_with_more_of_the_unet(unet, schedule):
     plan = plan_of(schedule, 12, none())
     exact = sample(denoiser(unet), start(plan), plan)
@@ -152,6 +174,49 @@ def test_of_a_compiled_unet_that_has_run_the_module_itself_is_taken_apart(schedu
         assert (model.whole, model.shallow) == (4, 4)
     finally:
         torch.compiler.reset()
+
+
+def test_what_another_thread_runs_through_the_unet_meanwhile_is_not_taken_for_its_own(unet, schedule):
+    plan, other = plan_of(schedule, 4, none()), initial_noise([8, 9], SHAPE)
+    expected = sample(DeepCache(denoiser(unet), every=2), start(plan), plan)
+    main, met = threading.get_ident(), []
+
+    def elsewhere():
+        with torch.no_grad():
+            met.append(denoiser(unet).predict(other, plan[0], ("full",)))
+
+    def between(module, arguments):  # within the run's row, before it comes to what is kept
+        if threading.get_ident() == main:
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            thread.join()
+
+    handle = unet.conv_in.register_forward_pre_hook(between)
+    try:
+        end = sample(DeepCache(denoiser(unet), every=2), start(plan), plan)
+    finally:
+        handle.remove()
+    assert len(met) == 4 and torch.equal(end, expected)
+
+
+def test_threads_that_share_a_unet_get_their_own_answers(unet, schedule):
+    plan, got = plan_of(schedule, 6, none()), {}
+
+    def run(seed):
+        return sample(DeepCache(denoiser(unet), every=3), start(plan, [seed, seed + 1]), plan)
+
+    def work(seed):
+        got[seed] = run(seed)
+
+    expected = {seed: run(seed) for seed in (1, 11, 21)}
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert got.keys() == expected.keys()
+    for seed, end in got.items():
+        torch.testing.assert_close(end, expected[seed], rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_stays_on_the_unet(unet, schedule):

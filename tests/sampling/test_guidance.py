@@ -1,6 +1,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -131,6 +132,23 @@ def test_scales_must_be_finite(make, scale):
         make(scale)
 
 
+@pytest.mark.parametrize(
+    "make, name",
+    [
+        (lambda s: cfg(s), "scale"),
+        (lambda s: instructdiffusion(s, 1), "s_text"),
+        (lambda s: instructpix2pix(5, s), "s_image"),
+    ],
+)
+def test_scales_whose_weights_would_not_sum_to_one_are_refused_by_name(make, name):
+    for scale in (1e20, -1e20, 1.1e6):
+        with pytest.raises(ValueError, match=rf"^{name} must be at most 1e\+06 either way"):
+            make(scale)
+    for scale in (1e6, -1e6):
+        weights = np.asarray(make(scale)(1.0), np.float32)
+        assert weights.sum(dtype=np.float64) == pytest.approx(1.0, abs=0.2)
+
+
 @pytest.mark.parametrize("scale", ["much", None, True])
 def test_scales_must_be_numbers(scale):
     with pytest.raises(TypeError, match="number"):
@@ -144,7 +162,17 @@ def test_bad_intervals(lo, hi):
 
 
 @pytest.mark.parametrize(
-    "weights", [(1, 0, 0), (0.5, 0, 0, 0), (math.nan, 1, 0, 0), 3.0, ("a", 0, 0, 1), (10**400, 0, 0, 1)]
+    "weights",
+    [
+        (1e20, 0, 0, -1e20),
+        (2**24, 0, 0, 1 - 2**24),
+        (1, 0, 0),
+        (0.5, 0, 0, 0),
+        (math.nan, 1, 0, 0),
+        3.0,
+        ("a", 0, 0, 1),
+        (10**400, 0, 0, 1),
+    ],
 )
 def test_bad_weights(weights):
     with pytest.raises(ValueError, match="weights|number a branch"):

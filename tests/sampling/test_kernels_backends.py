@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from instructdiffusion.sampling import StepCoefs, make_plan, none, sample
-from instructdiffusion.sampling.kernels import BACKENDS, backends, step, why_not, why_not_here
+from instructdiffusion.sampling.kernels import BACKENDS, backends, step, why_not, why_not_here, why_reference
 
 COEFS = StepCoefs(
     weights=(3.0, -2.0), skip=0.1, out=-0.9, x=0.5, d=(0.75,), saved=0.0, noise=0.0, next_scale=0.7
@@ -168,3 +168,27 @@ def test_a_model_that_takes_its_input_in_place_gives_the_same(schedule, gaussian
     plan = make_plan(schedule.sigmas("trailing", 5), "heun", guidance, schedule)
     x = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(1)) * plan.sigma_start
     assert torch.equal(sample(InPlace(), x, plan), sample(gaussian(), x, plan))
+
+
+class OnGPU(torch.Tensor):
+    """A tensor that says it lies on a GPU."""
+
+    device = property(lambda self: torch.device("cuda"))
+
+
+def test_a_step_that_falls_to_the_reference_on_a_gpu_says_why_once(tensors, monkeypatch, caplog):
+    caplog.set_level("DEBUG", backends.__name__)
+    monkeypatch.setattr(backends, "_told", set())
+    expected = step(**tensors)
+    assert why_reference() == "the kernel runs on CUDA, the latents are on cpu"
+    there = {**tensors, "x": tensors["x"].as_subclass(OnGPU)}
+    for reason in ("the kernel is on strike", "the kernel is on strike", "the kernel is tired"):
+        monkeypatch.setattr(backends, "why_not", lambda *args, reason=reason, **kwargs: reason)
+        assert torch.equal(step(**there).x, expected.x)
+        assert why_reference() == reason
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"the step outside the UNet runs in torch: the kernel is {how}" for how in ("on strike", "tired")
+    ]
+    step(**tensors, backend="reference")
+    assert why_reference() == "backend='reference' was asked for" and len(caplog.records) == 2

@@ -14,6 +14,9 @@ from instructdiffusion.sampling.replaying import Replaying
 def test_on_the_cpu_a_model_says_why_nothing_is_replayed(model, picture):
     answer = model.edit(picture, "add a red star", steps=2)
     assert model.editor.replaying.reason == "CUDA graphs need a CUDA device, the UNet is on cpu"
+    assert model.editor.replaying.step_reason == "the kernel runs on CUDA, the latents are on cpu"
+    model.edit(picture, "add a red star", steps=2, reuse=2)
+    assert model.editor.replaying.reason == "what runs differs from row to row with reuse=2, adaptive=None"
     never = InstructDiffusion(model.components, graphs=False)
     assert (never.edit(picture, "add a red star", steps=2).picture == answer.picture).all()
     assert never.editor.replaying.reason == "graphs=False"

@@ -207,3 +207,12 @@ def test_planning_needs_no_torch():
         "make_plan(s.sigmas('karras', 4), 'heun', cfg(2), s); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+def test_a_model_is_told_that_a_run_begins(schedule, gaussian):
+    model, told = gaussian(), []
+    model.begin = lambda: told.append(len(model.calls))
+    plan = plan_of(schedule, steps=3)
+    for _ in range(2):
+        sample(model, start(plan, 1), plan)
+    assert told == [0, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .backends import BACKENDS, check_backend, step, why_not, why_not_here
+from .backends import BACKENDS, check_backend, step, why_not, why_not_here, why_reference
 from .reference import Stepped
 
-__all__ = ["BACKENDS", "Stepped", "check_backend", "step", "why_not", "why_not_here"]
+__all__ = ["BACKENDS", "Stepped", "check_backend", "step", "why_not", "why_not_here", "why_reference"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -18,6 +20,10 @@ from .reference import Stepped
 BACKENDS: tuple[str, ...] = ("auto", "reference", "triton")
 
 OLDEST_CAPABILITY = (8, 0)
+_log = logging.getLogger(__name__)
+_last = threading.local()  # .reason: what `why_reference` gives
+_told: set[str] = set()
+
 _HALF_OR_SINGLE = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -37,23 +43,39 @@ def step(
     """`reference.step` on the chosen backend; its documentation holds for all of them.
 
     backend: one of BACKENDS. A forced "triton" that cannot run raises RuntimeError with the reason that
-    `why_not` gives. ValueError for another name, and for missing or misshapen tensors.
+    `why_not` gives. ValueError for another name, and for missing or misshapen tensors. Where "auto" takes the
+    reference on CUDA, that is logged (at debug), once a reason; `why_reference` gives the reason everywhere.
     """
     check_backend(backend)
-    if backend == "auto" and x.device.type != "cuda":
-        backend = "reference"
-    if backend != "reference":
+    if backend == "reference":
+        reason: str | None = "backend='reference' was asked for"
+    elif backend == "auto" and x.device.type != "cuda":
+        reason = f"the kernel runs on CUDA, the latents are on {x.device.type}"
+    else:
         reference.check(x, predictions, coefs, history, saved, noise, batch, finite)
         reason = why_not(x, predictions, coefs, history, saved, noise, batch=batch, finite=finite)
-        if reason is None and (backend == "triton" or not _interpreted()):
-            from . import fused
-
-            return fused.launch(x, predictions, coefs, history, saved, noise, batch, finite, keep)
-        if backend == "triton":
+        if reason is not None and backend == "triton":
             raise RuntimeError(
                 f"backend='triton' cannot run this step: {reason}. Use backend='auto' or 'reference'"
             )
+        if reason is None and backend == "auto" and _interpreted():
+            reason = (
+                "triton interprets kernels (TRITON_INTERPRET=1), which is slow; backend='triton' forces it"
+            )
+        if reason is not None and reason not in _told:
+            _told.add(reason)
+            _log.debug("the step outside the UNet runs in torch: %s", reason)
+    _last.reason = reason
+    if reason is None:
+        from . import fused
+
+        return fused.launch(x, predictions, coefs, history, saved, noise, batch, finite, keep)
     return reference.step(x, predictions, coefs, history, saved, noise, batch=batch, finite=finite, keep=keep)
+
+
+def why_reference() -> str | None:
+    """Why this thread's last `step` ran as the reference, in one line; None where the kernel ran (or no step did)."""
+    return getattr(_last, "reason", None)
 
 
 def check_backend(backend: str) -> str:

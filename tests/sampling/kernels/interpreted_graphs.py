@@ -199,6 +199,50 @@ def test_weights_that_moved_are_captured_anew(schedule):
     assert len(held) == 1
 
 
+class LoRA(torch.nn.Module):
+    """A layer with a low-rank addition, as adapters put it in the layer's place."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base, self.more = base, torch.nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        return self.base(x) + self.more(x)
+
+
+def wider(unet):
+    unet.conv = LoRA(unet.conv)
+
+
+def other_text(unet):
+    unet.text = torch.nn.Sequential(torch.nn.Linear(WIDTH, 4))
+
+
+EXCHANGES = {
+    "assigned weights": lambda unet: unet.load_state_dict(
+        {name: 2 * weight for name, weight in unet.state_dict().items()}, assign=True
+    ),
+    "a part in another's place": other_text,
+    "an adapter around a part": wider,
+    "one parameter": lambda unet: setattr(unet.conv, "bias", torch.nn.Parameter(torch.ones(4))),
+}
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_what_is_exchanged_in_the_unet_is_captured_anew(exchange, schedule, monkeypatch):
+    captured = []
+    monkeypatch.setattr(graphs, "capture", lambda run, device, pool: captured.append(run) or run)
+    unet, held = SmallUNet(), graphs.StepGraphs()
+    plan, x = make(schedule, "euler", none())
+    held.sample(denoiser(unet), x, plan)
+    EXCHANGES[exchange](unet)
+    assert held.missing(denoiser(unet), plan) == 1
+    end = held.sample(denoiser(unet), x, plan)
+    torch.testing.assert_close(end, sample(denoiser(unet), x, plan), rtol=1e-4, atol=1e-4)
+    held.sample(denoiser(unet), x, plan)
+    assert len(captured) == 2 and len(held) == 1
+
+
 def test_threads_take_turns(schedule, unet):
     held = graphs.StepGraphs()
     plan, x = make(schedule, "dpmpp_2m", cfg(3))
@@ -226,10 +270,14 @@ def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
         assert torch.equal(run(denoiser(unet), x, short), expected)
         assert run.reason == f"{rows} rows do not pay for 1 captures, 8 do" and len(run.held) == 0
     torch.testing.assert_close(run(denoiser(unet), x, short), expected, rtol=1e-4, atol=1e-4)
-    assert run.reason is None and len(run.held) == 1  # nine rows: from now on
+    assert run.reason is run.step_reason is None and len(run.held) == 1  # nine rows: from now on
     single, y = make(schedule, "euler", cfg(3), steps=1)
     run(denoiser(unet), y, single)
     assert run.reason is None  # a graph of its size is there
+    run.forget()
+    run(denoiser(unet), y, single)
+    assert run.reason is not None and len(run.held) == 0
+    run(denoiser(unet), x, make(schedule, "euler", cfg(3), steps=8)[0])
     long, y = make(schedule, "euler_ancestral", none(), steps=8)
     run(denoiser(unet), y, long, SeededNoise([1, 2]))
     assert run.reason is None and len(run.held) == 2
