@@ -208,7 +208,7 @@ def prepared(processor: Any) -> dict[str, Any]:
 def _numbers(output: Any) -> np.ndarray:
     # transformers 5 gives an output with the projected features as pooler_output, earlier ones the tensor itself.
     features = getattr(output, "pooler_output", output)
-    return np.asarray(features.double().cpu())
+    return np.asarray(features.cpu().double())
 
 
 def load_clip(name: str = CLIP, device: str = "cpu") -> Clip:

@@ -53,7 +53,7 @@ class Extractor:
                 raise ValueError(f"{self.name} gives no features: expected a pooled output or last states")
             # States are [n, tokens, d] of a transformer, [n, d, h, w] of a convolutional network.
             features = features.mean(1) if features.ndim == 3 else features.flatten(2).mean(2)
-        return np.asarray(features.flatten(1).double().cpu())
+        return np.asarray(features.flatten(1).cpu().double())
 
 
 def load_extractor(name: str | Path, device: str = "cpu") -> Extractor:
