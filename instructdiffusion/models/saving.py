@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import secrets
@@ -14,13 +15,12 @@ import torch
 from torch import Tensor
 
 from ..files import json_bytes, whole_folder, write_files
+from ..settings import FILE, read_settings
 from . import ldm_keys
 from .layout import SCHEDULER, training_alphas, write_index
 from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX
 from .loading import SD_VOCABULARY, Components, companion
 from .unpickle import FACTS, PICKLED, SAFE, is_checkpoint
-
-SETTINGS = "instructdiffusion.json"
 
 
 def save_pretrained(components: Components, folder: str | Path) -> Path:
@@ -48,7 +48,7 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
         _save_tokenizer(components.tokenizer, new / "tokenizer")
         write_index(new, scheduler)
         if settings is not None:
-            (new / SETTINGS).write_bytes(settings)
+            (new / FILE).write_bytes(settings)
     return folder
 
 
@@ -107,7 +107,7 @@ def _write_companion(components: Components, folder: Path) -> None:
                 f"the folder {folder} is a model with another tokenizer: give the file a name of its own"
             )
     if (settings := _settings(components)) is not None:
-        files[folder / SETTINGS] = settings
+        files[folder / FILE] = settings
     write_files(files)
 
 
@@ -120,12 +120,27 @@ def _is_model(folder: Path) -> bool:
 
 
 def _settings(components: Components) -> bytes | None:
-    """The model's settings file; with the fit in it where that is not what a folder of ours is read with."""
-    path = components.path / SETTINGS
-    if components.fit == "stretch":
-        return path.read_bytes() if path.is_file() else None
-    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return json_bytes({**said, "fit": components.fit})
+    """The model's settings file, with what is known of the model by the place alone where it lies; None for nothing.
+
+    That is how pictures come to its size, and the formula and scales of guidance of a folder that diffusers wrote.
+    """
+    path = components.path / FILE
+    written = path.read_bytes() if path.is_file() else None
+    said = json.loads(written) if written is not None else {}
+    published = components.fit == "authors"
+    asked, bare = read_settings(components.path, published), read_settings(None, published)
+    defaults = {}
+    for name, settings in asked.items():
+        known = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
+        values = {key: value for key, value in known.items() if value != getattr(bare[name], key)}
+        if values := {**values, **said.get("defaults", {}).get(name, {})}:
+            defaults[name] = values
+    full = dict(said)
+    if defaults:
+        full["defaults"] = defaults
+    if said.get("fit", "stretch") != components.fit:
+        full["fit"] = components.fit
+    return written if full == said else json_bytes(full)
 
 
 def _save_tokenizer(tokenizer: Any, folder: Path) -> None:

@@ -25,6 +25,7 @@ from instructdiffusion.models.layout import training_alphas
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.models.saving import export_checkpoint, save_pretrained
 from instructdiffusion.models.unpickle import read_checkpoint
+from instructdiffusion.settings import FILE, read_settings
 
 PARTS = ("unet", "vae", "text_encoder")
 UNET = ldm_keys.UNET_PREFIX
@@ -53,6 +54,11 @@ def _write(path, state, **beside):
     return path
 
 
+def _asked(parts):
+    """How a model is asked that lies where these components do."""
+    return read_settings(parts.path, published=parts.fit == "authors")
+
+
 def _assert_same(a, b):
     for part in PARTS:
         one, other = getattr(a, part).state_dict(), getattr(b, part).state_dict()
@@ -60,6 +66,7 @@ def _assert_same(a, b):
         assert all(torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one), part
     assert np.array_equal(a.alphas_cumprod, b.alphas_cumprod)
     assert (a.prediction_type, a.resolution, a.fit) == (b.prediction_type, b.resolution, b.fit)
+    assert _asked(a) == _asked(b)
     assert a.vae.config.scaling_factor == b.vae.config.scaling_factor
     for text in ("Segment the red star.", "", "xyzzy é"):
         assert a.tokenizer(text)["input_ids"] == b.tokenizer(text)["input_ids"]
@@ -261,6 +268,35 @@ def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tm
     answer = asked.segment(wide, "the red star", resolution=64, steps=1)
     asked.segment(wide, "the red star", resolution=64, steps=1, fit="stretch")
     assert seen == [(32, 96), (64, 64)] and answer.picture.shape == wide.shape
+
+
+@pytest.mark.parametrize("said", [None, {"defaults": {"edit": {"guidance": [3, 1]}}, "by": "hand"}])
+def test_instruct_pix2pix_is_asked_by_its_own_formula_wherever_it_is_saved(model_folder, tmp_path, said):
+    folder = shutil.copytree(model_folder, tmp_path / "theirs")
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "_diffusers_version": "0.12.0"}))
+    if said:
+        (folder / FILE).write_text(json.dumps(said))
+    theirs = load_components(folder)
+    asked = _asked(theirs)["edit"]
+    assert asked.formula == "instructpix2pix" and asked.guidance == ((3.0, 1.0) if said else (7.5, 1.5))
+    saved = save_pretrained(theirs, tmp_path / "folder")
+    _assert_same(load_components(saved), theirs)
+    assert not said or json.loads((saved / FILE).read_text())["by"] == "hand"
+    file = load_components(export_checkpoint(theirs, tmp_path / "model.safetensors"))
+    _assert_same(file, theirs)
+    _assert_same(load_components(save_pretrained(file, tmp_path / "again")), theirs)
+    onto = save_pretrained(load_components(saved), saved)
+    _assert_same(load_components(onto), theirs)
+
+
+def test_a_fit_that_was_changed_is_kept(model, tmp_path):
+    aspect = load_components(
+        save_pretrained(dataclasses.replace(model.components, fit="aspect"), tmp_path / "a")
+    )
+    assert aspect.fit == "aspect"
+    changed = dataclasses.replace(aspect, fit="stretch")
+    assert load_components(save_pretrained(changed, tmp_path / "b")).fit == "stretch"
 
 
 def test_settings_that_lie_among_checkpoints_are_not_a_files_own(file, tmp_path):
