@@ -9,6 +9,7 @@ model.safetensors: model/tokenizer, model/instructdiffusion.json).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
+from ..settings import FILE
 from . import ldm_keys
 from .averages import AVERAGES, COUNTERS, averages_among, find_averages
 from .layout import training_alphas
@@ -37,6 +39,8 @@ _HARMLESS = frozenset(
     "cond_stage_model.logit_scale".split()
 )
 _HARMLESS_PREFIXES = ("loss.", VAE_PREFIX + "loss.")
+
+_log = logging.getLogger(__name__)
 
 
 class _Weights(NamedTuple):
@@ -62,6 +66,9 @@ def load_checkpoint_components(
     have, None for any. Nothing in the file is executed. Raises ValueError for a file that is truncated,
     hides code, lacks tensors or has unknown ones (they are listed) or ones that are not finite, or whose
     UNet has another number of inputs; FileNotFoundError where the tokenizer is not to be found.
+
+    instruct-pix2pix's own file is laid out as the authors' is, so that it is guided by their formula unless its
+    settings say otherwise (`settings.Settings.formula`); where its name gives it away, that is logged (at warning).
     """
     path = Path(path)
     state, facts = read_checkpoint(path)
@@ -101,6 +108,12 @@ def load_checkpoint_components(
         ldm_keys.vae_from_ldm(weights.vae, vae_config),
         ldm_keys.text_from_ldm(weights.text, prefix),
     )
+    if not facts and "pix2pix" in path.stem.lower() and not (companion(path) / FILE).is_file():
+        _log.warning(
+            "%s does not say how it is guided, and is asked by InstructDiffusion's formula and scales: if it is "
+            'instruct-pix2pix, say formula="instructpix2pix", guidance=(7.5, 1.5)',
+            path.name,
+        )
     del weights  # each is let go once the module has it: a large file is not held twice
     for module, new in zip((unet, vae, text_encoder), renamed, strict=True):
         _fill(module, new, path.name, dtype, device)

@@ -290,6 +290,20 @@ def test_instruct_pix2pix_is_asked_by_its_own_formula_wherever_it_is_saved(model
     _assert_same(load_components(onto), theirs)
 
 
+def test_a_file_that_may_be_instruct_pix2pix_says_once_how_it_is_guided(file, caplog):
+    theirs = _write(file, load_file(file))
+    load_components(theirs)
+    assert not caplog.records  # the authors' file looks the same
+    named = shutil.copy(theirs, theirs.with_name("instruct-pix2pix-00-22000.safetensors"))
+    shutil.copytree(theirs.with_suffix(""), named.with_suffix(""))
+    load_components(named)
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert 'formula="instructpix2pix", guidance=(7.5, 1.5)' in caplog.text
+    (named.with_suffix("") / FILE).write_text("{}")
+    load_components(named)
+    assert len(caplog.records) == 1
+
+
 def test_a_fit_that_was_changed_is_kept(model, tmp_path):
     aspect = load_components(
         save_pretrained(dataclasses.replace(model.components, fit="aspect"), tmp_path / "a")
