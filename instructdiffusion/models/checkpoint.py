@@ -101,7 +101,7 @@ def load_checkpoint_components(
     unet_config["sample_size"] = resolution // factor
     vae_config |= {"sample_size": resolution, "scaling_factor": _scale(state, path.name)}
 
-    unet, vae, text_encoder = _empty_modules(unet_config, vae_config, text_config | ends)
+    unet, vae, text_encoder = empty_modules(unet_config, vae_config, text_config | ends)
     prefix = "text_model." if next(iter(text_encoder.state_dict())).startswith("text_model.") else ""
     renamed = (
         ldm_keys.unet_from_ldm(weights.unet, unet_config),
@@ -161,7 +161,7 @@ def _split(state: Mapping[str, Tensor], ema: bool, file: str) -> _Weights:
     return _Weights(*({short: state[k] for short, k in part.items()} for part in (unet, vae, text)))
 
 
-def _empty_modules(unet: dict[str, Any], vae: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any, Any]:
+def empty_modules(unet: dict[str, Any], vae: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any, Any]:
     """The three modules without storage for their weights: nothing is drawn at random only to be replaced."""
     from accelerate import init_empty_weights
     from diffusers import AutoencoderKL, UNet2DConditionModel

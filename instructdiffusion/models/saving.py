@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..files import json_bytes, whole_folder, write_files
 from ..settings import FILE, read_settings
 from . import ldm_keys
+from .expressible import check_expressible
 from .layout import SCHEDULER, training_alphas, write_index
-from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX
 from .loading import SD_VOCABULARY, Components, companion
 from .unpickle import FACTS, PICKLED, SAFE, is_checkpoint
 
@@ -63,7 +62,7 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
     path = Path(path)
     if not is_checkpoint(path):
         raise ValueError(f"expected a name that ends in {', '.join((*SAFE, *PICKLED))}, got {path.name}")
-    _check_expressible(components)
+    check_expressible(components)
     modules = (components.unet, components.vae, components.text_encoder)
     state = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -172,32 +171,3 @@ def _scheduler(components: Components) -> dict[str, Any]:
         "the noise schedule has betas that are neither linear nor scaled linear: a model folder cannot hold it, "
         "export_checkpoint can"
     )
-
-
-def _check_expressible(components: Components) -> None:
-    """ValueError where the weights alone would be read back as another model."""
-    read = {
-        "unet": ldm_keys.unet_config_from_ldm(_bare(components.unet, UNET_PREFIX)),
-        "vae": ldm_keys.vae_config_from_ldm(_bare(components.vae, VAE_PREFIX)) | {"shift_factor": None},
-        "text_encoder": ldm_keys.text_config_from_ldm(_bare(components.text_encoder, TEXT_PREFIX)),
-    }
-    del read["text_encoder"]["projection_dim"]  # of a projection that the model does not have
-    for part, values in read.items():
-        config = getattr(components, part).config
-        for name, value in values.items():
-            if _plain(own := getattr(config, name, None)) != _plain(value):
-                raise ValueError(
-                    f"the LDM layout cannot hold this {part}: its {name} is {own}, what the tensors say is {value}"
-                )
-
-
-def _bare(module: Any, prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in ldm_keys.module_to_ldm(module, module.state_dict()).items()}
-
-
-def _plain(value: Any) -> Any:
-    """A setting for comparison: a list of equal numbers, one a level, means the number."""
-    if isinstance(value, (list, tuple)):
-        numbers = {v for v in value if isinstance(v, int)}
-        return numbers.pop() if len(numbers) == 1 and len(set(value)) == 1 else tuple(value)
-    return value

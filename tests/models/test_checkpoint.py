@@ -640,6 +640,59 @@ def test_what_the_layout_cannot_hold_is_not_exported(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("unet", "norm_eps", 1e-3),
+        ("unet", "flip_sin_to_cos", False),
+        ("unet", "freq_shift", 1),
+        ("unet", "act_fn", "gelu"),
+        ("unet", "mid_block_scale_factor", 2),
+        ("unet", "upcast_attention", True),
+        ("unet", "center_input_sample", True),
+        ("unet", "time_embedding_dim", 64),
+        ("vae", "act_fn", "relu"),
+        ("vae", "use_quant_conv", False),
+        ("vae", "use_post_quant_conv", False),
+        ("vae", "shift_factor", 0.1),
+        ("text_encoder", "layer_norm_eps", 1e-3),
+        ("text_encoder", "hidden_act", "gelu"),
+    ],
+)
+def test_a_setting_that_tensors_do_not_tell_is_not_exported(model, tmp_path, part, name, value):
+    theirs = getattr(model.components, part)
+    values = theirs.config.to_dict() if part == "text_encoder" else dict(theirs.config)
+    values = {**values, name: value}
+    other = type(theirs)(type(theirs.config)(**values)) if part == "text_encoder" else type(theirs)(**values)
+    components = dataclasses.replace(model.components, **{part: other})
+    with pytest.raises(
+        ValueError, match=f"cannot hold this {part}: its {name} is {value}, read back it would be"
+    ):
+        export_checkpoint(components, tmp_path / "model.ckpt")
+    assert not list(tmp_path.iterdir())
+    again = load_components(save_pretrained(components, tmp_path / "folder"))
+    assert getattr(getattr(again, part).config, name) == value
+
+
+def test_settings_that_mean_the_same_are_exported(model, tmp_path):
+    unet, vae = model.components.unet, model.components.vae
+    levels = {
+        "attention_head_dim": (8,) * 3,
+        "layers_per_block": (1,) * 3,
+        "only_cross_attention": (False,) * 3,
+    }
+    said = {
+        "time_embedding_dim": 128,
+        "mid_block_only_cross_attention": False,
+        "act_fn": "swish",
+        "dropout": 0.1,
+    }
+    unet = type(unet)(**{**unet.config, **levels, **said, "sample_size": 99}).eval()
+    vae = type(vae)(**{**vae.config, "shift_factor": 0.0, "force_upcast": False, "sample_size": 99}).eval()
+    components = dataclasses.replace(model.components, unet=unet, vae=vae)
+    _assert_same(load_components(export_checkpoint(components, tmp_path / "model.ckpt")), components)
+
+
 def test_an_export_that_fails_leaves_the_former_file(model, file, monkeypatch):
     before = file.read_bytes()
 
