@@ -19,6 +19,7 @@ from . import ldm_keys
 from .expressible import check_expressible
 from .layout import SCHEDULER, training_alphas, write_index
 from .loading import SD_VOCABULARY, Components, companion
+from .speed import before_compiling
 from .unpickle import FACTS, PICKLED, SAFE, is_checkpoint
 
 
@@ -29,7 +30,7 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
     that stands there is replaced; any other folder that is not empty is refused (ValueError), as is a noise
     schedule that a scheduler's config cannot express.
     """
-    folder = Path(folder)
+    folder, components = Path(folder), before_compiling(components)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not _is_model(folder)):
         raise ValueError(f"expected a new or empty folder, or a model's to replace, got {folder}")
     scheduler = {**_scheduler(components), "prediction_type": components.prediction_type}
@@ -62,6 +63,7 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
     path = Path(path)
     if not is_checkpoint(path):
         raise ValueError(f"expected a name that ends in {', '.join((*SAFE, *PICKLED))}, got {path.name}")
+    components = before_compiling(components)
     check_expressible(components)
     modules = (components.unet, components.vae, components.text_encoder)
     state = {
