@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
 import shutil
 import sys
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.models import ldm_keys
-from instructdiffusion.models.build import build_unet, build_vae
+from instructdiffusion.models.build import build_text_encoder, build_unet, build_vae
 from instructdiffusion.models.checkpoint import load_checkpoint_components
 from instructdiffusion.models.layout import training_alphas
 from instructdiffusion.models.loading import load_components
@@ -627,6 +628,109 @@ def test_a_file_exported_beside_another_models_folder_leaves_that_alone(model, t
         export_checkpoint(model.components, tmp_path / "model.ckpt")
     assert json.loads((other / "tokenizer" / "vocab.json").read_text()) == {"other": 0}
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def _wordy(model, tmp_path):
+    """The model with Stable Diffusion's number of words."""
+    from transformers import CLIPTokenizer
+
+    folder = tmp_path / "words"
+    folder.mkdir()
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"w{i}</w>" for i in range(49406))]
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    text = build_text_encoder(49408, width=64, layers=1).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    return dataclasses.replace(
+        model.components, text_encoder=text, tokenizer=tokenizer, path=tmp_path / "nowhere"
+    )
+
+
+def test_a_former_models_tokenizer_and_settings_do_not_stay(model, model_folder, tmp_path):
+    asked = shutil.copytree(model_folder, tmp_path / "asked")
+    (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+    path = export_checkpoint(load_components(asked), tmp_path / "out" / "model.safetensors")
+    (tmp_path / "out" / "model" / "letter.txt").write_text("dear")
+    assert _asked(load_components(path))["edit"].steps == 1
+    export_checkpoint(model.components, path)
+    _assert_same(load_components(path), model.components)
+    wordy = _wordy(model, tmp_path)
+    export_checkpoint(wordy, path)
+    _assert_same(load_components(path), wordy)
+    (tmp_path / "out" / "model" / FILE).write_text('{"defaults": {"edit": {"steps": 3}}}')
+    again = load_components(path)
+    export_checkpoint(again, path)  # onto itself: its settings are its own
+    assert _asked(load_components(path))["edit"].steps == 3
+    assert sorted(p.name for p in path.parent.iterdir()) == ["model", "model.safetensors"]
+    assert sorted(p.name for p in (path.parent / "model").iterdir()) == [FILE, "letter.txt", "tokenizer"]
+
+
+def test_stable_diffusions_tokenizer_is_written_where_another_would_be_taken(model, model_folder, tmp_path):
+    wordy = _wordy(model, tmp_path)
+    (tmp_path / "out").mkdir()
+    shutil.copytree(model_folder / "tokenizer", tmp_path / "out" / "tokenizer")
+    _assert_same(load_components(export_checkpoint(wordy, tmp_path / "out" / "model.ckpt")), wordy)
+    export_checkpoint(wordy, tmp_path / "alone" / "model.ckpt")
+    assert [p.name for p in (tmp_path / "alone").iterdir()] == ["model.ckpt"]
+
+
+def test_a_model_of_the_same_name_is_not_changed(model, model_folder, tmp_path):
+    """Be it a folder, or a file with another ending."""
+    asked = shutil.copytree(model_folder, tmp_path / "model")
+    (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+    with pytest.raises(
+        ValueError, match="model is a model with other settings: give the file a name of its own"
+    ):
+        export_checkpoint(model.components, tmp_path / "model.ckpt")
+    with pytest.raises(ValueError, match="model is a model with another tokenizer"):
+        export_checkpoint(_wordy(model, tmp_path), tmp_path / "model.ckpt")
+    assert not (tmp_path / "model.ckpt").exists()
+    (asked / "model_index.json").unlink()  # it can be loaded without
+    before = sorted(asked.rglob("*"))
+    theirs = load_components(asked)
+    _assert_same(load_components(export_checkpoint(theirs, tmp_path / "model.ckpt")), theirs)
+    assert sorted(asked.rglob("*")) == before
+    export_checkpoint(theirs, tmp_path / "one.ckpt")
+    export_checkpoint(theirs, tmp_path / "one.safetensors")
+    with pytest.raises(ValueError, match=r"also those of one\.ckpt, and this model has others"):
+        export_checkpoint(model.components, tmp_path / "one.safetensors")
+    _assert_same(load_components(tmp_path / "one.safetensors"), theirs)
+
+
+@pytest.mark.parametrize("place", ["tokenizer/unet/config.json", "tokenizer/weights.bin", FILE + "/a"])
+def test_what_is_no_tokenizer_is_not_deleted(model, tmp_path, place):
+    path = tmp_path / "model" / place
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="expected nothing but a tokenizer and settings"):
+        export_checkpoint(model.components, tmp_path / "model.ckpt")
+    assert path.read_text() == "mine" and [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("former", [True, False])
+def test_an_export_that_fails_at_the_end_leaves_what_was_beside(
+    model, model_folder, tmp_path, monkeypatch, former
+):
+    path = tmp_path / "model.ckpt"
+    if former:
+        asked = shutil.copytree(model_folder, tmp_path / "asked")
+        (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+        export_checkpoint(load_components(asked), path)
+        shutil.rmtree(asked)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target) == path:
+            raise OSError("no space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space"):
+        export_checkpoint(model.components, path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert former or not list(tmp_path.iterdir())
 
 
 def test_what_the_layout_cannot_hold_is_not_exported(model, tmp_path):
