@@ -25,7 +25,7 @@ from . import ldm_keys
 from .averages import AVERAGES, COUNTERS, averages_among, find_averages
 from .layout import training_alphas
 from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, listed
-from .loading import Components, companion, load_tokenizer
+from .loading import Components, companion, load_tokenizer, not_finite
 from .unpickle import read_checkpoint
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
@@ -195,10 +195,7 @@ def _fill(
         value = new.pop(key)
         cast = value.to(device=device, dtype=dtype, copy=True).contiguous()
         if not bool(torch.isfinite(cast).all()):
-            finite = bool(torch.isfinite(value.float()).all())
-            what = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
-            advice = "load with float32" if finite else "take another checkpoint"
-            raise ValueError(f"{file} has {what} in {names[key]}: {advice}")
+            raise not_finite([value], dtype, file, names[key])
         filled[key] = cast
     module.load_state_dict(filled, assign=True)
     module.to(device).eval().requires_grad_(False)

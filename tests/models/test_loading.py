@@ -126,6 +126,22 @@ def test_weights_that_are_not_numbers_are_refused(folder, part, value):
 
 
 @pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_weights_too_large_for_half_precision_say_so(folder, part, suffix):
+    path = folder / part / WEIGHTS[part]
+    tensors = load_file(path)
+    name = sorted(tensors)[3]
+    tensors[name].flatten()[-1] = 1e6
+    save_file(tensors, path, metadata={"format": "pt"})
+    if suffix == ".bin":
+        _moved(folder / part, suffix)
+    load_components(folder, dtype=torch.bfloat16)
+    message = rf"the model's {part} has weights that do not fit torch\.float16 in .*: load with float32"
+    with pytest.raises(ValueError, match=message):
+        load_components(folder, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
 def test_missing_and_unknown_tensors_are_listed(folder, part):
     path = folder / part / WEIGHTS[part]
     whole = load_file(path)
