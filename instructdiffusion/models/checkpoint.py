@@ -24,7 +24,7 @@ from ..settings import FILE
 from . import ldm_keys
 from .averages import AVERAGES, COUNTERS, averages_among, find_averages
 from .layout import training_alphas
-from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, listed
+from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, odd_keys
 from .loading import Components, companion, load_tokenizer, not_finite
 from .unpickle import read_checkpoint
 
@@ -155,9 +155,7 @@ def _split(state: Mapping[str, Tensor], ema: bool, file: str) -> _Weights:
     prefixes = (*_HARMLESS_PREFIXES, UNET_PREFIX, AVERAGES)
     unknown += [k for k in state if k not in known and not k.startswith(prefixes)]
     if unknown:
-        raise ValueError(
-            f"{file} has {listed(unknown, 'unknown key')}: expected a model in Stable Diffusion 1's layout"
-        )
+        raise odd_keys(file, {"unknown key": unknown}, ": expected a model in Stable Diffusion 1's layout")
     return _Weights(*({short: state[k] for short, k in part.items()} for part in (unet, vae, text)))
 
 
@@ -178,17 +176,14 @@ def _fill(
     own = module.state_dict()
     every = {**own, **new}
     names = dict(zip(every, ldm_keys.module_to_ldm(module, every), strict=True))  # as the file calls them
-    odd = [
-        listed([names[key] for key in keys], noun)
-        for noun, keys in (
-            ("missing key", own.keys() - new.keys()),
-            ("unknown key", new.keys() - own.keys()),
-            ("misshaped key", {k for k in own.keys() & new.keys() if own[k].shape != new[k].shape}),
-        )
-        if keys
-    ]
-    if odd:
-        raise ValueError(f"{file} has {'; '.join(odd)}: it is damaged, or another structure than SD 1.5's")
+    odd = {
+        "missing key": own.keys() - new.keys(),
+        "unknown key": new.keys() - own.keys(),
+        "misshaped key": {k for k in own.keys() & new.keys() if own[k].shape != new[k].shape},
+    }
+    if any(odd.values()):
+        called = {noun: [names[key] for key in keys] for noun, keys in odd.items()}
+        raise odd_keys(file, called, ": it is damaged, or another structure than SD 1.5's")
     filled = {}
     del every
     for key in list(new):

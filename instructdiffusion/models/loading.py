@@ -16,7 +16,7 @@ from ..reasons import first_line
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
-from .ldm_keys import listed
+from .ldm_keys import odd_keys
 from .parts import read_weights, safe_folder
 from .unpickle import PICKLED, SAFE, is_checkpoint
 
@@ -306,13 +306,12 @@ def _part(folder: Path, kind: Any, **options: Any) -> Any:
     with safe_folder(folder) as (place, more):
         options |= {**more, "use_safetensors": True, "output_loading_info": True}
         module, info = _guarded(part, lambda: kind.from_pretrained(place, **options))
-    odd = []
-    for field, noun in _ODD.items():
-        # Those of another shape come with their shapes.
-        if keys := [str(key[0] if isinstance(key, tuple) else key) for key in info.get(field, ())]:
-            odd.append(listed(keys, noun))
-    if odd:
-        raise ValueError(f"the model's {part} has {'; '.join(odd)}: its config is of other weights")
+    odd = {  # those of another shape come with their shapes
+        noun: [str(key[0] if isinstance(key, tuple) else key) for key in info.get(field, ())]
+        for field, noun in _ODD.items()
+    }
+    if any(odd.values()):
+        raise odd_keys(f"the model's {part}", odd, ": its config is of other weights")
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             own = read_weights(folder)

@@ -383,6 +383,22 @@ def test_foreign_tensors_are_listed(file):
         load_components(file)
 
 
+def test_of_many_odd_tensors_each_is_listed_below_the_first_line(file):
+    state = load_file(file)
+    lost = sorted(k for k in state if k.startswith(ldm_keys.VAE_PREFIX) and k.endswith("norm1.weight"))
+    strange = [f"nobody.{n}" for n in range(8)]
+    whole = {k: v for k, v in state.items() if k not in lost}
+    with pytest.raises(ValueError) as caught:
+        load_components(_write(file, whole))
+    first, head, *below = str(caught.value).splitlines()
+    assert len(lost) > 8 and f"{len(lost)} missing keys ({lost[0]}, " in first and lost[7] in first
+    assert f" and {len(lost) - 8} more): it is damaged" in first and lost[8] not in first
+    assert head == f"The {len(lost)} missing keys:" and below == [f"  {key}" for key in lost]
+    with pytest.raises(ValueError) as caught:
+        load_components(_write(file, {**state, **{k: torch.zeros(1) for k in strange}}))
+    assert str(caught.value).count("\n") == 0 and ", ".join(strange) in str(caught.value)
+
+
 @pytest.mark.parametrize(("suffix", "value"), [(".safetensors", float("nan")), (".ckpt", float("inf"))])
 def test_weights_that_are_not_numbers_are_refused(file, suffix, value):
     state = load_file(file)

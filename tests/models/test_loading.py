@@ -162,6 +162,18 @@ def test_missing_and_unknown_tensors_are_listed(folder, part):
         load_components(folder)
 
 
+def test_of_many_missing_tensors_each_is_listed(folder):
+    path = folder / "unet" / WEIGHTS["unet"]
+    whole = load_file(path)
+    lost = sorted(n for n in whole if n.endswith("bias"))
+    save_file({n: v for n, v in whole.items() if n not in lost}, path, metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=f"has {len(lost)} missing keys .* and {len(lost) - 8} more"
+    ) as caught:
+        load_components(folder)
+    assert str(caught.value).splitlines()[2:] == [f"  {name}" for name in lost]
+
+
 @pytest.mark.parametrize("part", WEIGHTS)
 def test_a_folder_with_only_a_pickle_is_refused_unopened(folder, part, tmp_path):
     (folder / part / WEIGHTS[part]).unlink()
