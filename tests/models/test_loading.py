@@ -250,6 +250,91 @@ def test_weights_in_several_files_are_read(folder, tmp_path):
     assert torch.equal(load_components(folder).unet.conv_in.weight, whole["conv_in.weight"])
 
 
+def _sharded(part_folder, weights, index):
+    """The weights in two files, as the libraries call them, and an index of that name."""
+    stem, variant = index.partition(".")[0], ".fp16" if "fp16" in index else ""
+    names, places = sorted(weights), {}
+    for number, some in enumerate((names[::2], names[1::2]), 1):
+        shard = f"{stem}{variant}-0000{number}-of-00002{'.bin' if '.bin' in index else '.safetensors'}"
+        state = {n: weights[n].half() if variant else weights[n] for n in some}
+        if ".bin" in index:
+            torch.save(state, part_folder / shard)
+        else:
+            save_file(state, part_folder / shard, metadata={"format": "pt"})
+        places |= dict.fromkeys(some, shard)
+    (part_folder / index).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+
+
+INDEXES = (
+    ".safetensors.index.fp16.json", ".fp16.safetensors.index.json", ".bin.index.json", ".bin.index.fp16.json",
+    ".fp16.bin.index.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", INDEXES)
+def test_indexes_of_half_precision_and_of_pickles_are_read(folder, model, ending):
+    for part, name in WEIGHTS.items():
+        path = folder / part / name
+        stem = name.partition(".")[0]
+        stem = "pytorch_model" if stem == "model" and ".bin" in ending else stem
+        whole = load_file(path)
+        path.unlink()
+        _sharded(folder / part, whole, stem + ending)
+    before = sorted(p.relative_to(folder) for p in folder.rglob("*"))
+    parts = load_components(folder)
+    for part in WEIGHTS:
+        own, whole = getattr(parts, part).state_dict(), getattr(model.components, part).state_dict()
+        for name, value in whole.items():
+            expected = value.half().float() if "fp16" in ending and value.is_floating_point() else value
+            assert torch.equal(own[name], expected), name
+    assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+@pytest.mark.parametrize("safe", [True, False])
+def test_parts_that_the_libraries_saved_in_several_files_are_read(folder, model, variant, safe):
+    for part in ("unet", "vae"):
+        (folder / part / WEIGHTS[part]).unlink()
+        module = getattr(model.components, part)
+        module.save_pretrained(
+            folder / part, max_shard_size="100KB", variant=variant, safe_serialization=safe
+        )
+    (folder / "text_encoder" / WEIGHTS["text_encoder"]).unlink()
+    model.components.text_encoder.save_pretrained(
+        folder / "text_encoder", max_shard_size="20KB", variant=variant
+    )
+    assert len(list(folder.glob("*/*.index*.json"))) == 3
+    parts = load_components(folder)
+    for part in WEIGHTS:
+        own, whole = getattr(parts, part).state_dict(), getattr(model.components, part).state_dict()
+        assert own.keys() == whole.keys() and all(torch.equal(own[n], whole[n]) for n in whole)
+
+
+def test_an_index_of_pickles_is_read_as_carefully(folder, tmp_path):
+    (folder / "unet" / WEIGHTS["unet"]).unlink()
+    index = folder / "unet" / "diffusion_pytorch_model.bin.index.json"
+    for nonsense in ("{", "[]", '{"weight_map": {"a": 3}}', '{"weight_map": 3}'):
+        index.write_text(nonsense)
+        with pytest.raises(
+            ValueError, match=r"the index diffusion_pytorch_model\.bin\.index\.json of unet cannot"
+        ):
+            load_components(folder)
+    outside = tmp_path / "outside.bin"
+    torch.save({"a": torch.zeros(1)}, outside)
+    index.write_text(json.dumps({"weight_map": {"a": f"../../{outside.name}"}}))
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*unet.outside\.bin"):
+        load_components(folder)
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "opened"), "w"))
+
+    torch.save({"a": Trap()}, folder / "unet" / outside.name)
+    with pytest.raises(ValueError, match=r"outside\.bin is refused: its pickle names .*open"):
+        load_components(folder)
+    assert not (tmp_path / "opened").exists()
+
+
 def test_a_unet_with_4_input_channels_is_refused(folder):
     shutil.rmtree(folder / "unet")
     build_unet((32, 32, 32), context=64, in_channels=4).save_pretrained(folder / "unet")
