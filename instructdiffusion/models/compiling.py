@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,12 +67,17 @@ class Compiling:
         self._fast: Components | None = None
         self._asked = 0  # evaluations
         self._broken: str | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, components: Components, evaluations: int) -> Components:
         """What is to run for `components`, which may be an earlier answer.
 
         evaluations: of the UNet in this run, a branch and picture counting one.
         """
+        with self._lock:  # runs of one model at once get one pair of networks
+            return self._chosen(components, evaluations)
+
+    def _chosen(self, components: Components, evaluations: int) -> Components:
         if components is not self._fast and components is not self._plain:
             self._plain, self._fast = components, None
         assert self._plain is not None

@@ -139,6 +139,49 @@ def test_runs_that_fail_together_all_go_on_without(broken, own, caplog):
     assert choose(own, 1) is own
 
 
+def test_threads_that_meet_the_same_failure_both_answer(own, picture, calls, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from torch._dynamo.exc import TorchDynamoException
+
+    expected = InstructDiffusion(own).edit(picture, "add a red star", steps=2)
+    both = Barrier(2)
+
+    def speed_up(components, **options):
+        unet = copy.deepcopy(components.unet)
+
+        def fail(*arguments, **options):
+            both.wait(60)
+            raise TorchDynamoException("cannot")
+
+        unet.forward = fail
+        return dataclasses.replace(components, unet=unet)
+
+    monkeypatch.setattr(compiling, "speed_up", speed_up)
+    monkeypatch.setattr(compiling, "PAYS", 1)
+    model = InstructDiffusion(own)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(model.edit, picture, "add a red star", steps=2) for _ in range(2)]
+        answers = [run.result() for run in runs]
+    for answer in answers:
+        assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
+
+
+def test_runs_that_begin_together_get_the_same_networks(own, monkeypatch):
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(compiling, "why_not_compiled", lambda device: None)
+    monkeypatch.setattr(
+        compiling, "speed_up", lambda parts, **_: time.sleep(0.2) or dataclasses.replace(parts)
+    )
+    choose = Compiling()
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: choose(own, PAYS), range(2))
+    assert one is other is not own and choose(one, 1) is one
+
+
 def _chained(outer, inner, cause):
     try:
         try:
