@@ -176,7 +176,7 @@ class Editor:
         run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive)
         try:
             return run()
-        except RuntimeError as error:
+        except Exception as error:  # what compilers raise is of many kinds
             plain = self.compiling.failed(error)
             if plain is None:
                 raise

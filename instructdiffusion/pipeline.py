@@ -101,7 +101,8 @@ class InstructDiffusion:
     ) -> InstructDiffusion:
         """Load a model: "tiny" (which ships), a folder in diffusers' layout, a checkpoint file, or a hub id owner/name.
 
-        A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path.
+        A folder that is itself called "tiny" is written with a slash ("./tiny"), or given as a Path. instruct-pix2pix's
+        single file looks like the authors': its calls need formula="instructpix2pix", guidance=(7.5, 1.5).
         device: None takes a CUDA device where there is one, else Apple's (mps), else the CPU. dtype: a torch dtype,
         None for float32. graphs: whether UNet and step are replayed as CUDA graphs: None where they can and pay, else
         True or False; calls raise RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was

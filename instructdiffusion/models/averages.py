@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from .ldm_keys import UNET_PREFIX, listed
+from .ldm_keys import UNET_PREFIX, odd_keys
 
 AVERAGES = "model_ema."
 COUNTERS = frozenset({"model_ema.decay", "model_ema.num_updates"})  # stand among the averages, and are none
@@ -35,10 +35,8 @@ def find_averages(
     keys = {name.removeprefix("model").removeprefix("diffusion_model"): key for name, key in keys.items()}
     dotted = {name.replace(".", ""): name for name in names} or {name: _with_dots(name) for name in keys}
     if missing := [dotted[name] for name in dotted if name not in keys]:
-        raise ValueError(
-            f"{file} has {listed(missing, 'missing key')} among its averaged weights: load with ema=False for "
-            "the plain ones"
-        )
+        why = " among its averaged weights: load with ema=False for the plain ones"
+        raise odd_keys(file, {"missing key": missing}, why)
     found = {name: keys[short] for short, name in dotted.items()}
     return found, [key for name, key in keys.items() if name not in dotted]
 
@@ -54,7 +52,7 @@ def with_averages(keys: Iterable[str], file: str) -> dict[str, str]:
         names = [key.removeprefix(UNET_PREFIX) for key in out if key.startswith(UNET_PREFIX)]
         found, unknown = find_averages(names, averages, file)
         if unknown:
-            raise ValueError(f"{file} has {listed(unknown, 'unknown key')} among its averaged weights")
+            raise odd_keys(file, {"unknown key": unknown}, " among its averaged weights")
         out |= {UNET_PREFIX + name: key for name, key in found.items()}
     return out
 

@@ -9,6 +9,7 @@ model.safetensors: model/tokenizer, model/instructdiffusion.json).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +20,12 @@ from torch import Tensor
 
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
+from ..settings import FILE
 from . import ldm_keys
 from .averages import AVERAGES, COUNTERS, averages_among, find_averages
 from .layout import training_alphas
-from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, listed
-from .loading import Components, companion, load_tokenizer
+from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, odd_keys
+from .loading import Components, companion, load_tokenizer, not_finite
 from .unpickle import read_checkpoint
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
@@ -37,6 +39,8 @@ _HARMLESS = frozenset(
     "cond_stage_model.logit_scale".split()
 )
 _HARMLESS_PREFIXES = ("loss.", VAE_PREFIX + "loss.")
+
+_log = logging.getLogger(__name__)
 
 
 class _Weights(NamedTuple):
@@ -62,6 +66,9 @@ def load_checkpoint_components(
     have, None for any. Nothing in the file is executed. Raises ValueError for a file that is truncated,
     hides code, lacks tensors or has unknown ones (they are listed) or ones that are not finite, or whose
     UNet has another number of inputs; FileNotFoundError where the tokenizer is not to be found.
+
+    instruct-pix2pix's own file is laid out as the authors' is, so that it is guided by their formula unless its
+    settings say otherwise (`settings.Settings.formula`); where its name gives it away, that is logged (at warning).
     """
     path = Path(path)
     state, facts = read_checkpoint(path)
@@ -94,13 +101,19 @@ def load_checkpoint_components(
     unet_config["sample_size"] = resolution // factor
     vae_config |= {"sample_size": resolution, "scaling_factor": _scale(state, path.name)}
 
-    unet, vae, text_encoder = _empty_modules(unet_config, vae_config, text_config | ends)
+    unet, vae, text_encoder = empty_modules(unet_config, vae_config, text_config | ends)
     prefix = "text_model." if next(iter(text_encoder.state_dict())).startswith("text_model.") else ""
     renamed = (
         ldm_keys.unet_from_ldm(weights.unet, unet_config),
         ldm_keys.vae_from_ldm(weights.vae, vae_config),
         ldm_keys.text_from_ldm(weights.text, prefix),
     )
+    if not facts and "pix2pix" in path.stem.lower() and not (companion(path) / FILE).is_file():
+        _log.warning(
+            "%s does not say how it is guided, and is asked by InstructDiffusion's formula and scales: if it is "
+            'instruct-pix2pix, say formula="instructpix2pix", guidance=(7.5, 1.5)',
+            path.name,
+        )
     del weights  # each is let go once the module has it: a large file is not held twice
     for module, new in zip((unet, vae, text_encoder), renamed, strict=True):
         _fill(module, new, path.name, dtype, device)
@@ -142,13 +155,11 @@ def _split(state: Mapping[str, Tensor], ema: bool, file: str) -> _Weights:
     prefixes = (*_HARMLESS_PREFIXES, UNET_PREFIX, AVERAGES)
     unknown += [k for k in state if k not in known and not k.startswith(prefixes)]
     if unknown:
-        raise ValueError(
-            f"{file} has {listed(unknown, 'unknown key')}: expected a model in Stable Diffusion 1's layout"
-        )
+        raise odd_keys(file, {"unknown key": unknown}, ": expected a model in Stable Diffusion 1's layout")
     return _Weights(*({short: state[k] for short, k in part.items()} for part in (unet, vae, text)))
 
 
-def _empty_modules(unet: dict[str, Any], vae: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any, Any]:
+def empty_modules(unet: dict[str, Any], vae: dict[str, Any], text: dict[str, Any]) -> tuple[Any, Any, Any]:
     """The three modules without storage for their weights: nothing is drawn at random only to be replaced."""
     from accelerate import init_empty_weights
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -165,27 +176,21 @@ def _fill(
     own = module.state_dict()
     every = {**own, **new}
     names = dict(zip(every, ldm_keys.module_to_ldm(module, every), strict=True))  # as the file calls them
-    odd = [
-        listed([names[key] for key in keys], noun)
-        for noun, keys in (
-            ("missing key", own.keys() - new.keys()),
-            ("unknown key", new.keys() - own.keys()),
-            ("misshaped key", {k for k in own.keys() & new.keys() if own[k].shape != new[k].shape}),
-        )
-        if keys
-    ]
-    if odd:
-        raise ValueError(f"{file} has {'; '.join(odd)}: it is damaged, or another structure than SD 1.5's")
+    odd = {
+        "missing key": own.keys() - new.keys(),
+        "unknown key": new.keys() - own.keys(),
+        "misshaped key": {k for k in own.keys() & new.keys() if own[k].shape != new[k].shape},
+    }
+    if any(odd.values()):
+        called = {noun: [names[key] for key in keys] for noun, keys in odd.items()}
+        raise odd_keys(file, called, ": it is damaged, or another structure than SD 1.5's")
     filled = {}
     del every
     for key in list(new):
         value = new.pop(key)
         cast = value.to(device=device, dtype=dtype, copy=True).contiguous()
         if not bool(torch.isfinite(cast).all()):
-            finite = bool(torch.isfinite(value.float()).all())
-            what = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
-            advice = "load with float32" if finite else "take another checkpoint"
-            raise ValueError(f"{file} has {what} in {names[key]}: {advice}")
+            raise not_finite([value], dtype, file, names[key])
         filled[key] = cast
     module.load_state_dict(filled, assign=True)
     module.to(device).eval().requires_grad_(False)

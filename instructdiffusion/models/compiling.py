@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,12 +67,17 @@ class Compiling:
         self._fast: Components | None = None
         self._asked = 0  # evaluations
         self._broken: str | None = None
+        self._lock = threading.Lock()
 
     def __call__(self, components: Components, evaluations: int) -> Components:
         """What is to run for `components`, which may be an earlier answer.
 
         evaluations: of the UNet in this run, a branch and picture counting one.
         """
+        with self._lock:  # runs of one model at once get one pair of networks
+            return self._chosen(components, evaluations)
+
+    def _chosen(self, components: Components, evaluations: int) -> Components:
         if components is not self._fast and components is not self._plain:
             self._plain, self._fast = components, None
         assert self._plain is not None
@@ -113,20 +119,32 @@ class Compiling:
         return why_not_compiled(device) if self.backend == "inductor" else None
 
     def failed(self, error: BaseException) -> Components | None:
-        """The components as they were, where `error` came from a compiler that nobody asked for; None where not."""
+        """The components as they were, where `error` came from a compiler that nobody asked for; None where not.
+
+        Several runs at once may fail by the same compiler: each is told so.
+        """
         if self.compiled is not None or self._fast is None or not _of_the_compiler(error):
             return None
-        self._fast, self._broken = None, f"the compiler failed: {type(error).__name__}: {first_line(error)}"
+        if self._broken is None:
+            self._broken = f"the compiler failed: {type(error).__name__}: {first_line(error)}"
+            _log.warning("networks are not compiled: %s", self._broken)
         self.reason = self._broken
-        _log.warning("networks are not compiled: %s", self._broken)
-        return self._plain
+        return self._plain  # the fast ones stay known, so that a run that still has them is given these
 
 
 def _device(components: Components) -> str:
     return next(components.unet.parameters()).device.type
 
 
-def _of_the_compiler(error: BaseException) -> bool:
+def _of_the_compiler(error: BaseException | None) -> bool:
+    """Whether an error, or one that it came of, is torch's compiler's own."""
     from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor import exc
 
-    return isinstance(error, TorchDynamoException)
+    seen: list[BaseException] = []  # chains may be closed to a ring
+    while error is not None and all(error is not other for other in seen):
+        if isinstance(error, TorchDynamoException) or type(error).__module__ == exc.__name__:
+            return True
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return False

@@ -23,6 +23,7 @@ TEXT_PREFIX = "cond_stage_model.transformer."
 UNET_HEADS = 8  # in every attention of SD 1.5's UNet, whatever its width
 TEXT_HEAD_WIDTH = 64
 NORM_GROUPS = 32
+NAMED = 8  # keys in the first line of an error
 
 _UNET_RESNET = {
     "norm1": "in_layers.0",
@@ -294,15 +295,24 @@ def _renamed(state: Mapping[str, Tensor], modules: Mapping[str, str], part: str)
         else:
             unknown.append(key)
     if unknown:
-        raise ValueError(f"the {part} has {listed(unknown, 'unknown key')}: it is not of SD 1.5's structure")
+        raise odd_keys(f"the {part}", {"unknown key": unknown}, ": it is not of SD 1.5's structure")
     return renamed
 
 
-def listed(keys: Sequence[str], noun: str, most: int = 8) -> str:
-    """The keys for an error message: how many, and the first of them by name."""
-    shown = sorted(keys)[:most]
-    rest = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return f"{len(keys)} {noun}{'s' if len(keys) != 1 else ''} ({', '.join(shown)}{rest})"
+def odd_keys(who: str, odd: Mapping[str, Sequence[str]], why: str) -> ValueError:
+    """The error of keys that are not as they should be, by noun ("missing key"); those without keys are passed over.
+
+    Its first line counts them and names the first; where that is not all, all follow below, one a line.
+    """
+    odd = {noun: sorted(keys) for noun, keys in odd.items() if keys}
+    counted = {noun: f"{len(keys)} {noun}{'s' if len(keys) != 1 else ''}" for noun, keys in odd.items()}
+    heads, lists = [], []
+    for noun, keys in odd.items():
+        more = len(keys) - NAMED
+        heads.append(f"{counted[noun]} ({', '.join(keys[:NAMED])}{f' and {more} more' if more > 0 else ''})")
+        if more > 0:
+            lists.append("\n  ".join([f"The {counted[noun]}:", *keys]))
+    return ValueError("\n".join([f"{who} has {'; '.join(heads)}{why}", *lists]))
 
 
 def _inverse(modules: Mapping[str, str]) -> dict[str, str]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..reasons import first_line
 from ..resize import FITS
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
-from .ldm_keys import listed
-from .parts import safe_folder
+from .ldm_keys import odd_keys
+from .parts import read_weights, safe_folder
 from .unpickle import PICKLED, SAFE, is_checkpoint
 
 if TYPE_CHECKING:
@@ -288,22 +289,32 @@ def _guarded(part: str, load: Callable[[], T]) -> T:
         ) from error
 
 
+def not_finite(given: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:
+    """The error, with the advice that helps, where weights are NaN or infinite once they are cast to `dtype`.
+
+    given: the same weights as they were before. what: whose weights `name` is among.
+    """
+    finite = all(bool(torch.isfinite(value).all()) for value in given)
+    found = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
+    advice = "load with float32" if finite else "take another checkpoint"
+    return ValueError(f"{what} has {found} in {name}: {advice}")
+
+
 def _part(folder: Path, kind: Any, **options: Any) -> Any:
     """The module of a part's folder, checked: all of its weights, no others, finite."""
     part = folder.name
     with safe_folder(folder) as (place, more):
         options |= {**more, "use_safetensors": True, "output_loading_info": True}
         module, info = _guarded(part, lambda: kind.from_pretrained(place, **options))
-    odd = []
-    for field, noun in _ODD.items():
-        # Those of another shape come with their shapes.
-        if keys := [str(key[0] if isinstance(key, tuple) else key) for key in info.get(field, ())]:
-            odd.append(listed(keys, noun))
-    if odd:
-        raise ValueError(f"the model's {part} has {'; '.join(odd)}: its config is of other weights")
+    odd = {  # those of another shape come with their shapes
+        noun: [str(key[0] if isinstance(key, tuple) else key) for key in info.get(field, ())]
+        for field, noun in _ODD.items()
+    }
+    if any(odd.values()):
+        raise odd_keys(f"the model's {part}", odd, ": its config is of other weights")
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise ValueError(
-                f"the model's {part} has NaN or infinite weights in {name}: take another checkpoint"
-            )
+            own = read_weights(folder)
+            given = [own[name]] if name in own else own.values()  # older files have other names
+            raise not_finite(given, value.dtype, f"the model's {part}", name)
     return module.eval().requires_grad_(False)

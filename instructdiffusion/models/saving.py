@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..files import json_bytes, whole_folder, write_files
+from ..files import json_bytes, whole_folder
+from ..settings import FILE
 from . import ldm_keys
+from .companions import changed_companion, companion_files, save_tokenizer, settings_file
+from .expressible import check_expressible
 from .layout import SCHEDULER, training_alphas, write_index
-from .ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX
-from .loading import SD_VOCABULARY, Components, companion
+from .loading import Components, companion
+from .speed import before_compiling
 from .unpickle import FACTS, PICKLED, SAFE, is_checkpoint
-
-SETTINGS = "instructdiffusion.json"
 
 
 def save_pretrained(components: Components, folder: str | Path) -> Path:
@@ -30,12 +29,13 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
     that stands there is replaced; any other folder that is not empty is refused (ValueError), as is a noise
     schedule that a scheduler's config cannot express.
     """
-    folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not _is_model(folder)):
+    folder, components = Path(folder), before_compiling(components)
+    replaceable = (folder / "model_index.json").is_file()
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not replaceable):
         raise ValueError(f"expected a new or empty folder, or a model's to replace, got {folder}")
     scheduler = {**_scheduler(components), "prediction_type": components.prediction_type}
     factor = 2 ** (len(components.vae.config.block_out_channels) - 1)
-    settings = _settings(components)
+    settings = settings_file(components)
     with whole_folder(folder) as new:
         for part in ("unet", "vae", "text_encoder"):
             getattr(components, part).save_pretrained(new / part)
@@ -45,10 +45,10 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
             if path.parent.name == "unet":
                 values["sample_size"] = components.resolution // factor
             path.write_bytes(json_bytes(values))
-        _save_tokenizer(components.tokenizer, new / "tokenizer")
+        save_tokenizer(components.tokenizer, new / "tokenizer")
         write_index(new, scheduler)
         if settings is not None:
-            (new / SETTINGS).write_bytes(settings)
+            (new / FILE).write_bytes(settings)
     return folder
 
 
@@ -57,13 +57,14 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
 
     .safetensors, or .ckpt (.pt, .pth, .bin): torch's archive of plain tensors under state_dict. Weights keep
     their precision; `load_components` gives the same model back, bit by bit. A tokenizer other than SD's and
-    the model's settings go into the folder with the file's name. ValueError for what the layout cannot
-    express, and where that folder is a model of its own with another tokenizer.
+    the model's settings go into the folder with the file's name, in place of a former model's. ValueError for what the
+    layout cannot express, and where that folder is also another model's, which would change with it.
     """
     path = Path(path)
     if not is_checkpoint(path):
         raise ValueError(f"expected a name that ends in {', '.join((*SAFE, *PICKLED))}, got {path.name}")
-    _check_expressible(components)
+    components = before_compiling(components)
+    check_expressible(components)
     modules = (components.unet, components.vae, components.text_encoder)
     state = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -77,8 +78,8 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
         "resolution": components.resolution,
         "fit": components.fit,
     }
+    beside = companion_files(components, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_companion(components, companion(path))
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         if path.suffix.lower() in SAFE:
@@ -89,54 +90,11 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
             torch.save({"state_dict": state, FACTS: facts}, temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with changed_companion(companion(path), beside):
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
-
-
-def _write_companion(components: Components, folder: Path) -> None:
-    files: dict[Path, bytes] = {}
-    if components.text_encoder.config.vocab_size != SD_VOCABULARY:
-        with tempfile.TemporaryDirectory() as new:
-            _save_tokenizer(components.tokenizer, Path(new))
-            files = {folder / "tokenizer" / p.name: p.read_bytes() for p in sorted(Path(new).iterdir())}
-        vocabulary = folder / "tokenizer" / "vocab.json"
-        if _is_model(folder) and not _same_vocabulary(vocabulary, components.tokenizer):
-            raise ValueError(
-                f"the folder {folder} is a model with another tokenizer: give the file a name of its own"
-            )
-    if (settings := _settings(components)) is not None:
-        files[folder / SETTINGS] = settings
-    write_files(files)
-
-
-def _same_vocabulary(path: Path, tokenizer: Any) -> bool:
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")) == tokenizer.get_vocab()
-
-
-def _is_model(folder: Path) -> bool:
-    return (folder / "model_index.json").is_file()
-
-
-def _settings(components: Components) -> bytes | None:
-    """The model's settings file; with the fit in it where that is not what a folder of ours is read with."""
-    path = components.path / SETTINGS
-    if components.fit == "stretch":
-        return path.read_bytes() if path.is_file() else None
-    said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return json_bytes({**said, "fit": components.fit})
-
-
-def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
-    """Write the tokenizer in both forms: tokenizer.json, and the vocab.json and merges.txt that older readers know."""
-    tokenizer.save_pretrained(folder)
-    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
-    if (folder / "tokenizer.json").is_file() and not (vocabulary.is_file() and merges.is_file()):
-        model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
-        lines = (pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"])
-        vocabulary.write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
-        merges.write_text("\n".join(["#version: 0.2", *lines]) + "\n", encoding="utf-8")
 
 
 def _scheduler(components: Components) -> dict[str, Any]:
@@ -157,32 +115,3 @@ def _scheduler(components: Components) -> dict[str, Any]:
         "the noise schedule has betas that are neither linear nor scaled linear: a model folder cannot hold it, "
         "export_checkpoint can"
     )
-
-
-def _check_expressible(components: Components) -> None:
-    """ValueError where the weights alone would be read back as another model."""
-    read = {
-        "unet": ldm_keys.unet_config_from_ldm(_bare(components.unet, UNET_PREFIX)),
-        "vae": ldm_keys.vae_config_from_ldm(_bare(components.vae, VAE_PREFIX)) | {"shift_factor": None},
-        "text_encoder": ldm_keys.text_config_from_ldm(_bare(components.text_encoder, TEXT_PREFIX)),
-    }
-    del read["text_encoder"]["projection_dim"]  # of a projection that the model does not have
-    for part, values in read.items():
-        config = getattr(components, part).config
-        for name, value in values.items():
-            if _plain(own := getattr(config, name, None)) != _plain(value):
-                raise ValueError(
-                    f"the LDM layout cannot hold this {part}: its {name} is {own}, what the tensors say is {value}"
-                )
-
-
-def _bare(module: Any, prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in ldm_keys.module_to_ldm(module, module.state_dict()).items()}
-
-
-def _plain(value: Any) -> Any:
-    """A setting for comparison: a list of equal numbers, one a level, means the number."""
-    if isinstance(value, (list, tuple)):
-        numbers = {v for v in value if isinstance(v, int)}
-        return numbers.pop() if len(numbers) == 1 and len(set(value)) == 1 else tuple(value)
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
 import shutil
 import sys
@@ -19,12 +20,13 @@ from safetensors.torch import load_file, save_file
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.models import ldm_keys
-from instructdiffusion.models.build import build_unet, build_vae
+from instructdiffusion.models.build import build_text_encoder, build_unet, build_vae
 from instructdiffusion.models.checkpoint import load_checkpoint_components
 from instructdiffusion.models.layout import training_alphas
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.models.saving import export_checkpoint, save_pretrained
 from instructdiffusion.models.unpickle import read_checkpoint
+from instructdiffusion.settings import FILE, read_settings
 
 PARTS = ("unet", "vae", "text_encoder")
 UNET = ldm_keys.UNET_PREFIX
@@ -53,6 +55,11 @@ def _write(path, state, **beside):
     return path
 
 
+def _asked(parts):
+    """How a model is asked that lies where these components do."""
+    return read_settings(parts.path, published=parts.fit == "authors")
+
+
 def _assert_same(a, b):
     for part in PARTS:
         one, other = getattr(a, part).state_dict(), getattr(b, part).state_dict()
@@ -60,6 +67,7 @@ def _assert_same(a, b):
         assert all(torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one), part
     assert np.array_equal(a.alphas_cumprod, b.alphas_cumprod)
     assert (a.prediction_type, a.resolution, a.fit) == (b.prediction_type, b.resolution, b.fit)
+    assert _asked(a) == _asked(b)
     assert a.vae.config.scaling_factor == b.vae.config.scaling_factor
     for text in ("Segment the red star.", "", "xyzzy é"):
         assert a.tokenizer(text)["input_ids"] == b.tokenizer(text)["input_ids"]
@@ -263,6 +271,49 @@ def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tm
     assert seen == [(32, 96), (64, 64)] and answer.picture.shape == wide.shape
 
 
+@pytest.mark.parametrize("said", [None, {"defaults": {"edit": {"guidance": [3, 1]}}, "by": "hand"}])
+def test_instruct_pix2pix_is_asked_by_its_own_formula_wherever_it_is_saved(model_folder, tmp_path, said):
+    folder = shutil.copytree(model_folder, tmp_path / "theirs")
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "_diffusers_version": "0.12.0"}))
+    if said:
+        (folder / FILE).write_text(json.dumps(said))
+    theirs = load_components(folder)
+    asked = _asked(theirs)["edit"]
+    assert asked.formula == "instructpix2pix" and asked.guidance == ((3.0, 1.0) if said else (7.5, 1.5))
+    saved = save_pretrained(theirs, tmp_path / "folder")
+    _assert_same(load_components(saved), theirs)
+    assert not said or json.loads((saved / FILE).read_text())["by"] == "hand"
+    file = load_components(export_checkpoint(theirs, tmp_path / "model.safetensors"))
+    _assert_same(file, theirs)
+    _assert_same(load_components(save_pretrained(file, tmp_path / "again")), theirs)
+    onto = save_pretrained(load_components(saved), saved)
+    _assert_same(load_components(onto), theirs)
+
+
+def test_a_file_that_may_be_instruct_pix2pix_says_once_how_it_is_guided(file, caplog):
+    theirs = _write(file, load_file(file))
+    load_components(theirs)
+    assert not caplog.records  # the authors' file looks the same
+    named = shutil.copy(theirs, theirs.with_name("instruct-pix2pix-00-22000.safetensors"))
+    shutil.copytree(theirs.with_suffix(""), named.with_suffix(""))
+    load_components(named)
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert 'formula="instructpix2pix", guidance=(7.5, 1.5)' in caplog.text
+    (named.with_suffix("") / FILE).write_text("{}")
+    load_components(named)
+    assert len(caplog.records) == 1
+
+
+def test_a_fit_that_was_changed_is_kept(model, tmp_path):
+    aspect = load_components(
+        save_pretrained(dataclasses.replace(model.components, fit="aspect"), tmp_path / "a")
+    )
+    assert aspect.fit == "aspect"
+    changed = dataclasses.replace(aspect, fit="stretch")
+    assert load_components(save_pretrained(changed, tmp_path / "b")).fit == "stretch"
+
+
 def test_settings_that_lie_among_checkpoints_are_not_a_files_own(file, tmp_path):
     """Only the folder of the file's name is: a file in a folder of many knows nothing of the others' settings."""
     theirs = _write(file, load_file(file))
@@ -330,6 +381,22 @@ def test_foreign_tensors_are_listed(file):
     _write(file, {**state, "nobody.knows": torch.zeros(1), "control_model.a": torch.zeros(1)})
     with pytest.raises(ValueError, match=r"2 unknown keys \(control_model\.a, nobody\.knows\)"):
         load_components(file)
+
+
+def test_of_many_odd_tensors_each_is_listed_below_the_first_line(file):
+    state = load_file(file)
+    lost = sorted(k for k in state if k.startswith(ldm_keys.VAE_PREFIX) and k.endswith("norm1.weight"))
+    strange = [f"nobody.{n}" for n in range(8)]
+    whole = {k: v for k, v in state.items() if k not in lost}
+    with pytest.raises(ValueError) as caught:
+        load_components(_write(file, whole))
+    first, head, *below = str(caught.value).splitlines()
+    assert len(lost) > 8 and f"{len(lost)} missing keys ({lost[0]}, " in first and lost[7] in first
+    assert f" and {len(lost) - 8} more): it is damaged" in first and lost[8] not in first
+    assert head == f"The {len(lost)} missing keys:" and below == [f"  {key}" for key in lost]
+    with pytest.raises(ValueError) as caught:
+        load_components(_write(file, {**state, **{k: torch.zeros(1) for k in strange}}))
+    assert str(caught.value).count("\n") == 0 and ", ".join(strange) in str(caught.value)
 
 
 @pytest.mark.parametrize(("suffix", "value"), [(".safetensors", float("nan")), (".ckpt", float("inf"))])
@@ -579,6 +646,109 @@ def test_a_file_exported_beside_another_models_folder_leaves_that_alone(model, t
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
+def _wordy(model, tmp_path):
+    """The model with Stable Diffusion's number of words."""
+    from transformers import CLIPTokenizer
+
+    folder = tmp_path / "words"
+    folder.mkdir()
+    words = ["<|startoftext|>", "<|endoftext|>", *(f"w{i}</w>" for i in range(49406))]
+    (folder / "vocab.json").write_text(json.dumps({w: i for i, w in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    text = build_text_encoder(49408, width=64, layers=1).eval()
+    tokenizer = CLIPTokenizer.from_pretrained(folder)
+    return dataclasses.replace(
+        model.components, text_encoder=text, tokenizer=tokenizer, path=tmp_path / "nowhere"
+    )
+
+
+def test_a_former_models_tokenizer_and_settings_do_not_stay(model, model_folder, tmp_path):
+    asked = shutil.copytree(model_folder, tmp_path / "asked")
+    (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+    path = export_checkpoint(load_components(asked), tmp_path / "out" / "model.safetensors")
+    (tmp_path / "out" / "model" / "letter.txt").write_text("dear")
+    assert _asked(load_components(path))["edit"].steps == 1
+    export_checkpoint(model.components, path)
+    _assert_same(load_components(path), model.components)
+    wordy = _wordy(model, tmp_path)
+    export_checkpoint(wordy, path)
+    _assert_same(load_components(path), wordy)
+    (tmp_path / "out" / "model" / FILE).write_text('{"defaults": {"edit": {"steps": 3}}}')
+    again = load_components(path)
+    export_checkpoint(again, path)  # onto itself: its settings are its own
+    assert _asked(load_components(path))["edit"].steps == 3
+    assert sorted(p.name for p in path.parent.iterdir()) == ["model", "model.safetensors"]
+    assert sorted(p.name for p in (path.parent / "model").iterdir()) == [FILE, "letter.txt", "tokenizer"]
+
+
+def test_stable_diffusions_tokenizer_is_written_where_another_would_be_taken(model, model_folder, tmp_path):
+    wordy = _wordy(model, tmp_path)
+    (tmp_path / "out").mkdir()
+    shutil.copytree(model_folder / "tokenizer", tmp_path / "out" / "tokenizer")
+    _assert_same(load_components(export_checkpoint(wordy, tmp_path / "out" / "model.ckpt")), wordy)
+    export_checkpoint(wordy, tmp_path / "alone" / "model.ckpt")
+    assert [p.name for p in (tmp_path / "alone").iterdir()] == ["model.ckpt"]
+
+
+def test_a_model_of_the_same_name_is_not_changed(model, model_folder, tmp_path):
+    """Be it a folder, or a file with another ending."""
+    asked = shutil.copytree(model_folder, tmp_path / "model")
+    (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+    with pytest.raises(
+        ValueError, match="model is a model with other settings: give the file a name of its own"
+    ):
+        export_checkpoint(model.components, tmp_path / "model.ckpt")
+    with pytest.raises(ValueError, match="model is a model with another tokenizer"):
+        export_checkpoint(_wordy(model, tmp_path), tmp_path / "model.ckpt")
+    assert not (tmp_path / "model.ckpt").exists()
+    (asked / "model_index.json").unlink()  # it can be loaded without
+    before = sorted(asked.rglob("*"))
+    theirs = load_components(asked)
+    _assert_same(load_components(export_checkpoint(theirs, tmp_path / "model.ckpt")), theirs)
+    assert sorted(asked.rglob("*")) == before
+    export_checkpoint(theirs, tmp_path / "one.ckpt")
+    export_checkpoint(theirs, tmp_path / "one.safetensors")
+    with pytest.raises(ValueError, match=r"also those of one\.ckpt, and this model has others"):
+        export_checkpoint(model.components, tmp_path / "one.safetensors")
+    _assert_same(load_components(tmp_path / "one.safetensors"), theirs)
+
+
+@pytest.mark.parametrize("place", ["tokenizer/unet/config.json", "tokenizer/weights.bin", FILE + "/a"])
+def test_what_is_no_tokenizer_is_not_deleted(model, tmp_path, place):
+    path = tmp_path / "model" / place
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="expected nothing but a tokenizer and settings"):
+        export_checkpoint(model.components, tmp_path / "model.ckpt")
+    assert path.read_text() == "mine" and [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("former", [True, False])
+def test_an_export_that_fails_at_the_end_leaves_what_was_beside(
+    model, model_folder, tmp_path, monkeypatch, former
+):
+    path = tmp_path / "model.ckpt"
+    if former:
+        asked = shutil.copytree(model_folder, tmp_path / "asked")
+        (asked / FILE).write_text('{"defaults": {"edit": {"steps": 1}}}')
+        export_checkpoint(load_components(asked), path)
+        shutil.rmtree(asked)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target) == path:
+            raise OSError("no space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="no space"):
+        export_checkpoint(model.components, path)
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    assert former or not list(tmp_path.iterdir())
+
+
 def test_what_the_layout_cannot_hold_is_not_exported(model, tmp_path):
     unet = model.components.unet
     with pytest.raises(ValueError, match="expected a name that ends in"):
@@ -588,6 +758,59 @@ def test_what_the_layout_cannot_hold_is_not_exported(model, tmp_path):
     with pytest.raises(ValueError, match="cannot hold this unet: its attention_head_dim is 4"):
         export_checkpoint(dataclasses.replace(model.components, unet=twin), tmp_path / "model.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("unet", "norm_eps", 1e-3),
+        ("unet", "flip_sin_to_cos", False),
+        ("unet", "freq_shift", 1),
+        ("unet", "act_fn", "gelu"),
+        ("unet", "mid_block_scale_factor", 2),
+        ("unet", "upcast_attention", True),
+        ("unet", "center_input_sample", True),
+        ("unet", "time_embedding_dim", 64),
+        ("vae", "act_fn", "relu"),
+        ("vae", "use_quant_conv", False),
+        ("vae", "use_post_quant_conv", False),
+        ("vae", "shift_factor", 0.1),
+        ("text_encoder", "layer_norm_eps", 1e-3),
+        ("text_encoder", "hidden_act", "gelu"),
+    ],
+)
+def test_a_setting_that_tensors_do_not_tell_is_not_exported(model, tmp_path, part, name, value):
+    theirs = getattr(model.components, part)
+    values = theirs.config.to_dict() if part == "text_encoder" else dict(theirs.config)
+    values = {**values, name: value}
+    other = type(theirs)(type(theirs.config)(**values)) if part == "text_encoder" else type(theirs)(**values)
+    components = dataclasses.replace(model.components, **{part: other})
+    with pytest.raises(
+        ValueError, match=f"cannot hold this {part}: its {name} is {value}, read back it would be"
+    ):
+        export_checkpoint(components, tmp_path / "model.ckpt")
+    assert not list(tmp_path.iterdir())
+    again = load_components(save_pretrained(components, tmp_path / "folder"))
+    assert getattr(getattr(again, part).config, name) == value
+
+
+def test_settings_that_mean_the_same_are_exported(model, tmp_path):
+    unet, vae = model.components.unet, model.components.vae
+    levels = {
+        "attention_head_dim": (8,) * 3,
+        "layers_per_block": (1,) * 3,
+        "only_cross_attention": (False,) * 3,
+    }
+    said = {
+        "time_embedding_dim": 128,
+        "mid_block_only_cross_attention": False,
+        "act_fn": "swish",
+        "dropout": 0.1,
+    }
+    unet = type(unet)(**{**unet.config, **levels, **said, "sample_size": 99}).eval()
+    vae = type(vae)(**{**vae.config, "shift_factor": 0.0, "force_upcast": False, "sample_size": 99}).eval()
+    components = dataclasses.replace(model.components, unet=unet, vae=vae)
+    _assert_same(load_components(export_checkpoint(components, tmp_path / "model.ckpt")), components)
 
 
 def test_an_export_that_fails_leaves_the_former_file(model, file, monkeypatch):

@@ -5,11 +5,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import instructdiffusion
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.cli import main
 from instructdiffusion.models import compiling
@@ -110,6 +115,108 @@ def test_a_compiler_that_fails_unasked_is_passed_over(own, picture, calls, monke
         forced.edit(picture, "add a red star", steps=2)
 
 
+@pytest.fixture
+def broken(own, monkeypatch):
+    """A choice whose first run fails, and its answer to that run."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    monkeypatch.setattr(compiling, "speed_up", lambda components, **_: dataclasses.replace(components))
+    monkeypatch.setattr(compiling, "why_not_compiled", lambda device: None)
+    choose = Compiling()
+    fast = choose(own, PAYS)
+    assert fast is not own and choose.failed(TorchDynamoException("cannot")) is own
+    return choose, fast
+
+
+def test_runs_that_fail_together_all_go_on_without(broken, own, caplog):
+    from torch._dynamo.exc import TorchDynamoException
+
+    choose, fast = broken
+    with caplog.at_level(logging.WARNING):
+        assert choose.failed(TorchDynamoException("cannot either")) is own
+    assert not caplog.records and choose.reason.endswith("TorchDynamoException: cannot")
+    assert choose(fast, 1) is own  # a run that was about to begin
+    assert choose(own, 1) is own
+
+
+def test_threads_that_meet_the_same_failure_both_answer(own, picture, calls, monkeypatch):
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from torch._dynamo.exc import TorchDynamoException
+
+    expected = InstructDiffusion(own).edit(picture, "add a red star", steps=2)
+    both = Barrier(2)
+
+    def speed_up(components, **options):
+        unet = copy.deepcopy(components.unet)
+
+        def fail(*arguments, **options):
+            both.wait(60)
+            raise TorchDynamoException("cannot")
+
+        unet.forward = fail
+        return dataclasses.replace(components, unet=unet)
+
+    monkeypatch.setattr(compiling, "speed_up", speed_up)
+    monkeypatch.setattr(compiling, "PAYS", 1)
+    model = InstructDiffusion(own)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(model.edit, picture, "add a red star", steps=2) for _ in range(2)]
+        answers = [run.result() for run in runs]
+    for answer in answers:
+        assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
+
+
+def test_runs_that_begin_together_get_the_same_networks(own, monkeypatch):
+    import time
+    from concurrent.futures import ThreadPoolExecutor
+
+    monkeypatch.setattr(compiling, "why_not_compiled", lambda device: None)
+    monkeypatch.setattr(
+        compiling, "speed_up", lambda parts, **_: time.sleep(0.2) or dataclasses.replace(parts)
+    )
+    choose = Compiling()
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: choose(own, PAYS), range(2))
+    assert one is other is not own and choose(one, 1) is one
+
+
+def _chained(outer, inner, cause):
+    try:
+        try:
+            raise inner
+        except Exception as error:
+            if cause:
+                raise outer from error
+            raise outer  # noqa: B904
+    except Exception as error:
+        return error
+
+
+@pytest.mark.parametrize("cause", [True, False])
+def test_the_compilers_errors_are_known_bare_and_wrapped(own, calls, cause):
+    from torch._inductor.exc import CppCompileError, InvalidCxxCompiler, LoweringException
+
+    def lower():
+        """What cannot be lowered."""
+
+    bare = CppCompileError(["c++"], "cannot"), LoweringException(ValueError("odd"), lower, [], {})
+    for error in (*bare, InvalidCxxCompiler()):
+        choose = Compiling()
+        choose(own, PAYS)
+        assert choose.failed(ValueError("another")) is None and choose.failed(error) is own
+        choose = Compiling()
+        choose(own, PAYS)
+        assert choose.failed(_chained(RuntimeError("stopped"), error, cause)) is own
+    choose = Compiling()
+    choose(own, PAYS)
+    ring = ValueError("a")
+    ring.__context__ = KeyError("b")
+    ring.__context__.__context__ = ring
+    assert choose.failed(ring) is None
+
+
 def test_other_errors_of_a_compiled_run_are_handed_on(own, picture, calls, monkeypatch):
     monkeypatch.setattr(compiling, "PAYS", 1)
 
@@ -157,3 +264,45 @@ def test_a_model_that_is_compiled_answers_the_same(own, model, picture):
         assert np.abs(reused.picture.astype(int) - plain.picture).max() <= 1
     finally:
         torch.compiler.reset()
+
+
+_WITHOUT = """
+import logging, sys
+import numpy as np
+from instructdiffusion import InstructDiffusion
+from instructdiffusion.models import compiling
+
+compiling.PAYS = 1
+logging.basicConfig()
+model = InstructDiffusion.from_pretrained(sys.argv[1], device="cpu")
+picture = np.load(sys.argv[2])
+answer = model.edit(picture, "add a red star", steps=1)
+again = model.edit(picture, "add a red star", steps=1)
+assert np.array_equal(answer.picture, again.picture)
+print(model.editor.compiling.reason)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a compiler that fails is a shell script here")
+def test_a_compiler_that_cannot_compile_is_passed_over(model_folder, tmp_path, picture):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho it cannot >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    np.save(tmp_path / "picture.npy", picture)
+    places = {"CXX": str(compiler), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    arguments = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        _WITHOUT,
+        str(model_folder),
+        str(tmp_path / "picture.npy"),
+    ]
+    root = str(Path(instructdiffusion.__file__).parents[1])
+    environment = {**os.environ, **places, "PYTHONPATH": root}
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().splitlines()[-1].startswith("the compiler failed: ")
+    assert done.stderr.count("networks are not compiled: the compiler failed: ") == 1

@@ -126,6 +126,22 @@ def test_weights_that_are_not_numbers_are_refused(folder, part, value):
 
 
 @pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("suffix", [".safetensors", ".bin"])
+def test_weights_too_large_for_half_precision_say_so(folder, part, suffix):
+    path = folder / part / WEIGHTS[part]
+    tensors = load_file(path)
+    name = sorted(tensors)[3]
+    tensors[name].flatten()[-1] = 1e6
+    save_file(tensors, path, metadata={"format": "pt"})
+    if suffix == ".bin":
+        _moved(folder / part, suffix)
+    load_components(folder, dtype=torch.bfloat16)
+    message = rf"the model's {part} has weights that do not fit torch\.float16 in .*: load with float32"
+    with pytest.raises(ValueError, match=message):
+        load_components(folder, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
 def test_missing_and_unknown_tensors_are_listed(folder, part):
     path = folder / part / WEIGHTS[part]
     whole = load_file(path)
@@ -144,6 +160,18 @@ def test_missing_and_unknown_tensors_are_listed(folder, part):
     save_file({**tensors, **strange}, path, metadata={"format": "pt"})
     with pytest.raises(ValueError, match="2 missing keys .*; 2 unknown keys"):
         load_components(folder)
+
+
+def test_of_many_missing_tensors_each_is_listed(folder):
+    path = folder / "unet" / WEIGHTS["unet"]
+    whole = load_file(path)
+    lost = sorted(n for n in whole if n.endswith("bias"))
+    save_file({n: v for n, v in whole.items() if n not in lost}, path, metadata={"format": "pt"})
+    with pytest.raises(
+        ValueError, match=f"has {len(lost)} missing keys .* and {len(lost) - 8} more"
+    ) as caught:
+        load_components(folder)
+    assert str(caught.value).splitlines()[2:] == [f"  {name}" for name in lost]
 
 
 @pytest.mark.parametrize("part", WEIGHTS)
@@ -220,6 +248,91 @@ def test_weights_in_several_files_are_read(folder, tmp_path):
     again = read_weights(folder / "unet")
     assert set(again) == set(whole) and all(torch.equal(again[n], whole[n]) for n in whole)
     assert torch.equal(load_components(folder).unet.conv_in.weight, whole["conv_in.weight"])
+
+
+def _sharded(part_folder, weights, index):
+    """The weights in two files, as the libraries call them, and an index of that name."""
+    stem, variant = index.partition(".")[0], ".fp16" if "fp16" in index else ""
+    names, places = sorted(weights), {}
+    for number, some in enumerate((names[::2], names[1::2]), 1):
+        shard = f"{stem}{variant}-0000{number}-of-00002{'.bin' if '.bin' in index else '.safetensors'}"
+        state = {n: weights[n].half() if variant else weights[n] for n in some}
+        if ".bin" in index:
+            torch.save(state, part_folder / shard)
+        else:
+            save_file(state, part_folder / shard, metadata={"format": "pt"})
+        places |= dict.fromkeys(some, shard)
+    (part_folder / index).write_text(json.dumps({"metadata": {"total_size": 1}, "weight_map": places}))
+
+
+INDEXES = (
+    ".safetensors.index.fp16.json", ".fp16.safetensors.index.json", ".bin.index.json", ".bin.index.fp16.json",
+    ".fp16.bin.index.json",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", INDEXES)
+def test_indexes_of_half_precision_and_of_pickles_are_read(folder, model, ending):
+    for part, name in WEIGHTS.items():
+        path = folder / part / name
+        stem = name.partition(".")[0]
+        stem = "pytorch_model" if stem == "model" and ".bin" in ending else stem
+        whole = load_file(path)
+        path.unlink()
+        _sharded(folder / part, whole, stem + ending)
+    before = sorted(p.relative_to(folder) for p in folder.rglob("*"))
+    parts = load_components(folder)
+    for part in WEIGHTS:
+        own, whole = getattr(parts, part).state_dict(), getattr(model.components, part).state_dict()
+        for name, value in whole.items():
+            expected = value.half().float() if "fp16" in ending and value.is_floating_point() else value
+            assert torch.equal(own[name], expected), name
+    assert sorted(p.relative_to(folder) for p in folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+@pytest.mark.parametrize("safe", [True, False])
+def test_parts_that_the_libraries_saved_in_several_files_are_read(folder, model, variant, safe):
+    for part in ("unet", "vae"):
+        (folder / part / WEIGHTS[part]).unlink()
+        module = getattr(model.components, part)
+        module.save_pretrained(
+            folder / part, max_shard_size="100KB", variant=variant, safe_serialization=safe
+        )
+    (folder / "text_encoder" / WEIGHTS["text_encoder"]).unlink()
+    model.components.text_encoder.save_pretrained(
+        folder / "text_encoder", max_shard_size="20KB", variant=variant
+    )
+    assert len(list(folder.glob("*/*.index*.json"))) == 3
+    parts = load_components(folder)
+    for part in WEIGHTS:
+        own, whole = getattr(parts, part).state_dict(), getattr(model.components, part).state_dict()
+        assert own.keys() == whole.keys() and all(torch.equal(own[n], whole[n]) for n in whole)
+
+
+def test_an_index_of_pickles_is_read_as_carefully(folder, tmp_path):
+    (folder / "unet" / WEIGHTS["unet"]).unlink()
+    index = folder / "unet" / "diffusion_pytorch_model.bin.index.json"
+    for nonsense in ("{", "[]", '{"weight_map": {"a": 3}}', '{"weight_map": 3}'):
+        index.write_text(nonsense)
+        with pytest.raises(
+            ValueError, match=r"the index diffusion_pytorch_model\.bin\.index\.json of unet cannot"
+        ):
+            load_components(folder)
+    outside = tmp_path / "outside.bin"
+    torch.save({"a": torch.zeros(1)}, outside)
+    index.write_text(json.dumps({"weight_map": {"a": f"../../{outside.name}"}}))
+    with pytest.raises(FileNotFoundError, match=r"there is no checkpoint .*unet.outside\.bin"):
+        load_components(folder)
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "opened"), "w"))
+
+    torch.save({"a": Trap()}, folder / "unet" / outside.name)
+    with pytest.raises(ValueError, match=r"outside\.bin is refused: its pickle names .*open"):
+        load_components(folder)
+    assert not (tmp_path / "opened").exists()
 
 
 def test_a_unet_with_4_input_channels_is_refused(folder):

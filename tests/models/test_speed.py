@@ -11,8 +11,8 @@ import torch
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.models.loading import load_components
-from instructdiffusion.models.saving import save_pretrained
-from instructdiffusion.models.speed import PARTS, speed_up
+from instructdiffusion.models.saving import export_checkpoint, save_pretrained
+from instructdiffusion.models.speed import PARTS, before_compiling, speed_up
 
 
 @pytest.fixture
@@ -54,15 +54,24 @@ def test_a_part_by_itself(part, own):
         speed_up(own, compiled=True, parts=["text_encoder"])
 
 
-def test_compiled_networks_are_saved_as_they_were(own, tmp_path):
+@pytest.mark.parametrize("save, name", [(save_pretrained, "saved"), (export_checkpoint, "saved.safetensors")])
+def test_compiled_networks_are_saved_as_they_were(own, tmp_path, save, name):
     names = own.vae.state_dict().keys()
-    fast = speed_up(own, compiled=True)
+    fast = speed_up(own, compiled=True, backend="eager")
+    fast = dataclasses.replace(fast, text_encoder=torch.compile(own.text_encoder, backend="eager"))
     assert fast.vae.state_dict().keys() == names == own.vae.state_dict().keys()
-    again = load_components(save_pretrained(fast, tmp_path / "saved"))
-    for part in PARTS:
+    again = load_components(save(fast, tmp_path / name))
+    for part in (*PARTS, "text_encoder"):
         before, after = (getattr(parts, part).state_dict() for parts in (own, again))
         assert before.keys() == after.keys()
         assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_what_was_compiled_is_had_back(own):
+    plain = before_compiling(speed_up(own, compiled=True, backend="eager"))
+    assert plain.unet is own.unet and plain.text_encoder is own.text_encoder
+    assert plain.vae.encoder is own.vae.encoder and plain.vae.decoder is own.vae.decoder
+    assert before_compiling(own).vae is own.vae
 
 
 def test_kernels_are_called_from_cpp_where_torch_is_new_enough(own, monkeypatch):
