@@ -101,6 +101,10 @@ class OpenSource:
         """weight x items."""
         return self.source.weight * self.reader.items
 
+    def indexed(self) -> list[tuple[str, str]]:
+        """(source, what is wrong) of the records that the index names as broken."""
+        return [(self.source.label, str(problem)) for problem in self.reader.problems]
+
     def example(self, seed: int, size: int, broken: list[tuple[str, str]], plain: bool = False) -> Example:
         """The example that `seed` draws, `size` pixels square; a pure function of these.
 
@@ -278,31 +282,38 @@ class SourceMixture:
 
 
 def held_out(
-    sources: Sequence[Source], count: int, size: int, on_broken: str = "skip"
+    sources: Sequence[Source],
+    count: int,
+    size: int,
+    on_broken: str = "skip",
+    broken: list[tuple[str, str]] | None = None,
 ) -> tuple[dict[str, tuple[Example, ...]], list[str]]:
     """({source: `count` examples, or as many as there are}, notes): plain views of splits that are not trained on.
 
-    The split is val, valid, test or testA, the first that is on disk; sources without one are named in the notes.
-    on_broken: as in `open_sources`.
+    The split is val, valid, test or testA, the first that is on disk; sources without one are named in the notes, as
+    are broken records. on_broken: as in `open_sources`. broken: (source, what is wrong) of each is added to it.
     """
     found: dict[str, tuple[Example, ...]] = {}
-    notes = []
+    notes: list[str] = []
     for source in sources:
         splits = [s for s in _HELD_OUT if s in reader_named(source.dataset).splits and s != source.split]
         other = None
         for split in splits:
-            opened = open_sources([replace(source, split=split, optional=True)], on_broken).opened
-            if opened:
-                other = opened[0]
+            there = open_sources([replace(source, split=split, optional=True)], on_broken)
+            if there.opened:
+                other = there.opened[0]
+                notes += there.notes
                 break
         if other is None:
             notes.append(f"{source.label} has no held-out split on disk: it is not validated")
             continue
-        broken: list[tuple[str, str]] = []
+        met: list[tuple[str, str]] = []
         number = min(count, len(other.reader))
-        examples = tuple(other.example(seed, size, broken, plain=True) for seed in range(number))
+        examples = tuple(other.example(seed, size, met, plain=True) for seed in range(number))
         found[other.source.label] = examples
-        notes += told(broken)
+        notes += told(met)
+        if broken is not None:
+            broken += [*other.indexed(), *met]
     return found, notes
 
 

@@ -207,7 +207,10 @@ def train(
             stage.eval()
             stage.export(output / "model")
     if skipped is not None and pooled and accelerator.is_main_process:
+        from .validation import broken_in_validation
+
         skipped += skipped_records(stage.pool)
+        skipped += broken_in_validation(config)
     return output
 
 

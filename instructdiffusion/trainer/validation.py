@@ -35,14 +35,26 @@ def held_out_examples(tasks: tuple[str, ...], count: int, size: int, level: int)
 @lru_cache(maxsize=2)
 def held_out_records(
     sources: tuple[Source, ...], count: int, size: int, on_broken: str = "skip"
-) -> dict[str, tuple[Example, ...]]:
-    """The first `count` draws of each source's held-out split; sources without one on disk are named once."""
+) -> tuple[dict[str, tuple[Example, ...]], tuple[tuple[str, str], ...]]:
+    """(the first `count` draws of each source's held-out split, (source, what is wrong) of its broken records).
+
+    Sources without such a split on disk are named once, as are broken records.
+    """
     from tqdm import tqdm
 
-    found, notes = held_out(sources, count, size, on_broken)
+    broken: list[tuple[str, str]] = []
+    found, notes = held_out(sources, count, size, on_broken, broken)
     for line in notes:
         tqdm.write(line)
-    return found
+    return found, tuple(broken)
+
+
+def broken_in_validation(config: TrainConfig) -> tuple[tuple[str, str], ...]:
+    """(source, what is wrong) of the records that validation goes without; none in stages that do not ask."""
+    data = config.data
+    if config.stage in ("generator", "marks") or not data.sources:
+        return ()
+    return held_out_records(data.sources, config.validate_samples, data.size, data.on_broken)[1]
 
 
 def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str, float], np.ndarray]:
@@ -54,7 +66,7 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     unet, text_encoder, tokenizer, vae, alphas = parts
     data, count = config.data, config.validate_samples
     groups = {t: held_out_examples((t,), count, data.size, max(data.levels)) for t in data.mixture}
-    groups |= held_out_records(data.sources, count, data.size, data.on_broken)
+    groups |= held_out_records(data.sources, count, data.size, data.on_broken)[0]
     kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
     components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
     editor = Editor(components)

@@ -333,6 +333,22 @@ def test_validation_looks_at_splits_that_are_not_trained_on(data):
     )
 
 
+def test_broken_records_of_a_held_out_split_are_named_and_told(data, tmp_path):
+    """One that its index names, and one that is met when its turn comes."""
+    shutil.copytree(data / "gopro", tmp_path / "gopro")
+    first, second = sorted((tmp_path / "gopro" / "test").glob("*/blur/*"))
+    sharp = first.parents[1] / "sharp"
+    for folder in (first.parent, sharp):  # a third pair, which stays whole
+        shutil.copy(folder / first.name, folder / "000099.png")
+    (sharp / first.name).unlink()
+    second.write_bytes(b"no picture")
+    broken: list[tuple[str, str]] = []
+    _, notes = held_out([source(tmp_path, "gopro")], 20, 32, broken=broken)
+    assert {label for label, _ in broken} == {"gopro test deblur"}
+    assert all(any(path.name in text for _, text in broken) for path in (first, second))
+    assert sum("gopro test deblur" in note for note in notes) == 2
+
+
 def test_sources_without_a_held_out_split_are_named(data, tmp_path):
     shutil.copytree(data / "gopro", tmp_path / "gopro")
     shutil.rmtree(tmp_path / "gopro" / "test")

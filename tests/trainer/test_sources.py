@@ -18,7 +18,7 @@ from instructdiffusion.cli import main
 from instructdiffusion.datasets.fixtures import FIXTURES, write_fixture
 from instructdiffusion.datasets.readers import BrokenRecord, LayoutMissing
 from instructdiffusion.datasets.readers.problems import Problem
-from instructdiffusion.datasets.sources import Source, open_sources
+from instructdiffusion.datasets.sources import OpenSource, Source, open_sources
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer import pool as module
 from instructdiffusion.trainer.config import (
@@ -300,6 +300,19 @@ def test_a_run_that_skipped_broken_records_ends_with_1_and_names_them(
     assert said.out.splitlines()[-1] == f"done: {tmp_path / 'out'}, without the broken records above"
 
 
+def test_broken_records_that_only_validation_looks_at_count_too(data, generator_folder, tmp_path, capsys):
+    shutil.copytree(data / "gopro", tmp_path / "gopro")
+    damaged, whole = sorted((tmp_path / "gopro" / "test").glob("*/blur/*"))
+    damaged.write_bytes(b"no picture")
+    config = run(tmp_path / "out", generator_folder, tmp_path, sources=sources(tmp_path, "gopro"))
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
+    assert main(["train", "--config", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "gopro test deblur: 1 broken record was skipped: " in said and damaged.name in said
+    assert whole.name not in said.partition("was skipped")[2]
+
+
 def test_a_run_whose_records_are_whole_ends_with_0(data, generator_folder, tmp_path, capsys):
     config = run(tmp_path / "out", generator_folder, data, sources=sources(data, "gopro"))
     path = tmp_path / "run.yaml"
@@ -310,7 +323,7 @@ def test_a_run_whose_records_are_whole_ends_with_0(data, generator_folder, tmp_p
 
 def test_what_an_index_names_is_counted_with_what_was_met():
     reader = SimpleNamespace(problems=[Problem("a.json", "7", "no box")])
-    opened = SimpleNamespace(source=SimpleNamespace(label="coco train"), reader=reader)
+    opened = OpenSource(SimpleNamespace(label="coco train"), reader)
     met = [("gopro train", f"{n}.png: not a picture\nat all") for n in (3, 1, 3, 2, 5)]
     pool = SimpleNamespace(sources=SimpleNamespace(opened=(opened,)), broken=met)
     assert summary(skipped_records(pool)) == [
