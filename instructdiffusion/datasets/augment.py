@@ -2,8 +2,8 @@
 
 The paper's, task by task, and what it left to chance made sure: one view for the picture and all that lies on
 it, left and right exchanged in joints and words when a picture is mirrored, no mirror where that would not do
-(letters, numbers, clock hands), colours untouched where words name colours, both pictures of a pair treated
-as one. A record's augmentation is a pure function of the record and a seed.
+(letters, numbers, clock hands), both pictures of a pair treated as one. Colours stay as they are: words name
+them. A record's augmentation is a pure function of the record and a seed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from .views import View
 FLIP = 0.5
 SCALE, TURN, TURNED, MANY = 0.35, 45.0, 0.6, 8  # of people: the paper's
 ZOOM = 0.75  # the side of a square crop, as a share of the shorter side of the picture, at least
-JITTER, STRENGTH = 0.5, 0.2  # how often brightness, contrast and saturation change, and how much at most
 _TRIES = 8
 _PAIRS = ("denoise", "deblur", "dewatermark")
 
@@ -42,12 +41,6 @@ _FIXED = re.compile(
 _PLACE = re.compile(
     r"\b(?:left\w*|right\w*|middle|cent(?:er|re)\w*|top\w*|bottom\w*|upper\w*|lower\w*|edge|corner|side|first|second|third|fourth|fifth|last|\d(?:st|nd|rd|th)|row|between|front|back|behind|"
     r"l|r|lft|lt|rt|rgt|rght|lhs|rhs|nearest|closest|far|farthest|furthest|foreground|background|half|above|below|under|end|\w+most)\b|\d",
-    re.IGNORECASE,
-)
-_COLORED = re.compile(
-    r"\b(?:(?:light|dark|bright|pale|deep)\w*|red\w*|purple|blue\w*|green\w*|yellow\w*|whit\w*|black\w*|gr[ae]y\w*|"
-    r"brown\w*|orange|pink\w*|cyan|magenta|tan|beige|cream|gold\w*|silver\w*|violet|maroon|navy|teal|turquoise|"
-    r"khaki|lavender|crimson|blond\w*|brunette|colou?r\w*|shade|shaded|shadow\w*|sunny|night|rainbow|neon)\b",
     re.IGNORECASE,
 )
 _UPPER = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "neck", "head", "thorax")
@@ -71,9 +64,7 @@ def augment(record: Record, task: str, seed: int, size: int) -> Record:
         seen = some_joints(seen, rng)
     words = " ; ".join(record.subjects)
     if rng.random() < FLIP and task != "dewatermark" and _may_be_mirrored(words, record.caption):
-        seen = mirrored(seen)
-    if task not in (*_PAIRS, "edit") and rng.random() < JITTER and not _COLORED.search(words):
-        seen = replace(seen, image=jittered(seen.image, rng))
+        return mirrored(seen)
     return seen
 
 
@@ -242,23 +233,3 @@ def _missing(target: Keypoints) -> frozenset[str]:
     if shown.size and shown.all():
         return frozenset()
     return frozenset({"hidden" if shown.any() else "absent"})
-
-
-def jittered(image: np.ndarray, rng: random.Random) -> np.ndarray:
-    """The picture uint8 [h, w, 3] with brightness, contrast and saturation each changed by up to a fifth; uint8.
-
-    By the formulas of torchvision's ColorJitter, which are Pillow's too: brightness is a factor, contrast the distance
-    from the picture's mean gray, saturation each pixel's from its own gray.
-    """
-    import torch
-    from kornia import enhance
-
-    # float64: in how many parts threads sum up the mean must not show.
-    picture = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float64)) / 255
-    for change in (
-        enhance.adjust_brightness_accumulative,
-        enhance.adjust_contrast_with_mean_subtraction,
-        enhance.adjust_saturation_with_gray_subtraction,
-    ):
-        picture = change(picture, rng.uniform(1 - STRENGTH, 1 + STRENGTH))
-    return (picture * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

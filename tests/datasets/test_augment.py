@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from instructdiffusion.datasets import Record, join
@@ -16,7 +15,6 @@ from instructdiffusion.datasets.augment import (
     FLIP,
     augment,
     fitted,
-    jittered,
     looked_at,
     some_joints,
     view_of,
@@ -337,37 +335,10 @@ def test_a_phrase_keeps_all_that_it_means():
         assert abs(seen.target.union().sum() / (zoom**2 * masked(radius=15).target.union().sum()) - 1) < 0.05
 
 
-def test_colours_stay_where_words_name_them():
-    def changed(words):
-        return [
-            (augment(masked(words), "segment", s, 32).image.reshape(-1, 3) != (90, 90, 90)).any(1).mean()
-            > 0.9
-            for s in SEEDS
-        ]
-
-    assert 0.25 < np.mean(changed("the cup")) < 0.75
-    for words in ("the red cup", "the darker cup", "blonde woman", "the cup of another colour"):
-        assert not any(changed(words))
-
-
-def test_jitter_is_that_of_pillow():
-    """Pillow cuts off where this rounds, three times over, and takes the mean gray in whole numbers."""
-    rng, changed = np.random.default_rng(0), []
-    for seed in range(20):
-        image = ndimage.zoom(rng.integers(0, 256, (4, 6, 3)), (10, 10, 1), order=1).astype(np.uint8)
-        image.flags.writeable = False
-        out, draw, expected = (
-            jittered(image, random.Random(seed)),
-            random.Random(seed),
-            Image.fromarray(image),
-        )
-        for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            expected = kind(expected).enhance(draw.uniform(0.8, 1.2))
-        assert out.shape == image.shape and out.dtype == np.uint8
-        assert np.abs(out - np.int64(expected)).max() <= 4
-        np.testing.assert_array_equal(jittered(image[:, ::-1], random.Random(seed)), out[:, ::-1])
-        changed.append(np.abs(out - np.int64(image)).mean())
-    assert 4 < np.mean(changed) < 30
+def test_colours_stay_as_they_are():
+    for seed in SEEDS:
+        view = augment(masked("the cup"), "segment", seed, 32).image
+        assert (view == (90, 90, 90)).all(2).mean() > 0.3
 
 
 # Pairs
