@@ -186,3 +186,11 @@ def to_points_json(points: Keypoints) -> str:
             if seen:
                 rows.append({"x": round(x, 2), "y": round(y, 2), "label": name, "score": round(score, 3)})
     return json.dumps(rows)
+
+
+def alphas(model: Any) -> Any:
+    """alphas_cumprod float64 of a MODEL, from its own noise levels."""
+    sampling = model.get_model_object("model_sampling")
+    if not hasattr(sampling, "sigmas"):
+        raise ValueError("`model`: expected a model with discrete noise levels, as Stable Diffusion 1.5 has")
+    return 1 / (1 + sampling.sigmas.cpu().double().numpy() ** 2)

@@ -19,7 +19,7 @@ from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
-from .convert import to_image, to_pictures
+from .convert import alphas, to_image, to_pictures
 from .engine import ComfyEditor, model_settings
 from .preview import contact_sheet
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
@@ -227,14 +227,6 @@ def question(instruction: Any, text: str) -> Instruction:
             "`text`: say what to change, as in 'add a red star on the left', or connect an `instruction`"
         )
     return get_task("edit").instruct(text)
-
-
-def alphas(model: Any) -> Any:
-    """alphas_cumprod float64 of a MODEL, from its own noise levels."""
-    sampling = model.get_model_object("model_sampling")
-    if not hasattr(sampling, "sigmas"):
-        raise ValueError("`model`: expected a model with discrete noise levels, as Stable Diffusion 1.5 has")
-    return 1 / (1 + sampling.sigmas.cpu().double().numpy() ** 2)
 
 
 def batch_size(editor: ComfyEditor, side: int) -> int:

@@ -1,28 +1,19 @@
-"""Noise levels of a MODEL, of nodes/sampler.py, which itself can be imported in ComfyUI only."""
+"""Noise levels of a MODEL."""
 
 from __future__ import annotations
 
-import ast
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-SOURCE = Path(__file__).resolve().parents[2] / "nodes" / "sampler.py"
-
 
 @pytest.fixture(scope="module")
-def alphas() -> Callable[[Any], Any]:
-    """The function by itself."""
-    tree = ast.parse(SOURCE.read_text())
-    (found,) = (part for part in tree.body if getattr(part, "name", "") == "alphas")
-    names: dict[str, Any] = {"Any": Any}
-    exec(compile(ast.Module([found], []), str(SOURCE), "exec"), names)
-    return names["alphas"]
+def alphas(convert: types.ModuleType) -> Callable[[Any], Any]:
+    return convert.alphas
 
 
 class OnMPS:
