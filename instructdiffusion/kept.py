@@ -11,9 +11,7 @@ from typing import Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-WINDOW = (
-    8  # values of a weight that are compared: for `tiny`'s autoencoder and text encoder .03 ms a question
-)
+WINDOW = 8  # values of a weight that are compared; `tiny`'s autoencoder and text encoder take .03 ms
 KEPT = 128 * 2**20  # bytes: 40 decoded pictures of 512 x 512, 2,700 of 64 x 64
 
 
@@ -173,9 +171,8 @@ def _windows(weights: Sequence[Tensor]) -> list[Tensor]:
         if weight.layout != torch.strided or not weight.numel():
             continue
         count = min(WINDOW, weight.numel())
-        middle = (
-            weight.storage_offset() + (weight.numel() - count) // 2
-        )  # in memory: the order does not matter
+        # In memory: the order does not matter.
+        middle = weight.storage_offset() + (weight.numel() - count) // 2
         if (middle + count) * weight.element_size() <= weight.untyped_storage().nbytes():
             views.append(weight.detach().as_strided((count,), (1,), middle).view(torch.uint8))
     return views

@@ -319,11 +319,16 @@ def held_out(
 
 def told(broken: Iterable[tuple[str, str]]) -> list[str]:
     """A line a source for records that could not be read: how many, how often, and the first."""
-    per_source: dict[str, Counter[str]] = {}
-    for label, text in broken:
-        per_source.setdefault(label, Counter())[text] += 1
     return [
         f"{label}: {len(texts)} broken records met {sum(texts.values())} times, the next ones were taken; "
         f"first {next(iter(texts))}"
-        for label, texts in per_source.items()
+        for label, texts in by_source(broken).items()
     ]
+
+
+def by_source(broken: Iterable[tuple[str, str]]) -> dict[str, Counter[str]]:
+    """What is wrong and how often it was met, by source, in the order in which each came first."""
+    found: dict[str, Counter[str]] = {}
+    for label, text in broken:
+        found.setdefault(label, Counter())[text] += 1
+    return found

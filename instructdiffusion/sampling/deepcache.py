@@ -104,9 +104,8 @@ class DeepCache:
 
         def keep(module: Any, arguments: tuple[Any, ...]) -> None:
             if threading.get_ident() == mine:
-                seen.append(
-                    arguments[0][:, :channels].clone()
-                )  # the rest is the skip, which is computed anew
+                # The rest is the skip, which is computed anew.
+                seen.append(arguments[0][:, :channels].clone())
 
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
         with _hooking:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
+
+from ..datasets.sources import by_source
 
 _FIRST = 3  # names a dataset
 
@@ -18,11 +19,8 @@ def skipped_records(pool: Any) -> list[tuple[str, str]]:
 
 def summary(skipped: Iterable[tuple[str, str]]) -> list[str]:
     """A line a source: how many records were skipped, and the first of them by name."""
-    found: dict[str, Counter[str]] = {}
-    for label, text in skipped:
-        found.setdefault(label, Counter())[text.splitlines()[0]] += 1
     lines = []
-    for label, texts in found.items():
+    for label, texts in by_source((label, text.splitlines()[0]) for label, text in skipped).items():
         count, first = len(texts), list(texts)[:_FIRST]
         more = [f"{count - _FIRST} more"] if count > _FIRST else []
         lines.append(

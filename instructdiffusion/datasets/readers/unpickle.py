@@ -13,9 +13,7 @@ from typing import Any
 
 from .problems import Flaw
 
-_PART = (
-    1 << 18
-)  # bytes of a pickled list that are read at once, or what was pickled at once where that is longer
+_PART = 1 << 18  # bytes of a pickled list that are read at once; more where more was pickled at once
 _BLOCK = 1 << 20
 _LONGEST = 1 << 16  # bytes of a line of a pickle
 
