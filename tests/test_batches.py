@@ -136,6 +136,6 @@ with warnings.catch_warnings(record=True) as told:
     work = lambda batch: torch.empty(len(batch), 2**25, dtype=torch.uint8).shape  # 32 MiB each
     found = [out[0] for _, _, out in in_batches(range(64), 64, work)]
 assert sum(found) == 64 and max(found) < 64, found
-assert "do not fit into memory" in str(told[0].message)
+assert any("do not fit into memory" in str(w.message) for w in told), [str(w.message) for w in told]
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -300,8 +300,8 @@ def test_a_compiler_that_cannot_compile_is_passed_over(model_folder, tmp_path, p
         str(model_folder),
         str(tmp_path / "picture.npy"),
     ]
-    root = str(Path(instructdiffusion.__file__).parents[1])
-    environment = {**os.environ, **places, "PYTHONPATH": root}
+    paths = [str(Path(instructdiffusion.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    environment = {**os.environ, **places, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1].startswith("the compiler failed: ")
