@@ -32,7 +32,8 @@ def draw_rows(results: Sequence[dict[str, Any]]) -> np.ndarray:
 def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int, left: int) -> None:
     rows = found["rows"]
     times = [1000 * row["median"] for row in rows]
-    low, high = math.log(min(times) / 2), math.log(max(times))
+    low = math.log(min(times) / 2)
+    high = math.log(1000 * max(max(row["median"], *row["quartiles"]) for row in rows))
     right = left + BARS * SCALE
 
     def x(milliseconds: float) -> float:
@@ -49,7 +50,8 @@ def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int, left: int
         ends = [x(1000 * seconds) for seconds in row["quartiles"]]
         draw.line((ends[0], middle, ends[1], middle), fill=INK, width=SCALE)
         label = f"{time:,.1f} ms, {rows[0]['median'] / row['median']:.1f} x"
-        draw.text((x(time) + 6 * SCALE, middle), label, fill=FAINT, font=_font(10), anchor="lm")
+        end = max(x(time), ends[1])  # a label on the thin line cannot be read
+        draw.text((end + 6 * SCALE, middle), label, fill=FAINT, font=_font(10), anchor="lm")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -252,9 +252,14 @@ class Shares:
 
 
 def watch(
-    draw: Callable[[], Any], modules: Mapping[str, Any], sync: Callable[[], None], clocked: bool = False
+    draw: Callable[[], Any],
+    modules: Mapping[str, Any],
+    sync: Callable[[], None],
+    clocked: bool = False,
+    times: int = 1,
 ) -> Shares:
-    """One run with clocks around the modules "unet", "vae" (its encoder and decoder) and "text"; without them 0.
+    """A run, the mean of so many in a row, with clocks around the modules "unet", "vae" (its encoder and decoder) and
+    "text"; without them 0.
 
     clocked: the time in replays of CUDA graphs counts as the UNet's, whose modules are then not to be given.
     """
@@ -288,11 +293,13 @@ def watch(
         with replays(sync) if clocked else nullcontext([]) as replayed:
             sync()
             start = time.perf_counter()
-            draw()
-            sync()
+            for _ in range(times):
+                draw()
+                sync()
             total = time.perf_counter() - start
         spent["unet"] += sum(replayed)
     finally:
         for handle in handles:
             handle.remove()
-    return Shares(total, *(spent[n] / total for n in ("unet", "vae", "text")), samples)
+    shares = (spent[n] / total for n in ("unet", "vae", "text"))
+    return Shares(total / times, *shares, samples / times)

@@ -33,8 +33,8 @@ def make_contenders(
     ladder: also the rungs that change the answer (fewer steps, another schedule and solver, one evaluation), one
     change a rung: "+" changes what the rung above does, "the same" stands aside. compiled: also a rung with UNet and
     autoencoder compiled, which the rungs below keep. On a CUDA device the first rungs take the step in torch
-    operations, then come the fused kernel, UNet and step as a CUDA graph, which the rungs below keep, and the whole
-    model in half precision.
+    operations, then come the fused kernel, and UNet and step as a CUDA graph, which the rungs below keep. The whole
+    model in half precision (bfloat16 on a CPU) stands aside.
     """
     made = _others(editor, scales, steps, ladder)
     made += _Ladder(editor, scales, max(steps), made).rungs(ladder, compiled)
@@ -104,6 +104,7 @@ class _Ladder:
         self.scales, self.full, self.few = scales, full, min(FEW, full)
         self.parts = editor.components
         self.on_cuda = lies_on_cuda(self.parts)
+        self.short = short_of(self.parts)
         self.first = Ours(editor, scales, backend="reference" if self.on_cuda else "auto")
         self.lower = self.first  # what the rungs below run on
         self.like = others[0].name
@@ -115,7 +116,7 @@ class _Ladder:
         """All of them, in order."""
         self._same_answer(ladder, compiled)
         if ladder:
-            quick = self._halved() if self.on_cuda else None
+            quick = self._halved(compiled)
             self._fewer_evaluations()
             self._one_evaluation(quick)
         return self.made
@@ -175,11 +176,15 @@ class _Ladder:
         own = {name: copy.deepcopy(getattr(self.parts, name)) for name in PARTS}
         return speed_up(dataclasses.replace(self.parts, **own), channels_last=True, compiled=compiled)
 
-    def _halved(self) -> Ours:
-        quick, whole = Ours(Editor(halved(self.parts)), self.scales, graphs=True), self.ancestral
-        self.half = {"lossy": True, "parts": quick.parts, "model": model_of(quick.parts)}
+    def _halved(self, compiled: bool) -> Ours:
+        small, whole = halved(self.parts), self.ancestral
+        self.half = {"lossy": True, "model": model_of(small)}
+        if compiled:
+            small = speed_up(halved(self.parts), channels_last=True, compiled=True)
+        quick = Ours(Editor(small), self.scales, graphs=self.on_cuda)
+        self.half["parts"] = quick.parts
         self._add(
-            *("the same, half precision", self.full, lambda q, n: quick.edit(q, whole(n))),
+            *(f"the same, {self.short}", self.full, lambda q, n: quick.edit(q, whole(n))),
             like=self.like, options={**_published(self.first), "steps": self.full},
             **self.half, **self._seen(whole(self.full)),
         )  # fmt: skip
@@ -209,22 +214,17 @@ class _Ladder:
         for n in (8, 4):
             self._lossy(f"+ {n} steps", multistep, n, guided)
 
-    def _one_evaluation(self, quick: Ours | None) -> None:
+    def _one_evaluation(self, quick: Ours) -> None:
         plain = {**_multistep(self.first), "guidance": "none"}
         alone = lambda n: self.plan(n, "dpmpp_2m", "trailing", none())  # noqa: E731
         self._lossy("+ one branch", alone, 4, plain)
         self._lossy("+ one evaluation", alone, 1, plain)
         self._lossy("the same, about a picture asked about before", alone, 1, plain, again=True)
-        if quick is not None:
-            draw = lambda q, n: quick.edit(q, alone(n))  # noqa: E731
-            self._add(
-                "+ half precision",
-                1,
-                draw,
-                options={**plain, "steps": 1},
-                **self.half,
-                **self._seen(alone(1)),
-            )
+        draw = lambda q, n: quick.edit(q, alone(n))  # noqa: E731
+        self._add(
+            *(f"+ {self.short}", 1, draw),
+            options={**plain, "steps": 1}, **self.half, **self._seen(alone(1)),
+        )  # fmt: skip
 
 
 def lies_on_cuda(parts: Any) -> bool:
@@ -232,10 +232,16 @@ def lies_on_cuda(parts: Any) -> bool:
     return bool(parts.unet.device.type == "cuda")
 
 
-def halved(parts: Any, dtype: torch.dtype = torch.float16) -> Any:
-    """Copies of the components in half precision."""
+def halved(parts: Any) -> Any:
+    """Copies of the components in half precision: on a CPU bfloat16, the quicker one there."""
+    dtype = torch.float16 if lies_on_cuda(parts) else torch.bfloat16
     names = ("unet", "vae", "text_encoder")
     return dataclasses.replace(parts, **{n: copy.deepcopy(getattr(parts, n)).to(dtype) for n in names})
+
+
+def short_of(parts: Any) -> str:
+    """What `halved` makes of the components, in words."""
+    return "half precision" if lies_on_cuda(parts) else "bfloat16"
 
 
 def model_of(parts: Any) -> Any:

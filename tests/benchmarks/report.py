@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .rounds import TURN
+
 HEADS = (
     "",
     "evals",
@@ -119,6 +121,7 @@ def _notes(results: dict[str, Any]) -> list[str]:
     text = [
         "speed: against the first row. same answer: as the authors' loop (or the pipeline with that solver), and how "
         "far off in deviations. outside: share of the time in neither UNet nor autoencoder.",
+        f"A contender of less than {TURN:g} s is drawn over and over in its turn; the mean counts, without the first.",
         "ops, MB, syncs: of a step outside the UNet (torch operations but views and allocations).",
     ]
     text.append(_scales(results))

@@ -27,7 +27,7 @@ from instructdiffusion.files import check_writable, json_bytes, png_bytes, write
 from .chart import draw_rows
 from .contenders import Contender, Question
 from .counting import Shares, Step, count_step, fused_step, idle, launched
-from .ladder import asked_in_words, make_contenders
+from .ladder import asked_in_words, make_contenders, short_of
 from .machine import load, machine
 from .models import large_model, question_picture
 from .quality import quality
@@ -183,13 +183,13 @@ def run(
     contenders = make_contenders(editor, scales, steps, ladder=not large, compiled=compiled)
     if not large:
         fast = next((c.parts for c in contenders if c.name.endswith("compiled")), asked.components)
-        contenders += [asked_in_words(fast, again=again) for again in (False, True)]
-        contenders += answer_together(editor, scales, contenders[0])
-    if not large and on_cuda:
-        contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
         small = next(c for c in contenders if c.model is not None)
-        more = ", CUDA graph, half precision"
-        contenders.append(asked_in_words(small.parts, True, more, small.model))
+        contenders += [asked_in_words(fast, again=again) for again in (False, True)]
+        if on_cuda:
+            contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
+        how = f"{', CUDA graph' if on_cuda else ''}, {short_of(asked.components)}"
+        contenders.append(asked_in_words(small.parts, on_cuda, how, small.model))
+        contenders += answer_together(editor, scales, contenders[0])
     question = ask(editor, device, 1 if large else TOGETHER)
     sync = torch.cuda.synchronize if on_cuda else lambda: None
     say(f"{len(contenders)} contenders; first without clocks")

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
-
 from instructdiffusion.editor import Editor
 from instructdiffusion.sampling import none
 
 from .contenders import Contender, Ours, make_authors
-from .ladder import ONE, asked_in_words, halved, model_of
+from .ladder import ONE, asked_in_words, halved, model_of, short_of
 
 TOGETHER = 16  # pictures, as many as `InstructDiffusion.run` puts into a batch
 
 
 def answer_together(editor: Editor, scales: tuple[float, float], single: Contender) -> list[Contender]:
     """What `single`, the authors' loop, does, TOGETHER pictures at once; and ours in one evaluation: as drawn, with
-    the masks read back, and that in bfloat16.
+    the masks read back, and that in half precision.
     """
     parts, many = editor.components, f", {TOGETHER} pictures at once"
-    ours, small = Ours(Editor(parts), scales), halved(parts, torch.bfloat16)
+    ours, small = Ours(Editor(parts), scales), halved(parts)
     plan = ours.plan(1, "euler", "trailing", none())
     authors = make_authors(ours, scales, TOGETHER)
     return [
@@ -34,5 +32,5 @@ def answer_together(editor: Editor, scales: tuple[float, float], single: Contend
             lossy=True, options=ONE, pictures=TOGETHER,
         ),
         asked_in_words(parts, name=many, count=TOGETHER),
-        asked_in_words(small, name=f"{many}, bfloat16", model=model_of(small), count=TOGETHER),
+        asked_in_words(small, name=f"{many}, {short_of(parts)}", model=model_of(small), count=TOGETHER),
     ]  # fmt: skip
