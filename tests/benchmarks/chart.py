@@ -33,7 +33,7 @@ def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int, left: int
     rows = found["rows"]
     times = [1000 * row["median"] for row in rows]
     low = math.log(min(times) / 2)
-    high = math.log(1000 * max(max(row["median"], *row["quartiles"]) for row in rows))
+    high = math.log(1000 * max(row["quartiles"][1] for row in rows))
     right = left + BARS * SCALE
 
     def x(milliseconds: float) -> float:
@@ -50,8 +50,8 @@ def _panel(draw: ImageDraw.ImageDraw, found: dict[str, Any], top: int, left: int
         ends = [x(1000 * seconds) for seconds in row["quartiles"]]
         draw.line((ends[0], middle, ends[1], middle), fill=INK, width=SCALE)
         label = f"{time:,.1f} ms, {rows[0]['median'] / row['median']:.1f} x"
-        end = max(x(time), ends[1])  # a label on the thin line cannot be read
-        draw.text((end + 6 * SCALE, middle), label, fill=FAINT, font=_font(10), anchor="lm")
+        # Beyond the thin line: a label on it cannot be read.
+        draw.text((ends[1] + 6 * SCALE, middle), label, fill=FAINT, font=_font(10), anchor="lm")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -150,10 +150,10 @@ class _Ladder:
             fused = Ours(Editor(self.parts), self.scales)
             self._add("+ step as the fused kernel", full, lambda q, n: fused.edit(q, whole(n)), **like)
         if ladder:
-            aside = Ours(Editor(self._copied(compiled=False)), self.scales)
+            aside = Ours(Editor(_copied(self.parts, compiled=False)), self.scales)
             draw = lambda q, n: aside.edit(q, whole(n))  # noqa: E731
             self._add("the same, UNet and autoencoder channels_last", full, draw, **like, **self._on(aside))
-        parts = self._copied(compiled=True) if ladder and compiled else self.parts
+        parts = _copied(self.parts, compiled=True) if ladder and compiled else self.parts
         if parts is not self.parts:
             fast = self.lower = Ours(Editor(parts), self.scales)
             draw = lambda q, n: fast.edit(q, whole(n))  # noqa: E731
@@ -171,18 +171,11 @@ class _Ladder:
             **{"like": self.like_strong, "scales": STRONG, **self._seen(strong(full)), **self._on(lower)},
         )
 
-    def _copied(self, compiled: bool) -> Any:
-        """Copies of the components, laid out or compiled too."""
-        own = {name: copy.deepcopy(getattr(self.parts, name)) for name in PARTS}
-        return speed_up(dataclasses.replace(self.parts, **own), channels_last=True, compiled=compiled)
-
     def _halved(self, compiled: bool) -> Ours:
         small, whole = halved(self.parts), self.ancestral
-        self.half = {"lossy": True, "model": model_of(small)}
-        if compiled:
-            small = speed_up(halved(self.parts), channels_last=True, compiled=True)
-        quick = Ours(Editor(small), self.scales, graphs=self.on_cuda)
-        self.half["parts"] = quick.parts
+        parts = _copied(small, compiled=True) if compiled else small
+        quick = Ours(Editor(parts), self.scales, graphs=self.on_cuda)
+        self.half = {"lossy": True, "parts": parts, "model": model_of(small)}
         self._add(
             *(f"the same, {self.short}", self.full, lambda q, n: quick.edit(q, whole(n))),
             like=self.like, options={**_published(self.first), "steps": self.full},
@@ -225,6 +218,12 @@ class _Ladder:
             *(f"+ {self.short}", 1, draw),
             options={**plain, "steps": 1}, **self.half, **self._seen(alone(1)),
         )  # fmt: skip
+
+
+def _copied(parts: Any, compiled: bool) -> Any:
+    """Copies of the components, laid out or compiled too."""
+    own = {name: copy.deepcopy(getattr(parts, name)) for name in PARTS}
+    return speed_up(dataclasses.replace(parts, **own), channels_last=True, compiled=compiled)
 
 
 def lies_on_cuda(parts: Any) -> bool:

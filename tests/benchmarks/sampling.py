@@ -189,7 +189,7 @@ def run(
             contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
         how = f"{', CUDA graph' if on_cuda else ''}, {short_of(asked.components)}"
         contenders.append(asked_in_words(small.parts, on_cuda, how, small.model))
-        contenders += answer_together(editor, scales, contenders[0])
+        contenders += answer_together(editor, scales, contenders[0], small.model)
     question = ask(editor, device, 1 if large else TOGETHER)
     sync = torch.cuda.synchronize if on_cuda else lambda: None
     say(f"{len(contenders)} contenders; first without clocks")

@@ -252,7 +252,7 @@ def test_the_pipeline_is_only_compared_where_it_can_agree():
 def test_the_first_of_many_is_answered_as_it_is_alone(model, contenders):
     asked = ask(model.editor, "cpu", 3)
     assert len({q.picture.tobytes() for q in asked.first(3)}) == len({q.seed for q in asked.first(3)}) == 3
-    authors, ours = answer_together(model.editor, SCALES, contenders[0])[:2]
+    authors, ours = answer_together(model.editor, SCALES, contenders[0], model)[:2]
     for many, alone in ((authors, contenders[0]), (ours, named(contenders, "+ one evaluation"))):
         found, picture = many.draw(asked, many.steps)
         wanted, looks = alone.draw(asked, many.steps)

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 
+from instructdiffusion import InstructDiffusion
 from instructdiffusion.editor import Editor
 from instructdiffusion.sampling import none
 
 from .contenders import Contender, Ours, make_authors
-from .ladder import ONE, asked_in_words, halved, model_of, short_of
+from .ladder import ONE, asked_in_words, short_of
 
 TOGETHER = 16  # pictures, as many as `InstructDiffusion.run` puts into a batch
 
 
-def answer_together(editor: Editor, scales: tuple[float, float], single: Contender) -> list[Contender]:
+def answer_together(
+    editor: Editor, scales: tuple[float, float], single: Contender, half: InstructDiffusion
+) -> list[Contender]:
     """What `single`, the authors' loop, does, TOGETHER pictures at once; and ours in one evaluation: as drawn, with
-    the masks read back, and that in half precision.
+    the masks read back, and that in half precision, by `half`.
     """
     parts, many = editor.components, f", {TOGETHER} pictures at once"
-    ours, small = Ours(Editor(parts), scales), halved(parts)
+    ours, small = Ours(Editor(parts), scales), half.editor.components
     plan = ours.plan(1, "euler", "trailing", none())
     authors = make_authors(ours, scales, TOGETHER)
     return [
@@ -32,5 +35,5 @@ def answer_together(editor: Editor, scales: tuple[float, float], single: Contend
             lossy=True, options=ONE, pictures=TOGETHER,
         ),
         asked_in_words(parts, name=many, count=TOGETHER),
-        asked_in_words(small, name=f"{many}, {short_of(parts)}", model=model_of(small), count=TOGETHER),
+        asked_in_words(small, name=f"{many}, {short_of(parts)}", model=half, count=TOGETHER),
     ]  # fmt: skip

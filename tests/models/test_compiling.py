@@ -87,22 +87,27 @@ def test_other_reasons(monkeypatch):
     assert "triton is not installed" in why_not_compiled("cuda")
 
 
+def _compile_to(forward, monkeypatch):
+    """Let the compiler be asked at once, and make of any UNet one that runs `forward`."""
+
+    def speed_up(components, **options):
+        unet = copy.deepcopy(components.unet)
+        unet.forward = forward
+        return dataclasses.replace(components, unet=unet)
+
+    monkeypatch.setattr(compiling, "speed_up", speed_up)
+    monkeypatch.setattr(compiling, "PAYS", 1)
+
+
 def test_a_compiler_that_fails_unasked_is_passed_over(own, picture, calls, monkeypatch, caplog):
     from torch._dynamo.exc import TorchDynamoException
 
     expected = InstructDiffusion(own).edit(picture, "add a red star", steps=2)
 
-    def speed_up(components, **options):
-        unet = copy.deepcopy(components.unet)
+    def fail(*arguments, **options):
+        raise TorchDynamoException("cannot\nat all")
 
-        def fail(*arguments, **options):
-            raise TorchDynamoException("cannot\nat all")
-
-        unet.forward = fail
-        return dataclasses.replace(components, unet=unet)
-
-    monkeypatch.setattr(compiling, "speed_up", speed_up)
-    monkeypatch.setattr(compiling, "PAYS", 1)
+    _compile_to(fail, monkeypatch)
     model = InstructDiffusion(own)
     with caplog.at_level(logging.WARNING):
         answer = model.edit(picture, "add a red star", steps=2)
@@ -148,18 +153,11 @@ def test_threads_that_meet_the_same_failure_both_answer(own, picture, calls, mon
     expected = InstructDiffusion(own).edit(picture, "add a red star", steps=2)
     both = Barrier(2)
 
-    def speed_up(components, **options):
-        unet = copy.deepcopy(components.unet)
+    def fail(*arguments, **options):
+        both.wait(60)
+        raise TorchDynamoException("cannot")
 
-        def fail(*arguments, **options):
-            both.wait(60)
-            raise TorchDynamoException("cannot")
-
-        unet.forward = fail
-        return dataclasses.replace(components, unet=unet)
-
-    monkeypatch.setattr(compiling, "speed_up", speed_up)
-    monkeypatch.setattr(compiling, "PAYS", 1)
+    _compile_to(fail, monkeypatch)
     model = InstructDiffusion(own)
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(model.edit, picture, "add a red star", steps=2) for _ in range(2)]
