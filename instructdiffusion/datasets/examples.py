@@ -9,6 +9,7 @@ import numpy as np
 
 from ..resize import zoom_picture
 from ..tasks import get_task
+from ..tasks.wordings import reworded
 from .record import Example, join
 from .scenes import scene_record
 
@@ -21,16 +22,23 @@ def make_example(
     size: int = 64,
     level: int = 3,
     held_out: bool = False,
+    other_words: bool = False,
     unseen: bool = False,
     absent: bool = False,
 ) -> Example:
     """The example of a seed: the scene's record joined with its task; a pure function of the arguments.
 
-    held_out: word the instruction with a paraphrase that training never sees. unseen: a pair of
-    attributes that training never sees. absent: ask for what is not there, where the task can be made to.
+    held_out: word the instruction with a paraphrase that training never sees. other_words: ask the same in one of the
+    sentences of `tasks.wordings`. unseen: a pair of attributes that training never sees. absent: ask for what is not
+    there, where the task can be made to.
     """
     record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
-    return join(record, get_task(task), random.Random(f"{task} {split} {seed} words"), held_out=held_out)
+    words = random.Random(f"{task} {split} {seed} words")
+    example = join(record, get_task(task), words, held_out=held_out)
+    if not other_words:
+        return example
+    asked = example.instruction
+    return replace(example, instruction=replace(asked, text=reworded(get_task(task), asked, words)))
 
 
 def closer(example: Example, seed: int, times: int = 2) -> Example:

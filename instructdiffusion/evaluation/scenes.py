@@ -42,7 +42,7 @@ from .runner import (
 )
 from .sheet import pick, stacked, task_sheet
 
-MAIN, PARAPHRASES, UNSEEN = "scenes", "held-out paraphrases", "unseen pairs"
+MAIN, PARAPHRASES, OTHER, UNSEEN = "scenes", "held-out paraphrases", "other words", "unseen pairs"
 
 
 class Scenes:
@@ -86,7 +86,8 @@ def evaluate_scenes(
     """Ask `model` about `count` scenes a task (None: all tasks), print the table, and return the report.
 
     Beside the `count` scenes of the seeds seed, seed + 1, ... come a fifth as many of the same scenes worded
-    with paraphrases that training never sees, and a fifth as many of pairs that it never sees.
+    with paraphrases that training never sees, as many worded as people may (`tasks.wordings`), and as many of pairs
+    that training never sees.
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
     how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. zoom: .25 to 4, how
@@ -177,11 +178,12 @@ def evaluate_scenes(
 def scene_cases(
     task: str, *, count: int, split: str = "test", seed: int = 0, level: int = 3, size: int = 64
 ) -> list[Case]:
-    """The cases of a task: count scenes, then a fifth as many worded anew and, where there are, of unseen pairs."""
+    """The cases of a task: count scenes, then a fifth as many in each set of other words and unseen pairs."""
     make = partial(make_example, task, split=split, size=size, level=level)
     few = range(seed, seed + max(1, count // 5))
     cases = [Case(s, MAIN, partial(make, s), f"{MAIN} {s}") for s in range(seed, seed + count)]
     cases += [Case(s, PARAPHRASES, partial(make, s, held_out=True), f"{PARAPHRASES} {s}") for s in few]
+    cases += [Case(s, OTHER, partial(make, s, other_words=True), f"{OTHER} {s}") for s in few]
     if task in UNSEEN_TASKS and split != "train":
         cases += [Case(s, UNSEEN, partial(make, s, unseen=True), f"{UNSEEN} {s}") for s in few]
     return cases

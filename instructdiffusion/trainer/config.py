@@ -28,6 +28,7 @@ class ModelConfig:
 
     vae_decoder_only: train the decoder of the autoencoder in `init` and leave its encoder, and so the latents
         that a UNet has learned, as they are.
+    text_encoder_only: train the text encoder and leave the UNet in `init` as it is: new words for what it can do.
     """
 
     vae_channels: tuple[int, ...] = (32, 32, 64)
@@ -38,6 +39,7 @@ class ModelConfig:
     text_width: int = 128
     text_layers: int = 3
     vae_decoder_only: bool = False
+    text_encoder_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DataConfig:
     absent: of the scenes of tasks that can ask for what is not there, the share made to, beside those that
         do by chance (an eighth).
     zoom: of the scenes that are restored in tiles, the share seen twice as near, as where `Settings.zoom` is 2.
+    wordings: ways each sample of the pool is asked for, of which a step sees one: the scene's own, and others of
+        `tasks.wordings`.
     pool: number of distinct samples (all stages but vae, which makes every picture anew).
     workers: processes that make samples.
     encoding: "bfloat16" encodes the pool in half the time on CPUs that multiply such numbers, with latents off by
@@ -68,6 +72,7 @@ class DataConfig:
     patches: float = 0.0
     absent: float = 0.0
     zoom: float = 0.0
+    wordings: int = 1
     workers: int = 2
     encoding: str = "float32"
     sources: tuple[Source, ...] = ()
@@ -89,6 +94,8 @@ class DataConfig:
             share = getattr(self, name)
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"expected `data.{name}` between 0 and 1, got {share}")
+        if self.wordings < 1:
+            raise ValueError(f"expected `data.wordings` to be at least 1, got {self.wordings}")
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -236,6 +243,11 @@ class TrainConfig:
             raise ValueError(
                 "expected `distill.guidance` to name at least one task of `data.mixture`, "
                 f"got {', '.join(self.distill.guidance) or 'none'}"
+            )
+        if self.stage != "instruct" and (self.model.text_encoder_only or self.data.wordings > 1):
+            raise ValueError(
+                "expected `model.text_encoder_only` and `data.wordings` in stage instruct alone, got stage "
+                f"{self.stage!r}: leave them out"
             )
         if self.stage != "vae" and not self.data.tasks:
             raise ValueError("expected `data.mixture` to name at least one task, got none")

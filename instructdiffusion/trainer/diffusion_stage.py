@@ -84,7 +84,14 @@ class DiffusionStage(nn.Module):
                 sample_size=config.data.size // 2 ** (len(vae.config.block_out_channels) - 1),
             )
             self.text_encoder = build_text_encoder(len(self.tokenizer), sizes.text_width, sizes.text_layers)
-        if config.stage == "instruct" and self.unet.config.in_channels == 4:
+        if sizes.text_encoder_only:
+            if self.unet.config.in_channels != 8:
+                raise ValueError(
+                    "`model.text_encoder_only` keeps a UNet that follows instructions (8 input channels), the one in "
+                    f"{self.folder} has {self.unet.config.in_channels}: set `init` to the instruct stage's model"
+                )
+            self.unet.requires_grad_(False)
+        elif config.stage == "instruct" and self.unet.config.in_channels == 4:
             widen_conv_in(self.unet)
         self.train()
         self.alphas = training_alphas()
@@ -116,6 +123,11 @@ class DiffusionStage(nn.Module):
         size = self.config.batch_size
         chosen = shuffled_indices(self.config.seed, step * size, size, len(self.pool))
         batch = self.pool.take(chosen[self.rank :: self.world])
+        if (others := batch.pop("others", None)) is not None:
+            ways = torch.cat([batch["text"][:, None], others], dim=1)
+            generator = step_generator(self.config.seed, step, f"words {self.rank}")
+            way = torch.randint(0, ways.shape[1], (len(ways),), generator=generator).to(ways.device)
+            batch["text"] = ways[torch.arange(len(ways), device=ways.device), way]
         return batch | self.draws(batch, step)
 
     def draws(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -29,9 +30,11 @@ from torch import Tensor
 from ..datasets.examples import closer, make_example
 from ..datasets.mixture import Mixture
 from ..datasets.readers import BrokenRecord, Problem
+from ..datasets.record import Example
 from ..datasets.sources import SourceMixture, Sources, open_sources, told
 from ..files import write_json
 from ..tasks import TASKS
+from ..tasks.wordings import reworded
 from .config import DataConfig
 from .prefetch import prefetch
 
@@ -98,7 +101,7 @@ def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], 
     token = np.int16 if len(tokenizer) <= 1 << 15 else np.int32
     broken: list[tuple[str, str]] = []
     length = shard_length(source.data)
-    examples = []
+    examples, others = [], []
     for index in range(number * length, (number + 1) * length):
         drawn, seed = mixture.pick(source.data.seed, index)
         if isinstance(drawn, str):
@@ -114,8 +117,23 @@ def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], 
     }
     parts = {key: np.stack([getattr(e, key) for e in examples]) for key in ("source", "target")}
     parts |= {key: tokenize(tokenizer, texts).numpy().astype(token) for key, texts in words.items()}
+    for n in range(1, source.data.wordings):
+        texts = [
+            _reworded(e, tokenizer, f"{source.data.seed} {number} {k} {n}") for k, e in enumerate(examples)
+        ]
+        others.append(tokenize(tokenizer, texts).numpy().astype(token))
+    if others:
+        parts["others"] = np.stack(others, axis=1)
     parts["task"] = np.array([TASK_NAMES.index(e.instruction.task) for e in examples], np.uint8)
     return parts, broken
+
+
+def _reworded(example: Example, tokenizer: Any, seed: str) -> str:
+    """The example's instruction in other words; as it is, where those are more than the model reads."""
+    instruction = example.instruction
+    text = reworded(TASKS[instruction.task], instruction, random.Random(f"words {seed}"))
+    fits = len(tokenizer(text, verbose=False).input_ids) <= tokenizer.model_max_length
+    return text if fits else instruction.text
 
 
 @torch.no_grad()
@@ -192,6 +210,8 @@ def pool_folder(
     settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
     if data.absent or data.zoom:
         settings += [data.absent, data.zoom] if data.zoom else [data.absent]
+    if data.wordings > 1:
+        settings.append({"wordings": data.wordings})
     if data.encoding != "float32":
         settings.append(data.encoding)
     if device != "cpu":
@@ -224,7 +244,8 @@ def check_began(
 
 
 class Pool:
-    """Encoded samples in memory: half-precision latents [n, 4, h, w], tokens, task numbers.
+    """Encoded samples in memory: half-precision latents [n, 4, h, w], tokens [n, length], those of other words for the
+    same [n, wordings - 1, length] (`others`, where there are some), task numbers.
 
     sources: the datasets that samples come from (None: scenes only). broken: (source, what is wrong) of each
     record that could not be read when its turn came; the next one was taken.

@@ -18,7 +18,7 @@ from instructdiffusion.evaluation import report as report_module
 from instructdiffusion.evaluation.measures import figures
 from instructdiffusion.evaluation.metrics import EQUAL_DB
 from instructdiffusion.evaluation.runner import answer_cases, load_done, save_done
-from instructdiffusion.evaluation.scenes import MAIN, PARAPHRASES, UNSEEN, evaluate_scenes, scene_cases
+from instructdiffusion.evaluation.scenes import MAIN, OTHER, PARAPHRASES, UNSEEN, evaluate_scenes, scene_cases
 from instructdiffusion.tasks import TASKS, get_task
 
 COUNT = 10
@@ -106,7 +106,7 @@ def test_doing_nothing_gives_the_floor(idle):
 
 def test_subsets(perfect):
     for report in perfect.tasks:
-        expected = [MAIN, PARAPHRASES] + ([UNSEEN] if report.task in UNSEEN_TASKS else [])
+        expected = [MAIN, PARAPHRASES, OTHER] + ([UNSEEN] if report.task in UNSEEN_TASKS else [])
         assert list(report.subsets) == expected
         counts = [sum(r["subset"] == s for r in report.rows) for s in expected]
         assert counts == [COUNT] + [COUNT // 5] * (len(expected) - 1)
@@ -114,9 +114,11 @@ def test_subsets(perfect):
 
 def test_paraphrases_ask_the_same_scenes_in_other_words():
     cases = scene_cases("segment", count=5)
-    plain, anew, unseen = cases[0].make(), cases[5].make(), cases[6].make()
-    assert np.array_equal(plain.source, anew.source) and np.array_equal(plain.target, anew.target)
-    assert plain.instruction.text != anew.instruction.text
+    plain, anew, other, unseen = (cases[n].make() for n in (0, 5, 6, 7))
+    for again in (anew, other):
+        assert np.array_equal(plain.source, again.source) and np.array_equal(plain.target, again.target)
+        assert again.instruction.colors == plain.instruction.colors
+    assert len({e.instruction.text for e in (plain, anew, other)}) == 3
     assert "unseen-pair" in unseen.record.tags
 
 
@@ -150,7 +152,7 @@ def test_files_and_table(truth, tmp_path, capsys):
 def test_progress_goes_to_its_end_and_tells_the_time_left(capsys):
     evaluate_scenes(Drawer(nothing), ["segment", "denoise"], count=5, batch_size=4)
     said = capsys.readouterr().err.replace("\r", "\n")
-    for task, count in (("segment", 7), ("denoise", 6)):
+    for task, count in (("segment", 8), ("denoise", 7)):
         assert re.search(rf"{task}: 100%.* {count}/{count} \[\d\d:\d\d<\d\d:\d\d, .*scene", said)
 
 
@@ -160,10 +162,10 @@ def test_what_is_done_is_not_asked_again(tmp_path, capsys):
     same = evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path)
     assert "segment: done before" in capsys.readouterr().out
     # Three are asked again for the page, and four for the sheet.
-    assert len(first.asked) == 5 + 1 + 1 + 3 + 4 and len(again.asked) == 14
+    assert len(first.asked) == 5 + 3 + 3 + 4 and len(again.asked) == 15
     assert same.tasks[0].rows == made.tasks[0].rows
     evaluate_scenes(other, ["segment"], count=5, seed=1, output=tmp_path, quiet=True)
-    assert len(other.asked) == 14
+    assert len(other.asked) == 15
 
 
 def test_a_stopped_run_keeps_finished_tasks(tmp_path):
@@ -177,7 +179,7 @@ def test_a_stopped_run_keeps_finished_tasks(tmp_path):
     assert sorted(p.name for p in (tmp_path / "tasks").iterdir()) == ["segment.json", "segment.png"]
     again = Drawer(nothing)
     evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path, quiet=True)
-    assert len(again.asked) == 14
+    assert len(again.asked) == 15
 
 
 def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
@@ -191,7 +193,7 @@ def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
         evaluate_scenes(Stops(nothing), ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
     again = Drawer(nothing)
     report = evaluate_scenes(again, ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
-    assert len(again.asked) == COUNT + 2 * COUNT // 5 - 6 + 9 + 4
+    assert len(again.asked) == COUNT + 3 * COUNT // 5 - 6 + 9 + 4
     assert report.tasks[0].rows == next(r for r in idle.tasks if r.task == "segment").rows
 
 
@@ -272,7 +274,7 @@ def test_answers_do_not_depend_on_the_batch(truth):
         )
 
     rows = [[a.row for a in answer_cases(ask, cases, size)] for size in (1, 3, 9)]
-    assert rows[0] == rows[1] == rows[2] and [r["seed"] for r in rows[0]] == [0, 1, 2, 3, 4, 0, 0]
+    assert rows[0] == rows[1] == rows[2] and [r["seed"] for r in rows[0]] == [0, 1, 2, 3, 4, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

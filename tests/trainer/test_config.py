@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", *["instruct"] * 8]
+    stages = ["vae", "generator", "marks", *["instruct"] * 9]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 
@@ -95,6 +95,12 @@ _Tuples.add_representer(tuple, lambda dumper, value: dumper.represent_list(value
         ({"precision": "bfloat16"}, "float32 in stage vae"),
         ({"data": {"encoding": "half"}}, r"`data\.encoding`"),
         ({"data": {"absent": 1.5}}, r"`data\.absent` between 0 and 1"),
+        ({"data": {"wordings": 0}}, r"`data\.wordings` to be at least 1"),
+        ({"data": {"wordings": 2}}, r"`data\.wordings` in stage instruct alone, got stage 'vae'"),
+        (
+            {"stage": "marks", "model": {"text_encoder_only": True}},
+            "in stage instruct alone, got stage 'marks'",
+        ),
         ({"stage": "instruct", "data": {"mixture": {}}}, "at least one task"),
         ({"steps": "ten"}, "`steps` to be a whole number, got 'ten'"),
         ({"steps": 10.5}, "`steps` to be a whole number, got 10.5"),

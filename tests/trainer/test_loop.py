@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from accelerate import Accelerator
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -24,7 +25,8 @@ from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer import vae_stage
 from instructdiffusion.trainer.checkpoints import checkpoints, read_state
 from instructdiffusion.trainer.config import DataConfig, LossConfig, ModelConfig, TrainConfig, to_dict
-from instructdiffusion.trainer.loop import _Log, check_begun, check_resumed, train
+from instructdiffusion.trainer.loop import _Log, build_stage, check_begun, check_resumed, train
+from instructdiffusion.trainer.randomness import shuffled_indices
 
 TRAIN = Path(__file__).parents[2] / "training" / "train.py"
 STAGES = ("vae", "generator", "marks", "instruct")
@@ -243,6 +245,51 @@ def test_a_run_does_not_go_on_beside_other_weights(shared, start_folder, tmp_pat
     ):
         train(config, resume=True, quiet=True)
     train(dataclasses.replace(config, init=str(start_folder), steps=2), resume=True, quiet=True)
+
+
+def test_the_text_encoder_alone_learns_other_words(shared, generator_folder, tmp_path):
+    """The UNet's file stays what it was, and a killed run still ends as an unbroken one."""
+    first = small("instruct", shared / "follows", generator_folder, steps=2)
+    train(first, quiet=True)
+    init = shared / "follows" / "model"
+    config = small("instruct", shared / "words", init, data=dataclasses.replace(first.data, wordings=3))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, text_encoder_only=True))
+    train(config, quiet=True)
+    before, after = load_components(init), load_components(shared / "words" / "model")
+    for name, weight in before.unet.state_dict().items():
+        torch.testing.assert_close(after.unet.state_dict()[name], weight, rtol=1e-6, atol=1e-7)
+    old, new = before.text_encoder.state_dict(), after.text_encoder.state_dict()
+    assert any(not torch.equal(old[name], new[name]) for name in old)
+    (newest,) = checkpoints(shared / "words")[-1:]
+    assert all(name.startswith("text_encoder.") for name in load_file(newest / "weights.safetensors"))
+    halves = dataclasses.replace(config, output=str(shared / "halves"))
+    train(halves, stop_at=2, quiet=True)
+    train(halves, resume=True, quiet=True)
+    assert weights(shared / "halves") == weights(shared / "words")
+
+
+def test_a_unet_that_follows_no_instructions_gets_no_words_alone(generator_folder, tmp_path):
+    config = small("instruct", tmp_path, generator_folder)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, text_encoder_only=True))
+    with pytest.raises(ValueError, match="8 input channels.* has 4: set `init`"):
+        train(config, quiet=True)
+
+
+def test_a_step_sees_one_wording_of_a_sample_and_always_the_same(shared, generator_folder):
+    config = small("instruct", shared / "ways", generator_folder, batch_size=16)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, wordings=3))
+    stage = build_stage(config)
+    stage.prepare_data(Accelerator(cpu=True))
+    ways = torch.cat([stage.pool.parts["text"][:, None], stage.pool.parts["others"]], 1).long()
+    seen = set()
+    for step in range(8):
+        batch = stage.samples(step)
+        chosen = shuffled_indices(config.seed, step * 16, 16, len(stage.pool))
+        equal = (ways[torch.from_numpy(chosen)] == batch["text"][:, None]).all(2)
+        assert equal.any(1).all() and "others" not in batch
+        assert torch.equal(stage.samples(step)["text"], batch["text"])
+        seen |= set(equal.int().argmax(1).tolist())
+    assert seen == {0, 1, 2}
 
 
 def test_what_a_resumed_run_may_change(tmp_path):

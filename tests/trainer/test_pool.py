@@ -111,6 +111,7 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
         {"mixture": {"segment": 1}},
         {"absent": 0.5},
         {"zoom": 0.5},
+        {"wordings": 2},
     ):
         settings = {"mixture": DATA.mixture, "level": 0, "pool": 24} | change
         assert pool_folder(root, DataConfig(**settings), start_folder) != here
@@ -140,6 +141,23 @@ def test_a_share_of_what_is_restored_is_seen_twice_as_near(start_folder, tmp_pat
     told = [near.zooms(*Mixture(near.mixture).pick(near.seed, index)) for index in range(64)]
     assert 8 <= sum(told) <= 24 and (other == told).all()
     assert set(np.array(TASK_NAMES)[a["task"]][told]) == {"deblur"} and (a["text"] == b["text"]).all()
+
+
+def test_a_sample_can_be_asked_for_in_several_ways(pool, root, start_folder):
+    worded = Pool(root, replace(DATA, wordings=4), start_folder, quiet=True)
+    assert all(torch.equal(value, pool.parts[key]) for key, value in worded.parts.items() if key != "others")
+    others = worded.parts["others"]
+    assert others.shape == (24, 3, *pool.parts["text"].shape[1:])
+    ways = torch.cat([worded.parts["text"][:, None], others], 1)
+    assert sum(len(set(map(tuple, w.tolist()))) >= 3 for w in ways) >= 20
+    assert worded.take(np.array([5]))["others"].dtype == torch.int64
+
+
+def test_words_that_are_too_many_are_left_as_they_were(start_folder, tmp_path, monkeypatch):
+    data = replace(DATA, wordings=2, pool=4)
+    monkeypatch.setattr(module, "reworded", lambda *_: "the star " * 48)
+    parts, _ = module.draw_shard(module.PoolSource(data, str(start_folder), str(tmp_path)), 0)
+    assert (parts["others"][:, 0] == parts["text"]).all()
 
 
 @pytest.mark.parametrize(
