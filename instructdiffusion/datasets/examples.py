@@ -13,6 +13,9 @@ from ..tasks.wordings import reworded
 from .record import Example, join
 from .scenes import scene_record
 
+_LONGEST = 140  # letters of other words: of those more than 140 long some have more tokens than `tiny` reads
+_TRIES = 8  # five joints are often said at length
+
 
 def make_example(
     task: str,
@@ -29,8 +32,8 @@ def make_example(
     """The example of a seed: the scene's record joined with its task; a pure function of the arguments.
 
     held_out: word the instruction with a paraphrase that training never sees. other_words: ask the same in one of the
-    sentences of `tasks.wordings`. unseen: a pair of attributes that training never sees. absent: ask for what is not
-    there, where the task can be made to.
+    sentences of `tasks.wordings`, a short one. unseen: a pair of attributes that training never sees. absent: ask for
+    what is not there, where the task can be made to.
     """
     record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
     words = random.Random(f"{task} {split} {seed} words")
@@ -38,7 +41,9 @@ def make_example(
     if not other_words:
         return example
     asked = example.instruction
-    return replace(example, instruction=replace(asked, text=reworded(get_task(task), asked, words)))
+    texts = [reworded(get_task(task), asked, words) for _ in range(_TRIES)]
+    text = next((t for t in texts if len(t) <= _LONGEST), asked.text)
+    return replace(example, instruction=replace(asked, text=text))
 
 
 def closer(example: Example, seed: int, times: int = 2) -> Example:
