@@ -16,19 +16,10 @@ if TYPE_CHECKING:
     from .base import Task
     from .instruction import Instruction
 
-_OPENINGS = (
-    *(
-        "please ",
-        "can you ",
-        "could you ",
-        "i want you to ",
-        "i would like you to ",
-        "now ",
-        "just ",
-        "now please ",
-    ),
-    *("in this picture, ", "in the photo, ", "in the image, "),
-)
+_OPENINGS = tuple(
+    f"{words} "
+    for words in ("please", "can you", "could you", "i want you to", "i would like you to", "now", "just")
+) + ("now please ", "in this picture, ", "in the photo, ", "in the image, ")
 _CLOSINGS = (
     *(" please", ", please", " for me", " and leave the rest", ", keep everything else as it is"),
     *(" in the picture", " in this image", " in the photo", ", nothing else"),
@@ -145,7 +136,7 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "edit": ("{subject}",),
 }
 
-# Verbs of edits that say the same, by how the subject begins; the longest beginning counts.
+# Verbs of edits that say the same, by how the subject begins.
 _VERBS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("add ", "put "), ("add ", "put ", "place ", "draw ", "insert ", "paint ")),
     **dict.fromkeys(
