@@ -37,11 +37,12 @@ def make_example(
     """
     record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
     words = random.Random(f"{task} {split} {seed} words")
-    example = join(record, get_task(task), words, held_out=held_out)
+    chosen = get_task(task)
+    example = join(record, chosen, words, held_out=held_out)
     if not other_words:
         return example
     asked = example.instruction
-    texts = [reworded(get_task(task), asked, words) for _ in range(_TRIES)]
+    texts = (reworded(chosen, asked, words) for _ in range(_TRIES))
     text = next((t for t in texts if len(t) <= _LONGEST), asked.text)
     return replace(example, instruction=replace(asked, text=text))
 

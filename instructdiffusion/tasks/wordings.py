@@ -1,8 +1,8 @@
 """What people say beyond the templates: training words a part of its samples in these.
 
-Scenes, evaluations and the library go on asking in `Task.templates`, so that a seed's question stays what it is. A
-pattern is a template in which "(a|b)" stands for one of several; few patterns make thousands of sentences, and a
-sentence that is held out (`Task.paraphrases`) is never made.
+Scenes and the library go on asking in `Task.templates`, so that a seed's question stays what it is; evaluations ask
+some of the scenes once more in these. A pattern is a template in which "(a|b)" stands for one of several; few patterns
+make thousands of sentences, and a sentence that is held out (`Task.paraphrases`) is never made.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "turn it ": ("turn it ", "make it ", "turn the picture ", "make the photo ", "turn this image "),
     "replace ": ("replace ", "exchange ", "swap "),
 }
-_ARTICLES = re.compile(r"(?:all the|the|all|a|an) ")
+_ARTICLES = re.compile(r"^(?:all the|the|all|a|an) ")
 
 
 def reworded(task: Task, instruction: Instruction, rng: random.Random) -> str:
@@ -190,7 +190,7 @@ def _spoken(task: str, subjects: tuple[str, ...], rng: random.Random) -> tuple[s
         if owner and part.startswith("the "):
             return (f"the {owner}'s {part[4:]}",)
     if rng.random() < _PLAIN:
-        return tuple(_ARTICLES.sub("", s, count=1) if _ARTICLES.match(s) else s for s in subjects)
+        return tuple(_ARTICLES.sub("", s) for s in subjects)
     return subjects
 
 
