@@ -20,7 +20,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--vae",
         type=Path,
-        help="an autoencoder's folder to take instead of the model's own, as configs/tiny-decoder.yaml trains one",
+        help="an autoencoder's folder to take instead of the model's own, as configs/tiny-13-decoder.yaml trains one",
     )
     arguments = parser.parse_args()
     size = ship(arguments.model, arguments.output, arguments.settings, arguments.vae)

@@ -72,5 +72,5 @@ def _must_encode_alike(learned: Any, other: Any, path: Path) -> None:
     if not same:
         raise ValueError(
             f"expected {path} to encode as the model's own autoencoder does (the UNet learned its latents): "
-            "train it with `model.vae_decoder_only: true`, as training/configs/tiny-decoder.yaml does"
+            "train it with `model.vae_decoder_only: true`, as training/configs/tiny-13-decoder.yaml does"
         )

