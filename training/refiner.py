@@ -40,7 +40,7 @@ from instructdiffusion.sampling import SeededNoise, initial_noise, make_plan
 from instructdiffusion.tasks import get_task
 
 TASKS = ("segment", "refer")
-LEVELS = (3, 3, 3, 1)  # of the scenes, as the model's last stage was trained
+LEVELS = (3, 3, 3, 1)  # of the scenes, as the UNet's last stages were trained
 FIRST_SEED = 100_000_000  # of the scenes to learn from: training counts its own from 0
 
 

@@ -41,7 +41,8 @@ def test_each_shipped_config_starts_from_the_one_before():
 
 
 def test_the_decoder_s_config_keeps_the_encoder_of_the_shipped_model():
-    assert [load_config(path).model.vae_decoder_only for path in SHIPPED if "decoder" in path.stem] == [True]
+    config = load_config(FOLDER / "tiny-13-decoder.yaml")
+    assert config.model.vae_decoder_only and config.init == f"{load_config(SHIPPED[-2]).output}/model"
 
 
 def test_nested_fields_and_lists_are_read(tmp_path):
