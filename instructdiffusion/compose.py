@@ -27,7 +27,7 @@ def keep_unchanged(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     source: uint8 [h, w, 3]; edited, reconstruction: float 0..1 of one size, any (the change is brought to
     the source's size).
     """
-    _check_sizes(edited, reconstruction)
+    check_sizes(edited, reconstruction)
     delta = edited - reconstruction
     strength = _smooth(np.abs(delta).max(axis=2))
     rise = np.clip((strength - FLOOR) / (FULL - FLOOR), 0, 1)
@@ -48,7 +48,7 @@ def replace_changed(
     """
     from scipy import ndimage
 
-    _check_sizes(edited, reconstruction)
+    check_sizes(edited, reconstruction)
     strength = _smooth(np.abs(edited - reconstruction).max(axis=2))
     region = ndimage.binary_propagation(strength > high, mask=strength > low)
     gate = ndimage.gaussian_filter(ndimage.binary_dilation(region).astype(np.float32), 0.6)[..., None]
@@ -67,7 +67,7 @@ def add_difference(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     For changes that are everywhere and small, such as sharpening: what the autoencoder loses of the source and of the
     edit is nearly the same, and so stays what the source has. Pictures as for `keep_unchanged`.
     """
-    _check_sizes(edited, reconstruction)
+    check_sizes(edited, reconstruction)
     return to_uint8(source.astype(np.float32) / 255 + resize_field(edited - reconstruction, source.shape[:2]))
 
 
@@ -108,7 +108,8 @@ def _noise_variance(picture: np.ndarray) -> float:
     return float(np.median(np.abs(seen)) / 0.6745) ** 2
 
 
-def _check_sizes(edited: np.ndarray, reconstruction: np.ndarray) -> None:
+def check_sizes(edited: np.ndarray, reconstruction: np.ndarray) -> None:
+    """ValueError where the edit and the autoencoder's copy of its source differ in size."""
     if edited.shape != reconstruction.shape:
         raise ValueError(
             f"edited {edited.shape} and reconstruction {reconstruction.shape} must have one size"

@@ -20,7 +20,7 @@ from .resize import model_size, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator, moved
-from .settings import Settings
+from .settings import LEARNED, Settings
 from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles, warn_of_many
 
@@ -63,17 +63,25 @@ class Job:
     keep: bool = True
     on_tile: Callable[[int, int], None] | None = None
 
+    def __post_init__(self) -> None:
+        get_ready(self.task, self.settings)
+
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
-        for number, edited, copy in self._draw(editor, questions):
+        for number, edited, copy in self.sketches(editor, questions):
             yield number, self._answer(questions[number], edited, copy)
 
     def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
-        for number, edited, copy in self._draw(editor, questions):
-            yield number, self._picture(questions[number].picture, edited, copy)
+        for number, edited, copy in self.sketches(editor, questions):
+            yield number, self.picture(questions[number].picture, edited, copy)
 
-    def _draw(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
+    def sketches(
+        self, editor: Editor, questions: Sequence[Question]
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+        """(number of the question, what the model drew, the autoencoder's copy of the source, or None where none is
+        needed): float32 [h, w, 3] in 0..1 at the size at which the model saw the picture, nothing laid on the source.
+        """
         draw = self._draw_tiles if is_tiled(self.task.name, self.fit) else self._draw_whole
         return draw(editor, questions)
 
@@ -175,7 +183,7 @@ class Job:
 
     def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
         source, instruction = question.picture, question.instruction
-        picture = self._picture(source, edited, copy)
+        picture = self.picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
             settings["reuse"] = self.reuse
@@ -197,7 +205,7 @@ class Job:
             result = result.resize(*source.shape[:2])
         return Answer(instruction, result, picture, source, settings)
 
-    def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
+    def picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
         if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.fit):
             return keep_detail(source, edited)
@@ -205,9 +213,29 @@ class Job:
             return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.fit == "authors")
         if self.task.name == "deblur":
             return add_difference(source, edited, copy)
+        if is_learned(self.task, self.settings):
+            from .compositor import lay
+
+            return lay(self.task.name, source, edited, copy)
         if self.task.name in CHANGED:
             return replace_changed(source, edited, copy, *CHANGED[self.task.name])
         return keep_unchanged(source, edited, copy)
+
+
+def is_learned(task: Task, settings: Settings) -> bool:
+    """Whether answers to the task are laid on their sources by the compositor, where they are laid on them at all."""
+    return settings.compose == "learned" and task.name in LEARNED
+
+
+def get_ready(task: Task, settings: Settings) -> None:
+    """Load what answers to the task need beside the model, so that a run without it ends before anything is asked.
+
+    Raises what `compositor.load_compositor` does.
+    """
+    if is_learned(task, settings):
+        from .compositor import shipped_compositor
+
+        shipped_compositor()
 
 
 def is_tiled(task: str, fit: str) -> bool:

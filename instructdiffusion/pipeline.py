@@ -22,7 +22,7 @@ from .arguments import (
 )
 from .editor import Editor
 from .images import load_pictures
-from .jobs import Job, Question, decode_options
+from .jobs import Job, Question, decode_options, get_ready
 from .reasons import first_line
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
@@ -59,6 +59,7 @@ class RunOptions(TypedDict, total=False):
     formula: str | None
     keep: bool
     zoom: float | None
+    compose: str | None
 
 
 class InstructDiffusion:
@@ -151,6 +152,7 @@ class InstructDiffusion:
         formula: str | None = None,
         keep: bool = True,
         zoom: float | None = None,
+        compose: str | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -181,7 +183,8 @@ class InstructDiffusion:
         model's own picture, decoded and brought to the source's size, as its authors show it. zoom: how many times as
         large a picture that is worked on in tiles (denoise, deblur, dewatermark) is made first, .25 to 4; the answer
         has the picture's own size, the tiles are about zoom^2 times as many. It means nothing to any other task, nor to
-        a published checkpoint, which sees whole pictures.
+        a published checkpoint, which sees whole pictures. compose: how an edit is laid on its source, where keep is
+        True: by the "rules" of `compose`, or "learned" (`compositor`); to tasks that draw marks it means nothing.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -216,6 +219,7 @@ class InstructDiffusion:
                 noise=named,
                 formula=formula,
                 zoom=zoom,
+                compose=compose,
             )
             side = self.components.resolution if resolution is None else resolution
             fit = self.components.fit if fit is None else fit
@@ -250,14 +254,22 @@ class InstructDiffusion:
         decoder: str = "closed",
         formula: str | None = None,
         zoom: float | None = None,
+        compose: str | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture."""
         asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
-            steps=steps, solver=solver, schedule=schedule, guidance=guidance, formula=formula, zoom=zoom
+            steps=steps,
+            solver=solver,
+            schedule=schedule,
+            guidance=guidance,
+            formula=formula,
+            zoom=zoom,
+            compose=compose,
         )
+        get_ready(get_task(asked.task), settings)
         plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
         model_size((side, side), side, self.editor.multiple, self.components.fit if fit is None else fit)

@@ -15,6 +15,8 @@ from .tasks import TASKS, Task
 
 FILE = "instructdiffusion.json"
 NOISES = ("seed", "zero")
+COMPOSERS = ("rules", "learned")
+LEARNED = ("dewatermark", "edit")  # what `compositor` has learned to lay
 ZOOMS = (0.25, 4)  # the least and the most
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
@@ -31,6 +33,8 @@ class Settings:
     zoom: .25 to 4, how many times as large a picture that is worked on in tiles (`jobs.is_tiled`) is made first; the
     answer comes back at the picture's own size. Larger loses less to the autoencoder and takes about zoom^2 times as
     long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
+    compose: how an edit is laid on its source, by the "rules" of `compose`, or as the small network of `compositor` has
+    "learned" it from `tiny`: that for LEARNED alone, to other tasks it means nothing.
     """
 
     steps: int = 20
@@ -40,12 +44,13 @@ class Settings:
     noise: str = "seed"
     formula: str = "instructdiffusion"
     zoom: float = 1.0
+    compose: str = "rules"
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
             raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
         choices = (("solver", tuple(SOLVERS)), ("schedule", tuple(SPACINGS)), ("noise", NOISES))
-        for name, known in (*choices, ("formula", tuple(FORMULAS))):
+        for name, known in (*choices, ("formula", tuple(FORMULAS)), ("compose", COMPOSERS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
@@ -80,9 +85,10 @@ class Settings:
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; formula and zoom only where they are not the defaults, which older data leave unsaid."""
+        """Plain data for JSON; formula, zoom and compose only where they are not the defaults, which older data leave
+        unsaid."""
         values = dataclasses.asdict(self)
-        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0)):
+        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0), ("compose", "rules")):
             if values[name] == unsaid:
                 del values[name]
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
@@ -107,7 +113,7 @@ def read_settings(folder: str | Path | None, published: bool = False) -> dict[st
     A published folder that diffusers wrote as an InstructPix2Pix pipeline (timbrooks/instruct-pix2pix, and what was
     trained like it) is asked by that paper's formula of guidance, with its scales of 7.5 and 1.5.
     The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise",
-    "formula", "zoom"}}}; every name may be left out. ValueError names the file and what is wrong in it.
+    "formula", "zoom", "compose"}}}; every name may be left out. ValueError names the file and what is wrong in it.
     """
     settings = {name: task_settings(task, published) for name, task in TASKS.items()}
     if folder is None:
@@ -146,6 +152,8 @@ def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Setting
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"task {name!r} has an unknown setting {unknown[0]!r}: known are {', '.join(known)}")
+    if values.get("compose") == "learned" and name not in LEARNED:
+        raise ValueError(f"compose 'learned' is for {' and '.join(LEARNED)}: leave {name!r} at 'rules'")
     return dataclasses.replace(settings[name], **values)
 
 

@@ -121,6 +121,20 @@ def test_a_sharp_photograph_stays_sharp(tiny):
     assert psnr(tiny.deblur(clean).picture, clean) >= 31  # its copy by the autoencoder: about 28 dB
 
 
+@pytest.mark.parametrize(("task", "worth"), [("dewatermark", 1.0), ("edit", 0.1)])
+def test_edits_are_laid_better_than_by_the_rules(tiny, task, worth):
+    chosen, mean = examples(task, 40), {}
+    for compose in ("rules", "learned"):
+        answers = ask(tiny, chosen, compose=compose)
+        mean[compose] = np.mean([psnr(a.picture, e.target) for a, e in zip(answers, chosen, strict=True)])
+    assert mean["learned"] >= mean["rules"] + worth
+
+
+def test_a_photograph_without_a_watermark_mostly_stays(tiny):
+    clean = photograph()[:128, 100:228]
+    assert psnr(tiny.remove_watermark(clean).picture, clean) > 40  # what the model itself draws has 32
+
+
 def test_the_same_seed_gives_the_same_answer_in_any_batch(tiny):
     chosen = examples("edit", 3)
     together = ask(tiny, chosen)

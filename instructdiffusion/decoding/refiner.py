@@ -12,7 +12,6 @@ strong as they should be, edges that the autoencoder blurred, stray marks.
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..models.auxiliary import auxiliary_hash, load_auxiliary
 from ..paint import as_float
 from ..resize import resize_picture
 from .overlay import blend_fraction, guided_mask, soft_mask
@@ -141,39 +141,10 @@ def sure_mask(chance: np.ndarray, threshold: float = 0.5) -> np.ndarray:
 
 
 def load_refiner(path: str | Path) -> Refiner:
-    """The refiner of a safetensors file, in float32 on the CPU, ready to answer.
-
-    FileNotFoundError where there is none; ValueError where the file is cut off, holds other weights than a
-    refiner's, or values that are not finite. Nothing is unpickled.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there are no refiner's weights {path}: make them with training/refiner.py, or read masks with "
-            'decoder="closed"'
-        )
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors ({error}): make it anew with training/refiner.py"
-        ) from None
-    refiner = Refiner()
-    wanted = {name: tuple(weight.shape) for name, weight in refiner.state_dict().items()}
-    given = {name: tuple(weight.shape) for name, weight in state.items()}
-    if given != wanted:
-        odd = sorted(name for name in {*given, *wanted} if given.get(name) != wanted.get(name))[0]
-        raise ValueError(
-            f"{path} does not hold this refiner: expected {odd} of {wanted.get(odd, 'nothing')}, got "
-            f"{given.get(odd, 'nothing')}; make it anew with training/refiner.py"
-        )
-    if not all(bool(torch.isfinite(weight).all()) for weight in state.values()):
-        raise ValueError(f"{path} holds NaN or infinite weights: make it anew with training/refiner.py")
-    refiner.load_state_dict(state)
-    return refiner.eval().requires_grad_(False)
+    """The refiner of a safetensors file, ready to answer; errors as `load_auxiliary`'s."""
+    return load_auxiliary(
+        Refiner(), path, "refiner", "training/refiner.py", 'read masks with decoder="closed"'
+    )
 
 
 @lru_cache(maxsize=1)
@@ -185,4 +156,4 @@ def shipped_refiner() -> Refiner:
 def refiner_hash(path: str | Path = SHIPPED) -> str:
     """SHA-256 (first 16 hex digits) of the weights' file; errors as `load_refiner`'s."""
     load_refiner(path)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    return auxiliary_hash(path)

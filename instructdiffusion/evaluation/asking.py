@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..jobs import is_learned
 from ..settings import Settings
 from ..tasks import TASKS, check_decoder, get_task
 
@@ -24,7 +25,12 @@ def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[st
     settings = known[task].changed(**changes)
     sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
     plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
-    return {**settings.to_dict(), "evaluations": plan.evaluations}
+    asked = {**settings.to_dict(), "evaluations": plan.evaluations}
+    if is_learned(get_task(task), settings):
+        from ..compositor import compositor_hash
+
+        asked["compositor"] = compositor_hash()
+    return asked
 
 
 def decoder_of(task: str, decoder: str) -> str:

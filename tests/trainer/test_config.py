@@ -23,7 +23,7 @@ def _write(folder: Path, **values) -> Path:
 
 
 def test_the_stages_of_the_shipped_model_are_all_there():
-    stages = ["vae", "generator", "marks", *["instruct"] * 9, "vae"]
+    stages = ["vae", "generator", "marks", *["instruct"] * 9, "vae", "vae"]
     assert [load_config(path).stage for path in SHIPPED] == stages
 
 
@@ -40,9 +40,11 @@ def test_each_shipped_config_starts_from_the_one_before():
         assert config.init == f"{before.output}/model"
 
 
-def test_the_decoder_s_config_keeps_the_encoder_of_the_shipped_model():
-    config = load_config(FOLDER / "tiny-13-decoder.yaml")
-    assert config.model.vae_decoder_only and config.init == f"{load_config(SHIPPED[-2]).output}/model"
+@pytest.mark.parametrize("name", ["tiny-13-decoder", "tiny-14-decoder"])
+def test_the_decoders_configs_keep_the_encoder_of_the_shipped_model(name):
+    config = load_config(FOLDER / f"{name}.yaml")
+    before = load_config(SHIPPED[SHIPPED.index(FOLDER / f"{name}.yaml") - 1])
+    assert config.model.vae_decoder_only and config.init == f"{before.output}/model"
 
 
 def test_nested_fields_and_lists_are_read(tmp_path):
