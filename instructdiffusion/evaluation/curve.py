@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ..compositor import compositor_hash
 from ..datasets.record import Example
 from ..files import check_writable, write_json
 from ..sampling import SOLVERS, Plan, make_plan
@@ -35,6 +36,10 @@ SCALES: tuple[Any, ...] = ((1.5, 1.0),)
 # dewatermark has a standard error of .32 dB: a smaller NEAR_DB would choose by chance.
 NEAR_SHARE, NEAR_DB = 0.01, 0.35
 AT_MOST, AT_MOST_PERCEPTION = 4, 1  # evaluations that a default may take
+OWN = {
+    "zoom": 1.0,
+    "compose": "rules",
+}  # settings measured as the model has them, and what goes without saying
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Curve:
     def defaults(self) -> dict[str, Any]:
         """The content of an instructdiffusion.json with every chosen cell as its task's default."""
         cells = {task: choice.chosen.cell for task, choice in self.choices.items()}
-        zoom = self.settings.get("zoom", {})
+        own = {name: self.settings.get(name, {}) for name in OWN}
         return {
             "defaults": {
                 task: {
@@ -118,7 +123,7 @@ class Curve:
                     "schedule": self.settings["schedule"],
                     "guidance": None if cell.guidance is None else list(cell.guidance),
                     **({"noise": "zero"} if self.settings["noise"].get(task) == "zero" else {}),
-                    **({"zoom": zoom[task]} if task in zoom else {}),
+                    **{name: values[task] for name, values in own.items() if task in values},
                 }
                 for task, cell in cells.items()
             }
@@ -270,7 +275,10 @@ def measure_curve(
         "schedule": schedule,
         "weights": weights_hash(components),
     }
-    zoom = {name: model.settings[name].zoom for name in names if model.settings[name].zoom != 1}
+    own = {
+        setting: {n: value for n in names if (value := getattr(model.settings[n], setting)) != unsaid}
+        for setting, unsaid in OWN.items()
+    }
     examples: dict[str, list[Example]] = {}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     pace = Pace()
@@ -278,8 +286,9 @@ def measure_curve(
         key = cell.task, cell.same
         settings = {**common, **_asked(cell.steps, cell.solver, schedule, cell.guidance), "task": cell.task}
         settings["noise"] = model.settings[cell.task].noise
-        if cell.task in zoom:
-            settings["zoom"] = zoom[cell.task]
+        settings.update({name: values[cell.task] for name, values in own.items() if cell.task in values})
+        if cell.task in own["compose"]:
+            settings["compositor"] = compositor_hash()
         if key in found or cell.same != cell.name:
             continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
@@ -307,8 +316,7 @@ def measure_curve(
             points.append(_point(cell, data))
     noise = {name: model.settings[name].noise for name in names}
     shared: dict[str, Any] = {**common, "cells": len(cells), "steps": list(steps), "noise": noise}
-    if zoom:
-        shared["zoom"] = zoom
+    shared.update({name: values for name, values in own.items() if values})
     return Curve(shared, versions(), tuple(points), missing)
 
 

@@ -14,6 +14,7 @@ import instructdiffusion
 from instructdiffusion.answer import Answer
 from instructdiffusion.evaluation import curve as curve_module
 from instructdiffusion.evaluation.curve import (
+    OWN,
     Cell,
     Point,
     at_most,
@@ -117,15 +118,24 @@ def test_the_defaults_are_what_a_model_folder_reads(tmp_path):
     )
 
 
-def test_the_models_own_zoom_is_part_of_what_was_measured_and_of_the_defaults(tmp_path):
+def test_the_models_own_zoom_and_compositor_are_part_of_a_curve(tmp_path):
     model = Model(from_four)
     plain = measure_curve(model, tmp_path, ["denoise"], **SMALL)
     before = len(model.asked)
     model.settings["denoise"] = model.settings["denoise"].changed(zoom=2)
     near = measure_curve(model, tmp_path, ["denoise"], **SMALL)
     assert len(model.asked) == 2 * before  # what was measured at another zoom is not taken for it
-    assert near.defaults()["defaults"]["denoise"] == {**plain.defaults()["defaults"]["denoise"], "zoom": 2.0}
+    assert near.defaults()["defaults"]["denoise"] == {
+        **plain.defaults()["defaults"]["denoise"],
+        "zoom": 2.0,
+    }
     assert "zoom" not in plain.settings and near.settings["zoom"] == {"denoise": 2.0}
+    model.settings["denoise"] = model.settings["denoise"].changed(zoom=1, compose="learned")
+    learned = measure_curve(model, tmp_path, ["denoise"], **SMALL)
+    assert (
+        learned.defaults()["defaults"]["denoise"]["compose"] == "learned" and len(model.asked) == 3 * before
+    )
+    assert learned.settings["compose"] == {"denoise": "learned"} and "compose" not in plain.settings
 
 
 @pytest.mark.parametrize(
@@ -188,9 +198,8 @@ def test_the_defaults_that_ship_follow_from_the_published_curve():
     for path in (assets / FILE, root / "training" / "configs" / "tiny-settings.json"):
         shipped = json.loads(path.read_text())["defaults"]
         for values in (*shipped.values(), *follow["defaults"].values()):
-            values.pop(
-                "zoom", None
-            )  # chosen beside the curve, which is measured at the zoom the model then has
+            for own in OWN:  # chosen beside the curve, which is measured with what the model then has
+                values.pop(own, None)
         assert shipped == follow["defaults"], path.name
 
 
