@@ -34,7 +34,6 @@ _WIDTH = 32
 REACH = max(WINDOWS) // 2 + 1  # pixels: what is further from a pixel than that does not count for it
 BLOCK = 512  # pixels a side that go through at once: more would only take memory
 
-Pair = tuple[np.ndarray, np.ndarray]
 Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -79,7 +78,8 @@ def statistics(pictures: Pictures) -> np.ndarray:
     strength = np.stack([np.abs(d).max(axis=2) for d in (changed, laid, lost)])
     strengths = [_mean(strength, window) for window in WINDOWS]
     planes = [_log(s[number]) for number in range(3) for s in strengths]
-    products = np.stack([(a * b).sum(axis=2) for a, b in _pairs(laid, changed, lost)])
+    pairs = (laid, laid), (changed, changed), (lost, lost), (laid, changed), (laid, lost)
+    products = np.stack([(a * b).sum(axis=2) for a, b in pairs])
     sums = [_mean(products, window) for window in _NEAR]
     for own, both in ((1, 3), (2, 4)):
         planes += [s[both] / np.sqrt(np.maximum(s[0] * s[own], 0) + np.float32(1e-6)) for s in sums]
@@ -88,11 +88,6 @@ def statistics(pictures: Pictures) -> np.ndarray:
     planes += [_log(m[part].max(axis=0)) for part in (slice(0, 3), slice(3, 6)) for m in means]
     planes += [_log(_edges(picture)) for picture in (plain, drawn, plain + lost)]
     return np.stack(planes, axis=2).astype(np.float32, copy=False)
-
-
-def _pairs(laid: np.ndarray, changed: np.ndarray, lost: np.ndarray) -> tuple[Pair, ...]:
-    """What the agreements are made of: the power of each difference, and the two products."""
-    return (laid, laid), (changed, changed), (lost, lost), (laid, changed), (laid, lost)
 
 
 def _mean(planes: np.ndarray, window: int) -> np.ndarray:

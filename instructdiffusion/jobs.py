@@ -74,7 +74,7 @@ class Job:
     def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
         for number, edited, copy in self.sketches(editor, questions):
-            yield number, self.picture(questions[number].picture, edited, copy)
+            yield number, self._picture(questions[number].picture, edited, copy)
 
     def sketches(
         self, editor: Editor, questions: Sequence[Question]
@@ -183,7 +183,7 @@ class Job:
 
     def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
         source, instruction = question.picture, question.instruction
-        picture = self.picture(source, edited, copy)
+        picture = self._picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
             settings["reuse"] = self.reuse
@@ -205,7 +205,7 @@ class Job:
             result = result.resize(*source.shape[:2])
         return Answer(instruction, result, picture, source, settings)
 
-    def picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
+    def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
         if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.fit):
             return keep_detail(source, edited)

@@ -14,7 +14,7 @@ import argparse
 import random
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from instructdiffusion.compose import replace_changed
 from instructdiffusion.compositor import (
     SHIPPED,
     Compositor,
@@ -38,11 +39,10 @@ from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.datasets.scenes.restoration import psnr, watermark
 from instructdiffusion.files import write_files
-from instructdiffusion.jobs import Job, Question
+from instructdiffusion.jobs import CHANGED, Job, Question
 from instructdiffusion.paint import as_float
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.resize import resize_picture
-from instructdiffusion.sampling import make_plan
 from instructdiffusion.settings import LEARNED
 from instructdiffusion.tasks import Instruction, get_task
 
@@ -54,13 +54,20 @@ EASY = 1e-4  # of squared error: below 40 dB a sample hardly counts for less err
 
 @dataclass(frozen=True)
 class Asked:
-    """A question with its truth, and once it was asked what was drawn and the autoencoder's copy."""
+    """A question with its truth, uint8 [h, w, 3]."""
 
     instruction: Instruction
     source: np.ndarray
     target: np.ndarray
-    edited: np.ndarray | None = None
-    copy: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn for a question, and the autoencoder's copy of its source: float32 [h, w, 3] in 0..1."""
+
+    asked: Asked
+    edited: np.ndarray
+    copy: np.ndarray
 
 
 def scene(task: str, seed: int, side: int, split: str = "train") -> Asked:
@@ -93,31 +100,32 @@ def whole(photo: np.ndarray, seed: int, side: int) -> Asked:
     return Asked(get_task("dewatermark").instruct(), spoiled, clean)
 
 
-def answered(model: Any, asked: Sequence[Asked], title: str) -> list[Asked]:
-    """The questions, all of one task, with what the model draws, asked as its settings say."""
+def answered(model: Any, asked: Sequence[Asked], title: str) -> list[Drawn]:
+    """What the model draws for the questions, all of one task, asked as its settings say."""
     task = asked[0].instruction.task
+    plan = model.check(asked[0].instruction, compose="rules")
     settings = model.settings[task].changed(compose="rules")
-    sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
-    plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
     job = Job(get_task(task), settings, plan, model.components.resolution, batch_size=32)
-    drawn: list[Asked] = []
+    drawn: list[Drawn] = []
     for first in tqdm(range(0, len(asked), 64), desc=title):
         part = asked[first : first + 64]
         questions = [Question(a.instruction, a.source, first + n) for n, a in enumerate(part)]
         for number, edited, copy in job.sketches(model.editor, questions):
-            drawn.append(replace(part[number], edited=edited, copy=copy))
+            assert copy is not None  # edits and watermarks are laid beside it
+            drawn.append(Drawn(part[number], edited, copy))
     return drawn
 
 
-def stacked(drawn: Sequence[Asked]) -> tuple[Tensor, Tensor]:
+def stacked(drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
     """(statistics [n, h, w, s]; source, differences from it and truth [n, h, w, 12])."""
     seen, pictures = [], []
-    for a in drawn:
-        assert a.edited is not None and a.copy is not None
-        three = candidates(a.source, a.edited, a.copy)
+    for d in drawn:
+        three = candidates(d.asked.source, d.edited, d.copy)
         plain, edited, added = three
         seen.append(statistics(three))
-        pictures.append(np.concatenate([plain, edited - plain, added - plain, as_float(a.target)], axis=2))
+        pictures.append(
+            np.concatenate([plain, edited - plain, added - plain, as_float(d.asked.target)], axis=2)
+        )
     return torch.from_numpy(np.stack(seen)), torch.from_numpy(np.stack(pictures))
 
 
@@ -152,20 +160,18 @@ def train(task: str, seen: Tensor, pictures: Tensor, steps: int, batch: int, rat
     return network.eval().requires_grad_(False)
 
 
-def compared(model: Any, drawn: Sequence[Asked], compositor: Compositor, title: str) -> str:
+def compared(drawn: Sequence[Drawn], compositor: Compositor, title: str) -> str:
     """A line: the mean PSNR of the sources, of what the rules lay and of what the compositor lays."""
-    task = drawn[0].instruction.task
-    job = Job(get_task(task), model.settings[task].changed(compose="rules"), None, 0)  # type: ignore[arg-type]
+    task = drawn[0].asked.instruction.task
     rows = []
-    for a in drawn:
-        assert a.edited is not None and a.copy is not None
-        by_rule = job.picture(a.source, a.edited, a.copy)
-        by_net = lay(task, a.source, a.edited, a.copy, compositor)
-        rows.append([psnr(p, a.target) for p in (a.source, by_rule, by_net)])
-    source, rules, unet = np.mean(rows, axis=0)
-    worst = np.min(np.array(rows)[:, 2] - np.array(rows)[:, 1])
+    for d in drawn:
+        given = d.asked.source, d.edited, d.copy
+        laid = replace_changed(*given, *CHANGED[task]), lay(task, *given, compositor)
+        rows.append([psnr(picture, d.asked.target) for picture in (d.asked.source, *laid)])
+    source, rules, learned = np.mean(rows, axis=0)
+    worst = min(row[2] - row[1] for row in rows)
     return (
-        f"{title}: source {source:.2f} dB, rules {rules:.2f} dB, learned {unet:.2f} dB (n {len(rows)}; at worst "
+        f"{title}: source {source:.2f} dB, rules {rules:.2f} dB, learned {learned:.2f} dB (n {len(rows)}; at worst "
         f"{worst:+.2f} dB)"
     )
 
@@ -195,12 +201,12 @@ def main() -> None:
         tensors = stacked(answered(model, asked, task))
         compositor[task] = train(task, *tensors, options.steps, options.batch, options.rate)
         asked = [scene(task, n, side, "val") for n in range(options.validate)]
-        print(compared(model, answered(model, asked, f"{task}, validation"), compositor, f"{task}, scenes"))
+        print(compared(answered(model, asked, f"{task}, validation"), compositor, f"{task}, scenes"))
         if task == "dewatermark":
             for split in ("train", "val"):
                 asked = [whole(photo, n, side) for n, photo in enumerate(photographs(split))]
                 drawn = answered(model, asked, f"{task}, photographs")
-                print(compared(model, drawn, compositor, f"{task}, photographs ({split})"))
+                print(compared(drawn, compositor, f"{task}, photographs ({split})"))
     weights = {name: weight.contiguous() for name, weight in compositor.state_dict().items()}
     write_files({options.output: save(weights, metadata={"format": "pt", "title": "compositor of edits"})})
     print(f"{options.output}: {options.output.stat().st_size >> 10} KiB")

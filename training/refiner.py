@@ -36,7 +36,7 @@ from instructdiffusion.evaluation.measures import figures, measure
 from instructdiffusion.files import write_files
 from instructdiffusion.paint import as_float, blend
 from instructdiffusion.pipeline import InstructDiffusion
-from instructdiffusion.sampling import SeededNoise, initial_noise, make_plan
+from instructdiffusion.sampling import SeededNoise, initial_noise
 from instructdiffusion.tasks import get_task
 
 TASKS = ("segment", "refer")
@@ -55,13 +55,7 @@ class Drawn:
 
 def asked(model: Any, examples: Sequence[Example], batch: int, title: str) -> list[Drawn]:
     """What the model draws for examples of one task, asked as its settings say; the noise of each is its place's."""
-    settings = model.settings[examples[0].instruction.task]
-    plan = make_plan(
-        model.schedule.sigmas(settings.schedule, settings.steps),
-        settings.solver,
-        settings.guide(),
-        model.schedule,
-    )
+    plan = model.check(examples[0].instruction)
     drawn: list[Drawn] = []
     with tqdm(total=len(examples), desc=title, unit="scene") as bar:
         for first in range(0, len(examples), batch):

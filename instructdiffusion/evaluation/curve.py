@@ -279,6 +279,7 @@ def measure_curve(
         setting: {n: value for n in names if (value := getattr(model.settings[n], setting)) != unsaid}
         for setting, unsaid in OWN.items()
     }
+    compositor = compositor_hash() if own["compose"] else None
     examples: dict[str, list[Example]] = {}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     pace = Pace()
@@ -288,7 +289,7 @@ def measure_curve(
         settings["noise"] = model.settings[cell.task].noise
         settings.update({name: values[cell.task] for name, values in own.items() if cell.task in values})
         if cell.task in own["compose"]:
-            settings["compositor"] = compositor_hash()
+            settings["compositor"] = compositor
         if key in found or cell.same != cell.name:
             continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
