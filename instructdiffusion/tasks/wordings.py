@@ -24,7 +24,11 @@ _CLOSINGS = (
     *(" please", ", please", " for me", " and leave the rest", ", keep everything else as it is"),
     *(" in the picture", " in this image", " in the photo", ", nothing else"),
 )
-_OPENED, _CLOSED = 0.25, 0.2  # how often a sentence gets an opening, and a closing
+_OPENED, _CLOSED, _STOPPED = (
+    0.25,
+    0.2,
+    0.15,
+)  # how often a sentence gets an opening, a closing, and a full stop
 _PLAIN = 0.3  # how often a thing loses its article
 
 _IT = "(it|this|the picture|the photo|the image|this picture|this photo|this image|my photo)"
@@ -156,22 +160,28 @@ def reworded(task: Task, instruction: Instruction, rng: random.Random) -> str:
     """
     subjects, colors = instruction.subjects, instruction.colors
     while True:
-        template = _template(task.name, len(subjects), rng)
-        if template not in task.paraphrases:
+        template = _decorated(_template(task.name, len(subjects), rng), rng)
+        if not any(held in template for held in task.paraphrases):  # nor with "please" before it
             return task._fill(template, _spoken(task.name, subjects, rng), colors)
 
 
 def _template(task: str, count: int, rng: random.Random) -> str:
-    """A pattern of the task with its choices made, for `count` subjects, now and then opened and closed politely."""
+    """A pattern of the task with its choices made, for `count` subjects."""
     patterns = WORDINGS[task]
     if count > 1:  # a pattern without a clause has a place for one subject only
         patterns = tuple(p for p in patterns if "[" in p)
-    template = _choose(_one(patterns, rng), rng)
+    return _choose(_one(patterns, rng), rng)
+
+
+def _decorated(template: str, rng: random.Random) -> str:
+    """A template now and then opened and closed politely, or ended with a full stop."""
     if rng.random() < _OPENED:
         template = _one(_OPENINGS, rng) + template
-    if rng.random() < _CLOSED and "?" not in template:
+    if "?" in template:
+        return template
+    if rng.random() < _CLOSED:
         template += _one(_CLOSINGS, rng)
-    return template
+    return template + "." if rng.random() < _STOPPED else template
 
 
 def _choose(pattern: str, rng: random.Random) -> str:
