@@ -27,7 +27,7 @@ def seen() -> dict[str, Any]:
 
 
 def test_loading_the_pack_is_cheap_and_loads_no_model(seen: dict[str, Any]) -> None:
-    assert seen["import"] < 0.3
+    assert seen["import"] < 0.05  # of what loading ComfyUI itself takes
     assert seen["loaded at import"] == 0
 
 
