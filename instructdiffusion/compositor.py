@@ -12,7 +12,9 @@ It has learned from the answers of `tiny` (training/compositor.py), which asks f
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,8 @@ STATISTICS = 3 * len(WINDOWS) + 2 * len(_NEAR) + 4 + 3
 _LEVEL = 0.004  # one of 255: differences below it are rounding
 _WIDTH = 32
 REACH = max(WINDOWS) // 2 + 1  # pixels: what is further from a pixel than that does not count for it
-BLOCK = 512  # pixels a side that go through at once: more would only take memory
+BLOCK = 512  # pixels a side that go through in one piece: more would only take memory
+_AT_ONCE = 4  # such pieces, some 150 MB each, on as many cores
 
 Pictures = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -73,17 +76,17 @@ def statistics(pictures: Pictures) -> np.ndarray:
     which is the difference of the two. In order: their strength in WINDOWS; how far the first and the last agree with
     the second, in sign and colour; the strength of the mean of the first two; the edges of source, edit and copy.
     """
-    plain, drawn, added = pictures
+    plain, drawn, added = (np.ascontiguousarray(np.moveaxis(picture, 2, 0)) for picture in pictures)
     changed, laid, lost = added - plain, drawn - plain, drawn - added
-    strength = np.stack([np.abs(d).max(axis=2) for d in (changed, laid, lost)])
+    strength = np.stack([np.abs(d).max(axis=0) for d in (changed, laid, lost)])
     strengths = [_mean(strength, window) for window in WINDOWS]
     planes = [_log(s[number]) for number in range(3) for s in strengths]
     pairs = (laid, laid), (changed, changed), (lost, lost), (laid, changed), (laid, lost)
-    products = np.stack([(a * b).sum(axis=2) for a, b in pairs])
+    products = np.stack([(a * b).sum(axis=0) for a, b in pairs])
     sums = [_mean(products, window) for window in _NEAR]
     for own, both in ((1, 3), (2, 4)):
         planes += [s[both] / np.sqrt(np.maximum(s[0] * s[own], 0) + np.float32(1e-6)) for s in sums]
-    signed = np.concatenate([np.moveaxis(d, 2, 0) for d in (changed, laid)])
+    signed = np.concatenate([changed, laid])
     means = [np.abs(_mean(signed, window)) for window in (3, 7)]
     planes += [_log(m[part].max(axis=0)) for part in (slice(0, 3), slice(3, 6)) for m in means]
     planes += [_log(_edges(picture)) for picture in (plain, drawn, plain + lost)]
@@ -98,7 +101,7 @@ def _mean(planes: np.ndarray, window: int) -> np.ndarray:
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
-    light = np.pad(picture.mean(axis=2), 1, mode="edge")
+    light = np.pad(picture.mean(axis=0), 1, mode="edge")
     return np.hypot(light[2:, 1:-1] - light[:-2, 1:-1], light[1:-1, 2:] - light[1:-1, :-2]) / 2
 
 
@@ -128,18 +131,26 @@ def lay(
     return to_uint8(plain + shares[..., :1] * (drawn - plain) + shares[..., 1:] * (added - plain))
 
 
-@torch.inference_mode()
 def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray:
-    """Shares float32 [h, w, 2], block by block, each with all around it that counts for it."""
+    """Shares float32 [h, w, 2], block by block, each with all around it that counts for it; some blocks at once."""
     height, width = pictures[0].shape[:2]
     out = np.empty((height, width, 2), np.float32)
-    for y in range(0, height, BLOCK):
-        for x in range(0, width, BLOCK):
-            top, left = max(0, y - REACH), max(0, x - REACH)
-            part = slice(top, y + BLOCK + REACH), slice(left, x + BLOCK + REACH)
-            plain, drawn, added = (picture[part] for picture in pictures)
+
+    def find(y: int, x: int) -> None:
+        top, left = max(0, y - REACH), max(0, x - REACH)
+        part = slice(top, y + BLOCK + REACH), slice(left, x + BLOCK + REACH)
+        plain, drawn, added = (picture[part] for picture in pictures)
+        with torch.inference_mode():
             found = compositor.shares(task, torch.from_numpy(statistics((plain, drawn, added)))).numpy()
-            out[y : y + BLOCK, x : x + BLOCK] = found[y - top :, x - left :][:BLOCK, :BLOCK]
+        out[y : y + BLOCK, x : x + BLOCK] = found[y - top :, x - left :][:BLOCK, :BLOCK]
+
+    blocks = list(product(range(0, height, BLOCK), range(0, width, BLOCK)))
+    if (many := min(_AT_ONCE, len(blocks), torch.get_num_threads())) == 1:
+        for block in blocks:
+            find(*block)
+    else:
+        with ThreadPoolExecutor(many) as threads:
+            list(threads.map(find, *zip(*blocks, strict=True)))  # the list raises what a thread raised
     return out
 
 

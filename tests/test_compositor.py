@@ -88,6 +88,16 @@ def test_blocks_leave_no_seam(stirred, monkeypatch):
         assert np.abs(lay("dewatermark", source, edited, copy, stirred).astype(int) - whole).max() <= 1
 
 
+def test_blocks_side_by_side_give_what_they_give_one_by_one(stirred, monkeypatch):
+    source, edited, copy = drawn((90, 117))
+    monkeypatch.setattr(module, "BLOCK", 32)
+    laid = []
+    for threads in (1, 3):
+        monkeypatch.setattr(module.torch, "get_num_threads", lambda threads=threads: threads)
+        laid.append(lay("edit", source, edited, copy, stirred))
+    np.testing.assert_array_equal(*laid)
+
+
 def test_what_is_far_away_does_not_count(stirred):
     source, edited, copy = drawn((8, 120))
     laid = lay("edit", source, edited, copy, stirred)
