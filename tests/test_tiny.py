@@ -19,8 +19,8 @@ ASSETS = Path(instructdiffusion.__file__).parent / "assets" / "tiny"
 COUNT = 48
 # Floors of each task's first figure over 48 validation scenes, somewhat below what is published over 1,000 test scenes.
 FLOORS = {
-    "segment": 0.86, "refer": 0.85, "keypoints": 0.88, "detect": 0.85, "classify": 0.92, "align": 0.93,
-    "denoise": 6.0, "deblur": 4.0, "dewatermark": 2.0, "edit": 22.0,
+    "segment": 0.92, "refer": 0.88, "keypoints": 0.95, "detect": 0.92, "classify": 0.94, "align": 0.96,
+    "denoise": 8.0, "deblur": 4.8, "dewatermark": 5.5, "edit": 23.5,
 }  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def test_words_that_training_never_said_are_understood(tiny, task):
     ("task", "words"),
     [
         ("segment", "use {color} to mark {subject}"),
+        ("segment", "mark the pixels of {subject} in {color}."),
         ("refer", "mark the pixels of {subject} in {color}"),
         ("keypoints", "put [a {color} circle on {subject}]"),
         ("align", "mark [{subject} with a {color} circle]"),
