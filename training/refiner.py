@@ -136,12 +136,14 @@ def train(features: Tensor, truths: Tensor, steps: int, batch: int, rate: float,
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
+    # Twice as fast where the CPU has it, and no worse; where it has not, it is many times slower.
+    halved = "AVX512" in torch.backends.cpu.get_cpu_capability()
     bar = tqdm(range(steps), desc="training", unit="step")
     for step in bar:
         rows = torch.randint(0, len(features), (batch,), generator=generator)
         turns, mirror = (int(torch.randint(0, n, (), generator=generator)) for n in (4, 2))
         x, truth = turned(features[rows].float(), truths[rows].float(), turns, bool(mirror))
-        with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the CPU has it, and no worse
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
             logits = refiner(x.contiguous(memory_format=torch.channels_last))
         loss = loss_of(logits.float(), truth)
         optimizer.zero_grad(set_to_none=True)

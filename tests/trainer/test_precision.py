@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from instructdiffusion.trainer.config import DataConfig, ModelConfig, TrainConfig
-from instructdiffusion.trainer.loop import build_stage
+from instructdiffusion.trainer.loop import build_stage, check_precision
 from instructdiffusion.trainer.pool import Pool
 
 SIZES = ModelConfig((32, 32, 32), 1, (32, 32, 32), 1, None, 64, 1)
@@ -55,3 +55,15 @@ def test_a_pool_encoded_in_bfloat16_is_another_folder_with_nearly_the_same_laten
         off = (rounded.parts[key].float() - exact.parts[key].float()).std() / exact.parts[key].float().std()
         assert 0 < off < 0.02
     assert torch.equal(rounded.parts["text"], exact.parts["text"])
+
+
+def test_a_cpu_that_is_slow_at_bfloat16_is_told_of(monkeypatch):
+    asked = TrainConfig("instruct", "out", 1, precision="bfloat16", data=DataConfig(encoding="bfloat16"))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    [line] = check_precision(asked, "cpu")
+    assert "--set precision=float32 --set data.encoding=float32" in line
+    assert not check_precision(asked, "cuda") and not check_precision(
+        TrainConfig("instruct", "out", 1), "cpu"
+    )
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert not check_precision(asked, "cpu")
