@@ -24,11 +24,8 @@ _CLOSINGS = (
     *(" please", ", please", " for me", " and leave the rest", ", keep everything else as it is"),
     *(" in the picture", " in this image", " in the photo", ", nothing else"),
 )
-_OPENED, _CLOSED, _STOPPED = (
-    0.25,
-    0.2,
-    0.15,
-)  # how often a sentence gets an opening, a closing, and a full stop
+# How often a sentence gets an opening, a closing, and a full stop.
+_OPENED, _CLOSED, _STOPPED = 0.25, 0.2, 0.15
 _PLAIN = 0.3  # how often a thing loses its article
 
 _IT = "(it|this|the picture|the photo|the image|this picture|this photo|this image|my photo)"

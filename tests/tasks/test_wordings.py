@@ -29,9 +29,8 @@ def test_thousands_of_sentences_and_none_held_out(name):
     held_out = {task._fill(p, i.subjects, i.colors) for p in task.paraphrases for i in asked}
     templates = {task._fill(t, i.subjects, i.colors) for t in task.templates for i in asked}
     made = {reworded(task, asked[seed % 20], random.Random(seed)) for seed in range(MANY)}
-    assert not [
-        text for text in made if any(held in text for held in held_out)
-    ]  # nor with "please" before it
+    # Nor with "please" before it.
+    assert not [text for text in made if any(held in text for held in held_out)]
     assert any(text.endswith(".") for text in made)
     assert len(made - templates) > MANY / 4
     assert all(text == " ".join(text.split()) and not set("()|[]{}") & set(text) for text in made)
