@@ -136,7 +136,8 @@ def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray
     height, width = pictures[0].shape[:2]
     out = np.empty((height, width, 2), np.float32)
 
-    def find(y: int, x: int) -> None:
+    def find(block: tuple[int, int]) -> None:
+        y, x = block
         top, left = max(0, y - REACH), max(0, x - REACH)
         part = slice(top, y + BLOCK + REACH), slice(left, x + BLOCK + REACH)
         plain, drawn, added = (picture[part] for picture in pictures)
@@ -145,12 +146,12 @@ def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray
         out[y : y + BLOCK, x : x + BLOCK] = found[y - top :, x - left :][:BLOCK, :BLOCK]
 
     blocks = list(product(range(0, height, BLOCK), range(0, width, BLOCK)))
-    if (many := min(_AT_ONCE, len(blocks), torch.get_num_threads())) == 1:
-        for block in blocks:
-            find(*block)
+    many = min(_AT_ONCE, len(blocks), torch.get_num_threads())
+    if many == 1:  # a thread's start would take longer than a small picture
+        list(map(find, blocks))
     else:
         with ThreadPoolExecutor(many) as threads:
-            list(threads.map(find, *zip(*blocks, strict=True)))  # the list raises what a thread raised
+            list(threads.map(find, blocks))  # the list raises what a thread raised
     return out
 
 

@@ -34,6 +34,7 @@ from instructdiffusion.datasets.record import Example
 from instructdiffusion.decoding.refiner import SHIPPED, Refiner, refiner_features
 from instructdiffusion.evaluation.measures import figures, measure
 from instructdiffusion.files import write_files
+from instructdiffusion.models.speed import slow_at_bfloat16
 from instructdiffusion.paint import as_float, blend
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.sampling import SeededNoise, initial_noise
@@ -136,8 +137,7 @@ def train(features: Tensor, truths: Tensor, steps: int, batch: int, rate: float,
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
-    # Twice as fast where the CPU has it, and no worse; where it has not, it is many times slower.
-    halved = "AVX512" in torch.backends.cpu.get_cpu_capability()
+    halved = not slow_at_bfloat16()  # twice as fast where the CPU has it, and no worse
     bar = tqdm(range(steps), desc="training", unit="step")
     for step in bar:
         rows = torch.randint(0, len(features), (batch,), generator=generator)

@@ -36,10 +36,8 @@ SCALES: tuple[Any, ...] = ((1.5, 1.0),)
 # dewatermark has a standard error of .32 dB: a smaller NEAR_DB would choose by chance.
 NEAR_SHARE, NEAR_DB = 0.01, 0.35
 AT_MOST, AT_MOST_PERCEPTION = 4, 1  # evaluations that a default may take
-OWN = {
-    "zoom": 1.0,
-    "compose": "rules",
-}  # settings measured as the model has them, and what goes without saying
+# Settings measured as the model has them, and what goes without saying.
+OWN = {"zoom": 1.0, "compose": "rules"}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ def speed_up(
     return dataclasses.replace(components, **fast)
 
 
+def slow_at_bfloat16() -> bool:
+    """Whether the CPU has no instructions for bfloat16: on such a one, encoding in it took 75 times as long."""
+    return torch.backends.cpu.get_cpu_capability() == "AVX2"
+
+
 def before_compiling(components: Components) -> Components:
     """The components with the networks that were compiled (`speed_up`, torch.compile), of the same weights."""
     plain = {name: _plain(getattr(components, name)) for name in (*PARTS, "text_encoder")}

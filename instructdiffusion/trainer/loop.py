@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..files import write_png
+from ..models.speed import slow_at_bfloat16
 from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint, untrained_digest
 from .config import TrainConfig, to_dict
 from .ema import EMA
@@ -86,13 +87,13 @@ def check_begun(saved: dict[str, Any], now: dict[str, Any], name: str) -> list[s
 
 
 def check_precision(config: TrainConfig, device: str) -> list[str]:
-    """A line where bfloat16 is asked of a CPU without instructions for it; on one, encoding took 75 times as long."""
+    """A line where bfloat16 is asked of a CPU that is slow at it."""
     halved = [
         f"--set {name}=float32"
         for name, value in (("precision", config.precision), ("data.encoding", config.data.encoding))
         if value == "bfloat16"
     ]
-    if not halved or device != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX2":
+    if not halved or device != "cpu" or not slow_at_bfloat16():
         return []
     return [
         f"note: this CPU has no instructions for bfloat16 and is tens of times slower at it: {' '.join(halved)}"
