@@ -17,7 +17,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--split", choices=("train", "val", "test"), default="train", help="default: train")
     parser.add_argument("--level", type=int, choices=range(4), default=3, help="of difficulty; default: 3")
     parser.add_argument("--unseen", action="store_true", help="show pairs of words that training never does")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels, at least 32; default: 64")
+    parser.add_argument(
+        "--size", type=int, default=64, help="shorter side in pixels, at least 32; default: 64"
+    )
+    parser.add_argument("--ratio", default="1:1", help="width to height, as 16:9; default: 1:1")
+    parser.add_argument(
+        "--extent", type=float, metavar="SHARE",
+        help="ask for one thing whose longer side is so much of the shorter side, .05 to .95 (segment, refer, detect)",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
     parser.set_defaults(run=run)
 
@@ -30,13 +37,21 @@ def run(arguments: argparse.Namespace) -> int:
     task = get_task(arguments.task).name
     if arguments.count < 1 or arguments.seed < 0 or arguments.size < 32:
         raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 32")
-    from ..datasets.scenes import UNSEEN_TASKS
+    from ..datasets.scenes import EXTENT_TASKS, UNSEEN_TASKS, ratio_size
 
     if arguments.unseen and (arguments.split == "train" or task not in UNSEEN_TASKS):
         raise ValueError(
             f"--unseen pairs are for --split val and test and the tasks {', '.join(UNSEEN_TASKS)}; "
             f"got {task} and {arguments.split}"
         )
+    if arguments.extent is not None and (
+        task not in EXTENT_TASKS or arguments.unseen or not 0.05 <= arguments.extent <= 0.95
+    ):
+        raise ValueError(
+            f"--extent is from .05 to .95, for the tasks {', '.join(EXTENT_TASKS)} and without --unseen; "
+            f"got {arguments.extent} and {task}"
+        )
+    size = ratio_size(arguments.ratio, arguments.size)
     check_writable(arguments.output)
 
     from ..datasets.scenes.write import write_scenes
@@ -47,9 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         seeds,
         arguments.output,
         split=arguments.split,
-        size=arguments.size,
+        size=size,
         level=arguments.level,
         unseen=arguments.unseen,
+        extent=arguments.extent,
     )
     print(f"{len(seeds)} scene{'s' * (len(seeds) > 1)} for {task}: look in {arguments.output}")
     return 0

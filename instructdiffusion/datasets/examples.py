@@ -12,6 +12,7 @@ from ..tasks import get_task
 from ..tasks.wordings import reworded
 from .record import Example, join
 from .scenes import scene_record
+from .scenes.canvas import Size
 
 _LONGEST = 140  # letters of other words: of those more than 140 long some have more tokens than `tiny` reads
 _TRIES = 8  # five joints are often said at length
@@ -22,20 +23,24 @@ def make_example(
     seed: int,
     *,
     split: str = "train",
-    size: int = 64,
+    size: Size = 64,
     level: int = 3,
     held_out: bool = False,
     other_words: bool = False,
     unseen: bool = False,
     absent: bool = False,
+    extent: float | None = None,
 ) -> Example:
     """The example of a seed: the scene's record joined with its task; a pure function of the arguments.
 
     held_out: word the instruction with a paraphrase that training never sees. other_words: ask the same in one of the
     sentences of `tasks.wordings`, a short one. unseen: a pair of attributes that training never sees. absent: ask for
-    what is not there, where the task can be made to.
+    what is not there, where the task can be made to. size: side of a square in pixels, or (height, width). extent: ask
+    for one object whose longer side is that share of the picture's shorter one.
     """
-    record = scene_record(task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent)
+    record = scene_record(
+        task, seed, split=split, size=size, level=level, unseen=unseen, absent=absent, extent=extent
+    )
     words = random.Random(f"{task} {split} {seed} words")
     chosen = get_task(task)
     example = join(record, chosen, words, held_out=held_out)

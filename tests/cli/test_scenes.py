@@ -39,8 +39,19 @@ def test_level_and_unseen_pairs_are_asked_for(tmp_path):
         (["--task", "edit", "--seed", "-3"], "at least 0"),
         (["--task", "edit", "--size", "31"], "at least 32"),
         (["--task", "edit", "--unseen"], "unseen pairs are for"),
+        (["--task", "edit", "--extent", "0.5"], "--extent is from .05 to .95"),
+        (["--task", "segment", "--ratio", "wide"], "ratio of width to height"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
     assert main(["scenes", *arguments, "-o", str(tmp_path / "out")]) == 1
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_scenes_of_another_shape_and_things_of_a_given_size(tmp_path):
+    arguments = ["--task", "detect", "--ratio", "16:9", "--size", "90", "--extent", "0.5", "-o", str(tmp_path)]
+    assert main(["scenes", *arguments]) == 0
+    with Image.open(tmp_path / "detect_0.png") as picture:
+        assert picture.size == (160, 90)
+    (entry,) = json.loads((tmp_path / "detect.json").read_text())["annotations"]
+    assert max(entry["bbox"][2:]) == pytest.approx(45, abs=2)

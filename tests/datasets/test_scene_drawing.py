@@ -10,9 +10,9 @@ import pytest
 from instructdiffusion.datasets import photographs
 from instructdiffusion.datasets.scenes import photos
 from instructdiffusion.datasets.scenes.backgrounds import Background, background
+from instructdiffusion.datasets.scenes.canvas import UNIT
 from instructdiffusion.datasets.scenes.compose import (
     MARGIN,
-    UNIT,
     canonical_item,
     inks_for,
     make_item,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import photos
+from .canvas import Canvas, Size
 from .vocabulary import COLORS, Rgb
 
 CLEAR = 105.0  # distance in RGB (0..441) at which an object stands out from a plain background
@@ -65,17 +67,18 @@ def far_shade(rng: random.Random, inks: Sequence[Sequence[Rgb]]) -> tuple[float,
 
 
 @lru_cache(maxsize=64)
-def _field(kind: str, variant: int, size: int) -> np.ndarray:
-    """float32 [size, size, 1] in 0..1: how much of the second colour a pattern has."""
+def _field(kind: str, variant: int, canvas: Canvas) -> np.ndarray:
+    """float32 [h, w, 1] in 0..1: how much of the second colour a pattern has; it goes on where a side is longer."""
     rng = np.random.default_rng([variant, 7])
-    y, x = (np.mgrid[:size, :size].astype(np.float32) + 0.5) / size
+    size = canvas.short
+    y, x = (np.mgrid[: canvas.height, : canvas.width].astype(np.float32) + 0.5) / size
     turn = rng.uniform(0, np.pi)
     u, v = x * np.cos(turn) + y * np.sin(turn), -x * np.sin(turn) + y * np.cos(turn)
     if kind == "gradient":
         field = (u - u.min()) / (u.max() - u.min())
     elif kind == "horizon":
         line = rng.uniform(0.35, 0.75) + 0.04 * np.sin(x * rng.uniform(3, 9) + rng.uniform(0, 6))
-        field = np.clip((y - line) * size + 0.5, 0, 1)
+        field = np.clip((y - line * (canvas.height / size)) * size + 0.5, 0, 1)
     elif kind == "striped":
         field = np.clip(0.5 + 2.5 * np.sin(2 * np.pi * u * rng.uniform(3, 7)), 0, 1)
     elif kind == "checkered":
@@ -86,12 +89,14 @@ def _field(kind: str, variant: int, size: int) -> np.ndarray:
         a, b = (u * count) % 1 - 0.5, (v * count) % 1 - 0.5
         field = np.clip((0.3 - np.hypot(a, b)) * size / count + 0.5, 0, 1)
     elif kind == "cloudy":
-        field = np.zeros((size, size), np.float32)
+        field = np.zeros(canvas.shape, np.float32)
         for octave, weight in ((2, 0.5), (4, 0.3), (9, 0.2)):
-            grid = rng.random((octave + 1, octave + 1)).astype(np.float32)
-            at = np.linspace(0, octave - 1e-3, size)
-            low, part = at.astype(int), (at % 1).astype(np.float32)
-            rows = grid[low] * (1 - part[:, None]) + grid[low + 1] * part[:, None]
+            ends = [octave * side / size for side in canvas.shape]
+            grid = rng.random([math.ceil(end) + 1 for end in ends]).astype(np.float32)
+            down, across = (np.linspace(0, end - 1e-3, n) for end, n in zip(ends, canvas.shape))
+            low, part = down.astype(int), (down % 1).astype(np.float32)[:, None]
+            rows = grid[low] * (1 - part) + grid[low + 1] * part
+            low, part = across.astype(int), (across % 1).astype(np.float32)
             field += weight * (rows[:, low] * (1 - part) + rows[:, low + 1] * part)
     else:
         raise ValueError(f"unknown pattern {kind!r}")
@@ -111,15 +116,15 @@ PATTERNS = (
 )
 
 
-def plain(rgb: Sequence[float], size: int) -> Background:
+def plain(rgb: Sequence[float], size: Size) -> Background:
     """One colour all over."""
-    return Background(np.full((size, size, 3), rgb, np.float32), f"{color_word(rgb)} background")
+    return Background(np.full((*Canvas.of(size).shape, 3), rgb, np.float32), f"{color_word(rgb)} background")
 
 
 def background(
     rng: random.Random,
     level: int,
-    size: int,
+    size: Size,
     inks: Sequence[Sequence[Rgb]],
     boxes: Sequence[tuple[float, ...]],
     split: str,
@@ -146,14 +151,15 @@ def background(
             words = f"{color_word(first)} sky and {color_word(second)} ground"
         elif kind != "gradient":
             words = f"{kind} {words}"
-        return Background(a + _field(kind, variant, size) * (b - a), words)
+        return Background(a + _field(kind, variant, Canvas.of(size)) * (b - a), words)
     pixels = photos.crop(rng, size, split, without)
     gain, lift = rng.uniform(0.75, 1.1), rng.uniform(-15, 15)
     calm = rng.uniform(0.0, 0.3)
     target = far_shade(rng, inks)
     worst = 500.0
+    height, width = Canvas.of(size).shape
     for colors, box in zip(inks, boxes):
-        x1, y1, x2, y2 = (min(max(int(v * size), 0), size - 1) for v in box)
+        x1, y1, x2, y2 = (min(max(int(v * s), 0), s - 1) for v, s in zip(box, (width, height) * 2))
         under = pixels[y1 : y2 + 1, x1 : x2 + 1].mean((0, 1)) * gain + lift
         worst = min(worst, _clearance(under.tolist(), [colors]))
     if (

@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 
 from .backgrounds import Background
+from .canvas import SQUARE, Canvas, Size
 from .drawing import Drawing, Point, Sprite, rasterize
 from .faces import tones
 from .figures import draw_figure
 from .shapes import draw_shape
 from .vocabulary import COLORS, GARMENTS, PERSONS, SIZES, THINGS, Rgb, colors_for, family
 
-UNIT = 64  # scenes are laid out on a canvas of 64 x 64 units, whatever the picture's size
 MARGIN = 1.5
 
 # The longer side in units: (small, big). Figures need more room than shapes to be read.
@@ -77,9 +77,9 @@ class Item:
         """The same object elsewhere."""
         return replace(self, x=x, y=y)
 
-    def sprite(self, size: int) -> Sprite | None:
-        """What it looks like in a picture of size x size pixels; None where it lies outside."""
-        k = size / UNIT
+    def sprite(self, size: Size) -> Sprite | None:
+        """What it looks like in a picture of that size in pixels; None where it lies outside."""
+        k = Canvas.of(size).scale
         return rasterize(
             self.drawing, self.inks, (self.x * k, self.y * k), self.length * k, size, self.texture, self.phase
         )
@@ -189,13 +189,15 @@ def place(
     fixed: Sequence[Item] = (),
     gap: float = 1.0,
     tries: int = 40,
+    canvas: Canvas = SQUARE,
 ) -> list[Item]:
     """Put items where their boxes keep `gap` units from one another and from `fixed`; drops what finds no room."""
+    across, down = canvas.units
     boxes = [item.box for item in fixed]
     placed = []
     for item in items:
         w, h = item.drawing.extent[0] * item.length / 2, item.drawing.extent[1] * item.length / 2
-        free_x, free_y = UNIT - 2 * (w + MARGIN), UNIT - 2 * (h + MARGIN)
+        free_x, free_y = across - 2 * (w + MARGIN), down - 2 * (h + MARGIN)
         for _ in range(tries):
             x = w + MARGIN + rng.random() * max(free_x, 0.0)
             y = h + MARGIN + rng.random() * max(free_y, 0.0)
@@ -220,9 +222,9 @@ class Scene:
 
 def paint(back: Background, items: Sequence[Item]) -> Scene:
     """Paint items over the background, first to last; a mask holds what stays visible of its item."""
-    size = back.pixels.shape[0]
+    size = back.pixels.shape[0], back.pixels.shape[1]
     canvas = back.pixels.copy()
-    masks = np.zeros((len(items), size, size), dtype=bool)
+    masks = np.zeros((len(items), *size), dtype=bool)
     joints: list[dict[str, Point]] = []
     for row, item in enumerate(items):
         sprite = item.sprite(size)

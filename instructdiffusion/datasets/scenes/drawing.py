@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 
+from .canvas import UNIT, Canvas, Size
 from .vocabulary import Rgb
 
 SUPERSAMPLING = 3
@@ -122,21 +123,22 @@ def rasterize(
     inks: Mapping[str, Rgb],
     center: Point,
     length: float,
-    size: int,
+    size: Size,
     texture: str = "plain",
     phase: int = 0,
 ) -> Sprite | None:
-    """Draw at `center` with the longer side `length` pixels in a size x size picture; None if all is outside.
+    """Draw at `center` with the longer side `length` pixels in a picture of that size; None if all is outside.
 
     `inks` maps ink names to RGB; with a texture, "second" is laid over "body" in a pattern.
     """
+    canvas = Canvas.of(size)
     points = drawing.points * length + center
     low, high = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int)
     x1, y1, x2, y2 = (
         max(int(low[0]), 0),
         max(int(low[1]), 0),
-        min(int(high[0]), size),
-        min(int(high[1]), size),
+        min(int(high[0]), canvas.width),
+        min(int(high[1]), canvas.height),
     )
     if x2 <= x1 or y2 <= y1:
         return None
@@ -153,7 +155,7 @@ def rasterize(
         draw.polygon(flat[2 * first : 2 * end], fill=index[ink])
     if texture != "plain" and "body" in index:
         drawn = np.array(image)
-        period = max(6, round(k * size / 64 * 4.6))
+        period = max(6, round(k * canvas.short / UNIT * 4.6))
         pattern = np.tile(
             _pattern(texture, period, phase % period), (1 + drawn.shape[0] // 384, 1 + drawn.shape[1] // 384)
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..record import Record
 from . import edits
-from .compose import LARGE, LARGE_ONLY, UNIT, Item
+from .compose import LARGE, LARGE_ONLY, Item
 from .layout import Draw, describe, record
 from .phrases import Phrase, refer, refer_to_nothing
 from .vocabulary import ANIMALS, PERSONS, SHAPES, THINGS, colors_for, family
@@ -42,7 +42,7 @@ def _add_edit(draw: Draw, tags: set[str]) -> edits.Edit:
     color = draw.rng.choice(colors_for(category))
     if draw.unseen:
         color, category = draw.unseen_pair()
-    words, item = edits.added(draw.rng, category, color)
+    words, item = edits.added(draw.rng, category, color, draw.canvas)
     before = draw.place(draw.crowd(draw.rng.randint(0, 3)), fixed=[item])
     return edits.painted(words, "add", draw.backdrop([*before, item]), before, [*before, item])
 
@@ -63,13 +63,13 @@ def _named(draw: Draw, tags: set[str]) -> tuple[list[Item], Phrase, int] | None:
         return None
     tags.difference_update(("absent", "attribute", "position", "relation"))
     if draw.lacks(0.08):
-        nothing = refer_to_nothing(rng, items, kind)
+        nothing = refer_to_nothing(rng, items, kind, draw.canvas)
         if nothing is None:
             return None
         tags.update(nothing.tags, ["absent"])
         return items, nothing, -1
     row = rng.randrange(len(items))
-    found = refer(rng, items, row, kind)
+    found = refer(rng, items, row, kind, draw.canvas)
     if found is None:
         return None
     tags.update(found.tags)
@@ -113,7 +113,8 @@ def _replace_edit(draw: Draw, tags: set[str]) -> edits.Edit | None:
         return edits.painted(words, "replace", draw.backdrop(items, (phrase.category,)), items, items)
     others = [item for r, item in enumerate(items) if r != row]
     x1, y1, x2, y2 = new.box
-    if x1 < 0 or y1 < 0 or x2 > UNIT or y2 > UNIT or any(_touch(new.box, item.box) for item in others):
+    across, down = draw.canvas.units
+    if x1 < 0 or y1 < 0 or x2 > across or y2 > down or any(_touch(new.box, item.box) for item in others):
         return None
     after = list(items)
     after[row] = new

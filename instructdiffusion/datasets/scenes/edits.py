@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .backgrounds import CLEAR, Background, plain
-from .compose import LARGE_ONLY, MARGIN, UNIT, Item, Scene, canonical_item, inks_for, paint
+from .canvas import SQUARE, Canvas
+from .compose import LARGE_ONLY, MARGIN, Item, Scene, canonical_item, inks_for, paint
 from .phrases import Phrase
 from .vocabulary import COLORS, GARMENTS, PERSONS, Rgb, family, with_article
 
@@ -58,13 +59,14 @@ def _described(category: str, color: str, size: str = "") -> str:
     return with_article(" ".join(w for w in (size, color, category) if w))
 
 
-def added(rng: random.Random, category: str, color: str) -> tuple[str, Item]:
+def added(rng: random.Random, category: str, color: str, canvas: Canvas = SQUARE) -> tuple[str, Item]:
     """Words that add an object, and the object as these words alone determine it."""
     size = rng.choice(("", "", "small", "big") if category not in LARGE_ONLY else ("", "", "big"))
     words, (fx, fy) = rng.choice(list(PLACES.items()))
     item = canonical_item(category, color, ADDED_LENGTHS[family(category)][size], size)
     w, h = (e * item.length / 2 + MARGIN for e in item.drawing.extent)
-    x, y = min(max(fx * UNIT, w), UNIT - w), min(max(fy * UNIT, h), UNIT - h)
+    across, down = canvas.units
+    x, y = min(max(fx * across, w), across - w), min(max(fy * down, h), down - h)
     verb = rng.choice(("add", "add", "draw", "put"))
     return f"{verb} {_described(category, color, size)} {words}", item.moved(x, y)
 
@@ -157,5 +159,5 @@ def painted(words: str, kind: str, back: Background, before: Sequence[Item], aft
 
 def on_plain(words: str, back: Background, items: Sequence[Item], color: str) -> Edit:
     """The edit that puts the same items before one plain colour."""
-    second = paint(plain(COLORS[color], back.pixels.shape[0]), items)
+    second = paint(plain(COLORS[color], (back.pixels.shape[0], back.pixels.shape[1])), items)
     return Edit(words, "background", paint(back, items), second.picture, second.items, second.background)

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...results import Keypoints
 from ..record import Record
-from .compose import UNIT, Item, Scene
+from .canvas import UNIT, Canvas
+from .compose import Item, Scene
 from .drawing import Point
 from .faces import FACE_PARTS, draw_face
 from .figures import JOINTS
@@ -27,7 +28,8 @@ CLAUSE = 6  # of them for a joint, besides its name: "mark the spot of ... in re
 
 def _in_units(draw: Draw, scene: Scene) -> dict[str, Point]:
     """The joints of the first item, in units."""
-    return {name: (x / draw.scale, y / draw.scale) for name, (x, y) in scene.joints[0].items()}
+    scale = draw.canvas.scale
+    return {name: (x / scale, y / scale) for name, (x, y) in scene.joints[0].items()}
 
 
 def _spread(rng: random.Random, points: dict[str, Point], names: Sequence[str], most: int) -> list[str]:
@@ -63,16 +65,16 @@ def _points(
     if row >= 0:
         for column, joint in enumerate(joints):
             x, y = scene.joints[row][joint]
-            if 0 <= x < draw.size and 0 <= y < draw.size:
+            if 0 <= x < draw.canvas.width and 0 <= y < draw.canvas.height:
                 xy[0, column], visible[0, column] = (x, y), True
     scores = visible.astype(np.float32)
-    return Keypoints(xy, visible, scores, subjects, (draw.size, draw.size))
+    return Keypoints(xy, visible, scores, subjects, draw.canvas.shape)
 
 
-def _extent(item: Item, size: int) -> dict[str, Any]:
+def _extent(item: Item, canvas: Canvas) -> dict[str, Any]:
     """The item's `box` (x, y, width, height) inside the picture, in pixels, and its `area`: an OKS's scale."""
-    x1, y1, x2, y2 = (v * size / UNIT for v in item.box)
-    width, height = min(x2, size) - max(x1, 0), min(y2, size) - max(y1, 0)
+    x1, y1, x2, y2 = (v * canvas.short / UNIT for v in item.box)
+    width, height = min(x2, canvas.width) - max(x1, 0), min(y2, canvas.height) - max(y1, 0)
     return {"box": (max(x1, 0), max(y1, 0), width, height), "area": float(width * height)}
 
 
@@ -90,12 +92,12 @@ def keypoints_record(draw: Draw) -> Record:
         names.append(category if same else rng.choice([c for c in PERSONS + ANIMALS if c != category]))
     placed = draw.place([_figure(draw, name, two) for name in names], tries=120)
     if cut:
-        placed = [_over_edge(rng, placed[0])]
+        placed = [_over_edge(rng, placed[0], draw.canvas)]
     elif not two and draw.level > 0 and draw.chance(0.5):
         beside = [c for c in SHAPES + THINGS if c != "fish"]  # it has an eye and a tail of its own
         extra = [draw.item(rng.choice(beside), size="small") for _ in range(rng.randint(1, 2))]
         placed += draw.place(extra, fixed=placed)
-    meta: dict[str, Any] = {"figure": category, **_extent(placed[0], draw.size)}
+    meta: dict[str, Any] = {"figure": category, **_extent(placed[0], draw.canvas)}
     if absent:
         scene = draw.paint(placed, PERSONS + ANIMALS)
         del meta["box"]  # what is asked for has none
@@ -107,7 +109,7 @@ def keypoints_record(draw: Draw) -> Record:
     owner = f"the {category}" if draw.chance(0.3) else ""
     tags: set[str] = set()
     if len(placed) > 1 and placed[1].category in JOINTS:
-        phrase = refer(rng, placed, 0, "attribute") or refer(rng, placed, 0, "position")
+        phrase = refer(rng, placed, 0, "attribute") or refer(rng, placed, 0, "position", draw.canvas)
         if phrase is None:  # no words tell the two apart: the picture is asked with one of them
             placed = placed[:1]
         else:
@@ -115,7 +117,7 @@ def keypoints_record(draw: Draw) -> Record:
             tags |= phrase.tags
     scene = draw.paint(placed, PERSONS + ANIMALS)
     points = _in_units(draw, scene)
-    clear = [joint for joint in _allowed(category) if not _on_edge(points[joint])]
+    clear = [joint for joint in _allowed(category) if not _on_edge(points[joint], draw.canvas)]
     joints = [forced[0]] if forced else _fitting(_spread(rng, points, clear, rng.randint(1, 5)), owner)
     if forced:
         tags.add("unseen-pair")
@@ -133,12 +135,13 @@ def _figure(draw: Draw, category: str, two: bool) -> Item:
     return replace(draw.item(category, size="big"), length=draw.rng.uniform(low, high))
 
 
-def _over_edge(rng: random.Random, item: Item) -> Item:
+def _over_edge(rng: random.Random, item: Item, canvas: Canvas) -> Item:
     """The item pushed to the left, right or lower edge so that a part of it is outside."""
     x1, _, x2, y2 = item.box
     part = rng.uniform(0.2, 0.4)
+    width, height = canvas.units
     right, down = rng.choice(
-        ((-x1 - part * (x2 - x1), 0), (UNIT - x2 + part * (x2 - x1), 0), (0, UNIT - y2 + part * item.length))
+        ((-x1 - part * (x2 - x1), 0), (width - x2 + part * (x2 - x1), 0), (0, height - y2 + part * item.length))
     )
     return item.moved(item.x + right, item.y + down)
 
@@ -159,22 +162,23 @@ def align_record(draw: Draw) -> Record:
         asked = [p for p in FACE_PARTS if not animals or p.endswith(("eyebrow", "mouth corner"))]
         parts = rng.sample(asked, rng.randint(1, min(4, len(asked))))
         subjects = tuple(f"the {part}" for part in parts)
-        meta: dict[str, Any] = {"figure": "face", "joints": tuple(parts), "area": draw.size**2 / 4}
+        quarter = draw.canvas.height * draw.canvas.width / 4
+        meta: dict[str, Any] = {"figure": "face", "joints": tuple(parts), "area": quarter}
         return record(scene, subjects, _points(draw, scene, -1, parts, subjects), ["absent"], **meta)
     face = face_item(draw)
     scene = draw.paint([face], ("cat",))
     points = _in_units(draw, scene)
-    clear = [p for p in FACE_PARTS if not _on_edge(points[p])]
+    clear = [p for p in FACE_PARTS if not _on_edge(points[p], draw.canvas)]
     parts = _fitting(_spread(rng, points, clear, rng.randint(1, 5)), "")
     subjects = tuple(f"the {part}" for part in parts)
-    meta = {"figure": "face", "joints": tuple(parts), **_extent(face, draw.size)}
+    meta = {"figure": "face", "joints": tuple(parts), **_extent(face, draw.canvas)}
     target = _points(draw, scene, 0, parts, subjects)
     return Record(scene.picture, subjects, target, "a face" + where(scene.background), frozenset(), meta)
 
 
-def _on_edge(point: Point) -> bool:
+def _on_edge(point: Point, canvas: Canvas) -> bool:
     """Whether a joint is so near to the picture's edge that it is neither well inside nor well outside."""
-    return any(-EDGE < v < EDGE or UNIT - EDGE < v < UNIT + EDGE for v in point)
+    return any(-EDGE < v < EDGE or end - EDGE < v < end + EDGE for v, end in zip(point, canvas.units))
 
 
 def face_item(draw: Draw) -> Item:

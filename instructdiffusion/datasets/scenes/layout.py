@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from ..record import Record
 from .backgrounds import Background, background
-from .compose import UNIT, Item, Scene, make_item, noun_phrase, paint, place
+from .canvas import UNIT, Canvas, Size
+from .compose import LARGE, LARGE_ONLY, LENGTHS, Item, Scene, make_item, noun_phrase, paint, place
 from .vocabulary import (
     ANIMALS,
     PERSONS,
@@ -18,6 +20,7 @@ from .vocabulary import (
     THINGS,
     UNSEEN_PAIRS,
     colors_for,
+    family,
     listed,
     with_article,
 )
@@ -33,19 +36,21 @@ class Draw:
     """The random numbers, level, size and split of one record.
 
     unseen: it shows a pair that training never sees; absent: it asks for what is not there, where its task can.
+    extent: it asks for one object whose longer side is that share of the picture's shorter one.
     """
 
     rng: random.Random
     level: int
-    size: int
+    size: Size
     split: str
     unseen: bool
     absent: bool = False
+    extent: float | None = None
 
-    @property
-    def scale(self) -> float:
-        """Pixels a unit."""
-        return self.size / UNIT
+    @cached_property
+    def canvas(self) -> Canvas:
+        """What the record is laid out on."""
+        return Canvas.of(self.size)
 
     def chance(self, probability: float) -> bool:
         """True with that probability, 0..1; one random number is spent."""
@@ -80,15 +85,32 @@ class Draw:
                 found.append(self.item(category, size="big" if big else "small"))
         return found
 
+    def of_extent(self, item: Item) -> Item:
+        """The object with its longer side as `extent` says, called small or big as its kind would be."""
+        assert self.extent is not None
+        length = self.extent * UNIT
+        (_, small), (big, _) = LENGTHS[family(item.category)]
+        return replace(item, length=length, size="small" if length < (small + big) / 2 else "big")
+
+    def fits_extent(self, category: str) -> bool:
+        """Whether a thing of the extent shows its category: a hexagon too short is a circle to the eye."""
+        return category not in LARGE_ONLY or (self.extent or 0) * UNIT >= LARGE
+
+    def around(self, first: Item, others: Sequence[Item]) -> list[Item]:
+        """The first item where there is room for it, and clear of it the others that find some."""
+        placed = place(self.rng, [first], canvas=self.canvas)
+        return placed + place(self.rng, others, placed, canvas=self.canvas)
+
     def place(self, items: Sequence[Item], fixed: Sequence[Item] = (), tries: int = 40) -> list[Item]:
         """The items that find room; from level 2 now and then a little behind one another."""
         # A box reaches at most 1.2 units into another one: a tenth of the smallest object.
         gap = -1.2 if self.level >= 2 and self.chance(0.3) else 1.0
-        return place(self.rng, items, fixed, gap, tries)
+        return place(self.rng, items, fixed, gap, tries, self.canvas)
 
     def backdrop(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Background:
         """A background that the items stand out from; no photograph of their categories or of those asked for."""
-        boxes = [tuple(v / UNIT for v in item.box) for item in items]
+        across, down = self.canvas.units
+        boxes = [tuple(v / s for v, s in zip(item.box, (across, down, across, down))) for item in items]
         without = {*asked, *(item.category for item in items)}
         inks = [item.colors for item in items]
         return background(self.rng, self.level, self.size, inks, boxes, self.split, without)

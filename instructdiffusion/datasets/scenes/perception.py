@@ -11,12 +11,14 @@ from ...results import Boxes, Label, Masks
 from ..record import Record
 from .compose import Scene
 from .layout import Draw, record
-from .phrases import Phrase, denotes, refer, refer_to_nothing
+from .phrases import Phrase, attribute_phrases, denotes, refer, refer_to_nothing
 from .vocabulary import CATEGORIES, GROUPS, PERSONS, SHAPES, colors_for, family, plural, with_article
 
 
 def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     """A scene that is asked for all objects of a kind: scene, their rows, the words, tags."""
+    if draw.extent is not None:
+        return _extent_scene(draw)
     rng = draw.rng
     tags: set[str] = set()
     absent = draw.lacks(0.14)
@@ -60,15 +62,35 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
             draw.place([draw.item("circle" if category != "circle" else "square", size="small")])
         )
     rows = [r for r, i in enumerate(scene.items) if i.category == category and said in ("", i.color)]
+    phrase = _called(draw, category, said, len(rows))
+    return scene, rows, phrase, tags | ({"absent"} if not rows else set())
+
+
+def _called(draw: Draw, category: str, said: str, count: int) -> str:
+    """Words for all objects of a category, of which there are `count`; said: the colour, where it is said."""
     noun = f"{said} {category}".strip()
     many = f"{said} {plural(category)}".strip()
-    if len(rows) == 1:
-        phrase = rng.choice((f"the {noun}", f"the {noun}", f"the {noun}", f"the {many}", f"all {many}"))
-    elif rows:
-        phrase = rng.choice((f"the {many}", f"all {many}", f"all the {many}"))
-    else:
-        phrase = rng.choice((f"the {noun}", f"the {many}", f"all {many}"))
-    return scene, rows, phrase, tags | ({"absent"} if not rows else set())
+    if count == 1:
+        return draw.rng.choice((f"the {noun}", f"the {noun}", f"the {noun}", f"the {many}", f"all {many}"))
+    if count:
+        return draw.rng.choice((f"the {many}", f"all {many}", f"all the {many}"))
+    return draw.rng.choice((f"the {noun}", f"the {many}", f"all {many}"))
+
+
+def _extent_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
+    """A scene that is asked for the one object of its kind, whose size is given: scene, its row, the words, tags."""
+    rng = draw.rng
+    category = draw.category()
+    while not draw.fits_extent(category):
+        category = draw.category()
+    said = rng.choice(colors_for(category)) if category not in PERSONS and draw.chance(0.3) else ""
+    wanted = draw.of_extent(draw.item(category, said or None))
+    others = draw.crowd(rng.randint(1, 3), avoid=(category,))
+    if said:  # something of the same category in another colour
+        rival = rng.choice([c for c in colors_for(category) if c != said])
+        others.insert(0, draw.item(category, rival, "small"))
+    scene = draw.paint(draw.around(wanted, others), (category,))
+    return scene, [0], _called(draw, category, said, 1), {"attribute"} if said else set()
 
 
 def _masks(scene: Scene, rows: Sequence[int], label: str) -> Masks:
@@ -94,6 +116,8 @@ def detect_record(draw: Draw) -> Record:
 
 def refer_record(draw: Draw) -> Record:
     """The one object that a phrase means, or none that it could mean."""
+    if draw.extent is not None:
+        return _extent_refer_record(draw)
     rng = draw.rng
     kind = draw.telling((45, 30 if draw.level > 0 else 15, 35 if draw.level >= 3 else 0))
     absent = draw.lacks(0.12)
@@ -104,14 +128,14 @@ def refer_record(draw: Draw) -> Record:
             continue
         row, phrase = 0, None
         if absent:
-            phrase = refer_to_nothing(rng, items, kind)
+            phrase = refer_to_nothing(rng, items, kind, draw.canvas)
         elif draw.unseen:
             phrase = Phrase(items[0].category, items[0].color)
-            phrase = phrase if denotes(phrase, items) == [0] else None
+            phrase = phrase if denotes(phrase, items, draw.canvas) == [0] else None
         else:
             order = list(range(len(items)))
             rng.shuffle(order)
-            found = ((r, refer(rng, items, r, kind)) for r in order)
+            found = ((r, refer(rng, items, r, kind, draw.canvas)) for r in order)
             row, phrase = next(((r, p) for r, p in found if p is not None), (0, None))
         if phrase is None:
             continue
@@ -128,6 +152,22 @@ def refer_record(draw: Draw) -> Record:
     phrase = Phrase(category, items[0].color)
     tags = {"attribute"} | ({"unseen-pair"} if draw.unseen else set())
     return record(scene, (phrase.words,), _masks(scene, [0], phrase.words), sorted(tags), kind="attribute")
+
+
+def _extent_refer_record(draw: Draw) -> Record:
+    """The one object that a phrase of attributes means, whose size is given, among its like."""
+    while True:
+        first, *others = draw.rivals("attribute")
+        if not draw.fits_extent(first.category):
+            continue
+        items = draw.around(draw.of_extent(first), others)
+        # What is big among its like may be small beside this one: sizes are not said.
+        phrases = [p for p in attribute_phrases(items[0]) if not p.size and denotes(p, items) == [0]]
+        if phrases:
+            break
+    phrase = draw.rng.choice(phrases)
+    scene = draw.paint(items, (phrase.category,))
+    return record(scene, (phrase.words,), _masks(scene, [0], phrase.words), sorted(phrase.tags), kind="attribute")
 
 
 def classify_record(draw: Draw) -> Record:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..photographs import read_photograph
+from .canvas import Canvas, Size
 
 # Photographs full of round things (coins, a retina) are left out: too many would answer to "the circles".
 TRAIN_PHOTOS = (
@@ -41,8 +42,8 @@ def photo(name: str) -> Image.Image:
     return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
 
 
-def crop(rng: random.Random, size: int, split: str, without: Collection[str] = ()) -> np.ndarray:
-    """A random square crop, float32 [size, size, 3] in 0..255, of a photograph that shows nothing of `without`.
+def crop(rng: random.Random, size: Size, split: str, without: Collection[str] = ()) -> np.ndarray:
+    """A random crop of that size, float32 [h, w, 3] in 0..255, of a photograph that shows nothing of `without`.
 
     The splits "val" and "test" take photographs kept from training: "val" their left half, "test" their right.
     """
@@ -50,9 +51,13 @@ def crop(rng: random.Random, size: int, split: str, without: Collection[str] = (
     image = photo(rng.choice([n for n in names if not set(SHOWS.get(n, ())) & set(without)]))
     width = image.width if split == "train" else image.width / 2
     left = width if split == "test" else 0.0
-    side = rng.uniform(0.33, 1.0) * min(width, image.height)
-    x, y = left + rng.uniform(0, width - side), rng.uniform(0, image.height - side)
-    cut = image.resize((size, size), Image.Resampling.BILINEAR, box=(x, y, x + side, y + side))
+    canvas = Canvas.of(size)
+    across, down = canvas.width / canvas.short, canvas.height / canvas.short
+    side = rng.uniform(0.33, 1.0) * min(width / across, image.height / down)
+    wide, high = side * across, side * down
+    x, y = left + rng.uniform(0, width - wide), rng.uniform(0, image.height - high)
+    box = (x, y, x + wide, y + high)
+    cut = image.resize((canvas.width, canvas.height), Image.Resampling.BILINEAR, box=box)
     if rng.random() < 0.5:
         cut = cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     return np.asarray(cut, dtype=np.float32)

@@ -6,7 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .compose import UNIT, Item
+from .canvas import SQUARE, Canvas
+from .compose import Item
 from .vocabulary import CATEGORIES, COLORS, GARMENTS, PERSONS, SHAPES, UNSEEN_PAIRS, colors_for, family
 
 SIDES = ("leftmost", "rightmost", "topmost", "bottom")
@@ -64,11 +65,11 @@ class Phrase:
         )
 
 
-def denotes(phrase: Phrase, items: Sequence[Item]) -> list[int] | None:
-    """The rows a phrase means, or None where a person could disagree (too close to call)."""
+def denotes(phrase: Phrase, items: Sequence[Item], canvas: Canvas = SQUARE) -> list[int] | None:
+    """The rows a phrase means on a canvas, or None where a person could disagree (too close to call)."""
     rows = [row for row, item in enumerate(items) if phrase.fits(item)]
     if phrase.anchor is not None:
-        anchors = denotes(phrase.anchor, items)
+        anchors = denotes(phrase.anchor, items, canvas)
         if anchors is None or len(anchors) != 1:
             return None
         sure = []
@@ -86,7 +87,7 @@ def denotes(phrase: Phrase, items: Sequence[Item]) -> list[int] | None:
         order = sorted(rows, key=lambda row: -(dx * items[row].x + dy * items[row].y))
         first = items[order[0]]
         # "at the top" is also said of the picture: what is topmost but low down is not there.
-        if dy * (first.y - UNIT / 2) < 0:
+        if dy * (first.y - canvas.units[1] / 2) < 0:
             return None
         if len(order) > 1:
             second = items[order[1]]
@@ -136,12 +137,14 @@ def _minimal(phrases: list[Phrase]) -> list[Phrase]:
     return [p for p in phrases if not any(within(q, p) for q in phrases)]
 
 
-def refer(rng: random.Random, items: Sequence[Item], row: int, kind: str) -> Phrase | None:
+def refer(
+    rng: random.Random, items: Sequence[Item], row: int, kind: str, canvas: Canvas = SQUARE
+) -> Phrase | None:
     """A phrase that denotes exactly `items[row]`, of kind "attribute", "position" or "relation"; None: no way."""
     item = items[row]
     simple = attribute_phrases(item)
     if kind == "attribute":
-        good = [p for p in simple if denotes(p, items) == [row]]
+        good = [p for p in simple if denotes(p, items, canvas) == [row]]
         if good and rng.random() < 0.75:
             good = _minimal(good)
         return rng.choice(good) if good else None
@@ -152,7 +155,7 @@ def refer(rng: random.Random, items: Sequence[Item], row: int, kind: str) -> Phr
             for p, count in rivals
             if count > 1
             for side in SIDES
-            if denotes(replace(p, side=side), items) == [row]
+            if denotes(replace(p, side=side), items, canvas) == [row]
         ]
         return rng.choice(_minimal(good)) if good else None
     if kind == "relation":
@@ -160,27 +163,29 @@ def refer(rng: random.Random, items: Sequence[Item], row: int, kind: str) -> Phr
         for other, anchor_item in enumerate(items):
             if other == row:
                 continue
-            anchors = _minimal([p for p in attribute_phrases(anchor_item) if denotes(p, items) == [other]])
+            anchors = _minimal([p for p in attribute_phrases(anchor_item) if denotes(p, items, canvas) == [other]])
             for anchor in anchors:
                 for relation in RELATIONS:
                     said = [
                         Phrase(p.category, p.color, p.size, p.texture, "", relation, anchor) for p in simple
                     ]
-                    good += _minimal([p for p in said if denotes(p, items) == [row]])
+                    good += _minimal([p for p in said if denotes(p, items, canvas) == [row]])
         # Best where the relation is what tells it from others that fit the rest of the words.
-        telling = [p for p in good if denotes(replace(p, relation="", anchor=None), items) != [row]]
+        telling = [p for p in good if denotes(replace(p, relation="", anchor=None), items, canvas) != [row]]
         good = telling or good
         return rng.choice(good) if good else None
     raise ValueError(f"expected 'attribute', 'position' or 'relation'; got {kind!r}")
 
 
-def refer_to_nothing(rng: random.Random, items: Sequence[Item], kind: str) -> Phrase | None:
+def refer_to_nothing(
+    rng: random.Random, items: Sequence[Item], kind: str, canvas: Canvas = SQUARE
+) -> Phrase | None:
     """A phrase close to what is there that denotes nothing: one word or one relation is wrong."""
     item = rng.choice(list(items))
     good: list[Phrase] = []
     if kind == "relation":
         for row in range(len(items)):
-            phrase = refer(rng, items, row, "relation")
+            phrase = refer(rng, items, row, "relation", canvas)
             if phrase is not None:
                 good.append(replace(phrase, relation=_OPPOSITE[phrase.relation]))
     else:
@@ -198,7 +203,7 @@ def refer_to_nothing(rng: random.Random, items: Sequence[Item], kind: str) -> Ph
             missing = [c for c in (SHAPES if shapes else CATEGORIES) if c not in categories]
             good += [Phrase(category) for category in rng.sample(missing, 2)]
         good = [p for p in good if plausible(p)]
-    good = [p for p in good if denotes(p, items) == []]
+    good = [p for p in good if denotes(p, items, canvas) == []]
     return rng.choice(good) if good else None
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..record import Record
 from . import restoration
-from .compose import UNIT, paint
+from .canvas import UNIT, Canvas, Size
+from .compose import paint
 from .editing import edit_record
 from .joints import align_record, face_item, keypoints_record
 from .layout import Draw, describe, where
@@ -73,6 +74,8 @@ SCENE_TASKS = tuple(_TASKS)
 ABSENT_TASKS = ("segment", "refer", "detect", "classify", "edit")
 # Tasks that can be forced to show a pair that training never sees.
 UNSEEN_TASKS = ("segment", "refer", "keypoints", "detect", "classify", "edit")
+# Tasks that can be made to ask for one object of a given extent.
+EXTENT_TASKS = ("segment", "refer", "detect")
 
 
 def scene_record(
@@ -80,20 +83,24 @@ def scene_record(
     seed: int,
     *,
     split: str = "train",
-    size: int = UNIT,
+    size: Size = UNIT,
     level: int = 3,
     unseen: bool = False,
     absent: bool = False,
+    extent: float | None = None,
 ) -> Record:
     """A picture with exact truth for `task`: a pure function of its arguments.
 
-    seed: any integer; the same seed in another split is another picture. size: height and width in pixels;
-    the layout is the same at every size. level: 0 plain shapes before plain colours; 1 adds textures,
-    things, figures and patterned backgrounds; 2 photographic backgrounds (they need the pip extra `scenes`);
-    3 relations and all the rest. unseen: show and ask for a colour-category or joint-figure pair that is never
-    shown or asked for otherwise (only tasks in `UNSEEN_TASKS`, never in the split "train").
+    seed: any integer; the same seed in another split is another picture. size: side of a square in pixels, or
+    (height, width); the layout is the same at every size of a shape. A picture that is not square has more room for
+    as many objects of the same sizes, and nothing in it is stretched. level: 0 plain shapes before plain colours;
+    1 adds textures, things, figures and patterned backgrounds; 2 photographic backgrounds (they need the pip extra
+    `scenes`); 3 relations and all the rest. unseen: show and ask for a colour-category or joint-figure pair that is
+    never shown or asked for otherwise (only tasks in `UNSEEN_TASKS`, never in the split "train").
     absent: ask for something that is not there (only tasks in `ABSENT_TASKS`), which is else left to chance; now and
     then a picture has nothing to be asked for in vain, and the record is one of something there.
+    extent: ask for one object whose longer side is that share (.05 to .95) of the picture's shorter one, beside others
+    where there is room (only tasks in `EXTENT_TASKS`, without `unseen` and `absent`).
     ValueError for an unknown task, split or level.
     """
     if task not in _TASKS:
@@ -102,8 +109,7 @@ def scene_record(
         raise ValueError(f"expected a split, one of {', '.join(SPLITS)}; got {split!r}")
     if level not in LEVELS:
         raise ValueError(f"expected a level from 0 to 3; got {level!r}")
-    if size < 32:
-        raise ValueError(f"expected a size of at least 32 pixels; got {size}: nothing is recognisable below")
+    Canvas.of(size)
     if unseen and (task not in UNSEEN_TASKS or split == "train"):
         raise ValueError(
             f"unseen pairs are for the splits val and test of {', '.join(UNSEEN_TASKS)}; got {task!r} in {split!r}"
@@ -112,8 +118,13 @@ def scene_record(
         raise ValueError(
             f"expected `absent` with one of {', '.join(ABSENT_TASKS)}, and without `unseen`; got it with {task!r}"
         )
+    if extent is not None and (task not in EXTENT_TASKS or unseen or absent or not 0.05 <= extent <= 0.95):
+        raise ValueError(
+            f"expected an `extent` from .05 to .95, of {', '.join(EXTENT_TASKS)}, without `unseen` and `absent`; "
+            f"got {extent} with {task!r}"
+        )
     # A string seeds Python's generator by its SHA-512: disjoint streams for every task and split.
     rng = random.Random(f"{split}/{task}/{int(seed)}/{level}/{unseen}")
-    record = _TASKS[task](Draw(rng, level, size, split, unseen, absent))
+    record = _TASKS[task](Draw(rng, level, size, split, unseen, absent, extent))
     meta = {**record.meta, "task": task, "seed": int(seed), "split": split, "level": level}
     return replace(record, meta=meta)

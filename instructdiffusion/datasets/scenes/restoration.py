@@ -73,7 +73,7 @@ def convolve(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 def blur(rng: random.Random, picture: np.ndarray, strength: float = 1.0) -> Spoiled:
     """Gaussian (sigma .8-1.8 px at 64) or motion blur (3-7 px at 64), times `strength` and the picture's scale."""
-    scale = strength * picture.shape[0] / 64
+    scale = strength * min(picture.shape[:2]) / 64
     if rng.random() < 0.55:
         sigma = rng.uniform(0.8, 1.8) * scale
         soft = np.asarray(Image.fromarray(picture).filter(ImageFilter.GaussianBlur(sigma)))
@@ -90,10 +90,10 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(pixels)
 
 
-def _stamp(rng: random.Random, size: int) -> tuple[Image.Image, str]:
-    """An L picture of the mark at full strength."""
-    k = size / 64
-    stamp = Image.new("L", (size, size))
+def _stamp(rng: random.Random, height: int, width: int) -> tuple[Image.Image, str]:
+    """An L picture of that size of the mark at full strength."""
+    k = min(height, width) / 64
+    stamp = Image.new("L", (width, height))
     draw = ImageDraw.Draw(stamp)
     kind = rng.choice(("text", "text", "text", "tiled text", "logo", "lines"))
     if kind in ("text", "tiled text"):
@@ -108,33 +108,33 @@ def _stamp(rng: random.Random, size: int) -> tuple[Image.Image, str]:
         if angle:
             ink = ink.rotate(angle, Image.Resampling.BILINEAR, expand=True)
         if kind == "text":
-            x, y = rng.uniform(-0.05, 0.6) * size, rng.uniform(0.02, 0.8) * size
-            x, y = min(x, max(size - ink.width, 0)), min(y, max(size - ink.height, 0))
+            x, y = rng.uniform(-0.05, 0.6) * width, rng.uniform(0.02, 0.8) * height
+            x, y = min(x, max(width - ink.width, 0)), min(y, max(height - ink.height, 0))
             stamp.paste(ink, (round(x), round(y)))
         else:
             dx, dy = ink.width + round(rng.uniform(3, 9) * k), ink.height + round(rng.uniform(5, 12) * k)
-            for row, y in enumerate(range(-ink.height // 2, size, max(dy, 1))):
-                for x in range(-(row % 2) * dx // 2, size, max(dx, 1)):
+            for row, y in enumerate(range(-ink.height // 2, height, max(dy, 1))):
+                for x in range(-(row % 2) * dx // 2, width, max(dx, 1)):
                     stamp.paste(ink, (x, y))
     elif kind == "logo":
-        r, width = rng.uniform(9, 16) * k, max(1, round(rng.uniform(2, 4) * k))
-        x, y = rng.uniform(0.25, 0.75) * size, rng.uniform(0.25, 0.75) * size
-        draw.ellipse((x - r, y - r, x + r, y + r), outline=255, width=width)
+        r, line = rng.uniform(9, 16) * k, max(1, round(rng.uniform(2, 4) * k))
+        x, y = rng.uniform(0.25, 0.75) * width, rng.uniform(0.25, 0.75) * height
+        draw.ellipse((x - r, y - r, x + r, y + r), outline=255, width=line)
         if rng.random() < 0.5:
-            draw.line((x - r, y, x + r, y), fill=255, width=width)
-            draw.line((x, y - r, x, y + r), fill=255, width=width)
+            draw.line((x - r, y, x + r, y), fill=255, width=line)
+            draw.line((x, y - r, x, y + r), fill=255, width=line)
         else:
             draw.regular_polygon((x, y, 0.6 * r), rng.choice((3, 4, 6)), rng.randrange(60), fill=255)
     else:
-        gap, width = rng.uniform(9, 16) * k, max(1, round(rng.uniform(1, 2.5) * k))
+        gap, line = rng.uniform(9, 16) * k, max(1, round(rng.uniform(1, 2.5) * k))
         slope = rng.choice((-1, 1))
-        first, last = sorted((rng.uniform(0, 0.4) * size, rng.uniform(0.6, 1.4) * size))
+        first, last = sorted((rng.uniform(0, 0.4) * width, rng.uniform(0.6, 1.4) * width))
         at = first
         while at < last:
             draw.line(
-                (at, 0, at - slope * size, size) if slope > 0 else (at - size, 0, at, size),
+                (at, 0, at - slope * height, height) if slope > 0 else (at - height, 0, at, height),
                 fill=255,
-                width=width,
+                width=line,
             )
             at += gap
     return stamp, kind
@@ -146,7 +146,7 @@ def watermark(rng: random.Random, picture: np.ndarray) -> Spoiled:
     `meta["mask"]` is where it lies; a mark that would hardly be seen on this picture gets another colour.
     """
     h, w = picture.shape[:2]
-    stamp, kind = _stamp(rng, max(h, w))
+    stamp, kind = _stamp(rng, h, w)
     alpha = rng.uniform(0.3, 0.7)
     cover = np.asarray(stamp, dtype=np.float32)[:h, :w, None] * np.float32(alpha / 255)
     light = picture.astype(np.float32)

@@ -13,6 +13,7 @@ from ... import draw
 from ...files import json_bytes, png_bytes, write_files
 from ..examples import make_example
 from ..record import Example
+from .canvas import Size
 from .coco import annotation_entries, category_entry, image_entry
 
 
@@ -21,9 +22,10 @@ def write_scenes(
     seeds: Iterable[int],
     folder: str | os.PathLike[str],
     split: str = "train",
-    size: int = 64,
+    size: Size = 64,
     level: int = 3,
     unseen: bool = False,
+    extent: float | None = None,
 ) -> list[Path]:
     """Write the scenes of the seeds into `folder` and return the files, the contact sheet first.
 
@@ -43,7 +45,9 @@ def write_scenes(
     categories: dict[str, int] = {}
     root = Path(folder)
     for number, seed in enumerate(seeds, 1):
-        example = make_example(task, seed, split=split, size=size, level=level, unseen=unseen)
+        example = make_example(
+            task, seed, split=split, size=size, level=level, unseen=unseen, extent=extent
+        )
         truth = drawn_truth(example)
         name = f"{task}_{seed}"
         files[root / f"{name}.png"] = png_bytes(example.source)
@@ -64,6 +68,7 @@ def write_scenes(
             "split": split,
             "level": level,
             "unseen": unseen,
+            "extent": extent,
         },
         "images": images,
         "annotations": annotations,
