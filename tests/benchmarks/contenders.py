@@ -84,6 +84,7 @@ class Contender:
     None for the one in hand. parts: the components it runs, None for the editor's. evaluations: of the UNet, given
     where its steps are replayed as CUDA graphs, in which they are not seen. scales: of InstructPix2Pix's guidance in
     place of the run's own. pictures: how many questions it answers at once, this one first; its times are of one.
+    compiled: whether UNet and autoencoder are, so that speeds are compared on equal terms.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Contender:
     evaluations: int | None = None
     scales: tuple[float, float] | None = None
     pictures: int = 1
+    compiled: bool = False
 
     @property
     def graphed(self) -> bool:
@@ -232,7 +234,7 @@ def pix2pix_scales(scales: tuple[float, float]) -> tuple[float, float]:
     return scales[0] + 0.5, 1.0
 
 
-def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callable[[Question, int], Any]:
+def make_pipeline(parts: Any, scales: tuple[float, float], fast: bool) -> Callable[[Question, int], Any]:
     """diffusers' InstructPix2Pix pipeline: Euler ancestral as published with it, or DPM-Solver++ (fast).
 
     scales: InstructPix2Pix's own (text, image).
@@ -240,7 +242,6 @@ def make_pipeline(ours: Ours, scales: tuple[float, float], fast: bool) -> Callab
     import diffusers
     from PIL import Image
 
-    parts = ours.parts
     alphas = parts.alphas_cumprod
     config: dict[str, Any] = {
         "trained_betas": 1 - alphas / np.concatenate([[1.0], alphas[:-1]]),

@@ -36,15 +36,15 @@ def make_contenders(
     operations, then come the fused kernel, and UNet and step as a CUDA graph, which the rungs below keep. The whole
     model in half precision (bfloat16 on a CPU) stands aside.
     """
-    made = _others(editor, scales, steps, ladder)
+    made = _others(editor, scales, steps, ladder, compiled)
     made += _Ladder(editor, scales, max(steps), made).rungs(ladder, compiled)
     return made
 
 
 def _others(
-    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool
+    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool, compiled: bool
 ) -> list[Contender]:
-    """The authors' loop and diffusers' pipeline."""
+    """The authors' loop and diffusers' pipeline, compiled too where ours is."""
     parts, ours = editor.components, Ours(editor, scales)
     on_cuda, full = lies_on_cuda(parts), max(steps)
     found = "k-diffusion" if package_sampler() else "written from the published algorithm"
@@ -61,22 +61,34 @@ def _others(
     # In half precision its generator draws other numbers, and so another answer.
     like = made[0].name if parts.unet.dtype == torch.float32 else None
     name = f"diffusers, Euler ancestral, {full} steps"
+    strong = f", guidance {STRONG[0]:g} and {STRONG[1]:g}"
     made += [
-        Contender(name, "diffusers", full, make_pipeline(ours, theirs, fast=False), like=like),
+        Contender(name, "diffusers", full, make_pipeline(parts, theirs, fast=False), like=like),
         Contender(
-            f"{name}, guidance {STRONG[0]:g} and {STRONG[1]:g}",
-            *("diffusers", full, make_pipeline(ours, STRONG, fast=False)),
-            scales=STRONG,
+            *(f"{name}{strong}", "diffusers", full, make_pipeline(parts, STRONG, fast=False)), scales=STRONG
         ),
     ]
+    if ladder and compiled:
+        fast = _copied(parts, compiled=True)
+        more: dict[str, Any] = {"parts": fast, "compiled": True}
+        made += [
+            Contender(
+                *(f"{name}, compiled", "diffusers", full, make_pipeline(fast, theirs, fast=False)),
+                **{"like": like, **more},
+            ),
+            Contender(
+                *(f"{name}{strong}, compiled", "diffusers", full, make_pipeline(fast, STRONG, fast=False)),
+                **{"like": made[-1].name if like else None, "scales": STRONG, **more},
+            ),
+        ]
     if ladder:
         few = min(FEW, full)
-        dpm = make_pipeline(ours, theirs, fast=True)
+        dpm = make_pipeline(parts, theirs, fast=True)
         options = {**_multistep(ours), "steps": few}
         made.append(Contender(_dpm(few), "diffusers", few, dpm, True, options=options))
     if ladder and on_cuda:
         small = Ours(Editor(halved(parts)), scales)
-        draw = make_pipeline(small, theirs, fast=False)
+        draw = make_pipeline(small.parts, theirs, fast=False)
         made.append(
             Contender(f"{name}, half precision", "diffusers", full, draw, lossy=True, parts=small.parts)
         )
@@ -133,8 +145,10 @@ class _Ladder:
         self.made.append(Contender(f"ours: {name}", "ours", steps, draw, **more))
 
     def _on(self, runs: Ours) -> dict[str, Any]:
-        """Whose networks are to be watched, where they are not the editor's."""
-        return {} if runs.parts is self.parts else {"parts": runs.parts}
+        """Whose networks are to be watched, where they are not the editor's, and whether those are compiled."""
+        if runs.parts is self.parts:
+            return {}
+        return {"parts": runs.parts, "compiled": is_compiled(runs.parts)}
 
     def _seen(self, plan: Plan) -> dict[str, Any]:
         return {"evaluations": plan.evaluations} if self.on_cuda else {}
@@ -154,7 +168,13 @@ class _Ladder:
             draw = lambda q, n: aside.edit(q, whole(n))  # noqa: E731
             self._add("the same, UNet and autoencoder channels_last", full, draw, **like, **self._on(aside))
         parts = _copied(self.parts, compiled=True) if ladder and compiled else self.parts
+        guidance = instructpix2pix(*STRONG)
+        strong = lambda n: self.plan(n, "euler_ancestral", "native", guidance)  # noqa: E731
+        every = {"like": self.like_strong, "scales": STRONG}
+        title = f"the same, guidance {STRONG[0]:g} and {STRONG[1]:g}"
         if parts is not self.parts:
+            if not self.on_cuda:
+                self._add(f"{title}, not compiled", full, lambda q, n: first.edit(q, strong(n)), **every)
             fast = self.lower = Ours(Editor(parts), self.scales)
             draw = lambda q, n: fast.edit(q, whole(n))  # noqa: E731
             self._add("+ channels_last and compiled", full, draw, **like, **self._on(fast))
@@ -163,13 +183,9 @@ class _Ladder:
             draw = lambda q, n: graphed.edit(q, whole(n))  # noqa: E731
             seen = self._seen(whole(full))
             self._add("+ UNet and step as a CUDA graph", full, draw, **like, **seen, **self._on(graphed))
-        lower, guidance = self.lower, instructpix2pix(*STRONG)
-        strong = lambda n: self.plan(n, "euler_ancestral", "native", guidance)  # noqa: E731
-        self._add(
-            f"the same, guidance {STRONG[0]:g} and {STRONG[1]:g}",
-            *(full, lambda q, n: lower.edit(q, strong(n))),
-            **{"like": self.like_strong, "scales": STRONG, **self._seen(strong(full)), **self._on(lower)},
-        )
+        lower = self.lower
+        draw = lambda q, n: lower.edit(q, strong(n))  # noqa: E731
+        self._add(title, full, draw, **every, **self._seen(strong(full)), **self._on(lower))
 
     def _halved(self, compiled: bool) -> Ours:
         small, whole = halved(self.parts), self.ancestral
@@ -224,6 +240,11 @@ def _copied(parts: Any, compiled: bool) -> Any:
     """Copies of the components, laid out or compiled too."""
     own = {name: copy.deepcopy(getattr(parts, name)) for name in PARTS}
     return speed_up(dataclasses.replace(parts, **own), channels_last=True, compiled=compiled)
+
+
+def is_compiled(parts: Any) -> bool:
+    """Whether the UNet of these components is one that torch.compile made."""
+    return hasattr(parts.unet, "_orig_mod")
 
 
 def lies_on_cuda(parts: Any) -> bool:

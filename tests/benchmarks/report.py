@@ -44,14 +44,16 @@ def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
                 {"name": name, "value": value, "limit": limit, "at_most": at_most, "reached": reached}
             )
 
-    for scales in dict.fromkeys(None if r["scales"] is None else tuple(r["scales"]) for r in rows):
-        pair = [r for r in rows if not r["lossy"] and r["scales"] == (scales and list(scales))]
-        pipeline = next((r for r in pair if r["group"] == "diffusers"), None)
-        exact = [r for r in pair if r["group"] == "ours" and r["same"]]
+    for scales, compiled in dict.fromkeys((_pair(r["scales"]), r["compiled"]) for r in rows):
+        # Like with like: the same guidance, and both compiled or neither.
+        alike = [r for r in rows if not r["lossy"] and (_pair(r["scales"]), r["compiled"]) == (scales, compiled)]
+        pipeline = next((r for r in alike if r["group"] == "diffusers"), None)
+        exact = [r for r in alike if r["group"] == "ours" and r["same"]]
         if pipeline is None or not exact:
             continue
         best = min(exact, key=lambda r: r["median"])
         more = "" if scales is None else f", guidance {scales[0]:g} and {scales[1]:g}"
+        more += ", both compiled" if compiled else ", neither compiled"
         speed = pipeline["median"] / best["median"]
         add(f"same steps, same answer{more}: times as fast as diffusers", speed, 1.3)
         add(f"time outside UNet and autoencoder, same steps{more}", best["outside_share"], 0.05, at_most=True)
@@ -132,7 +134,8 @@ def _notes(results: dict[str, Any]) -> list[str]:
         )
     if any("compiled" in row["name"] for row in results["rows"]):
         text.append(
-            "diffusers' pipeline runs as it comes, not compiled; ours is from the row on that says so."
+            "compiled: UNet and autoencoder, of diffusers' rows those that say so, of ours all from the first on that "
+            "says so but for the row that says not."
         )
     if about["device"] == "cpu":
         text.append(
@@ -168,6 +171,11 @@ def _notes(results: dict[str, Any]) -> list[str]:
     if results["load"][0] is not None and max(results["load"]) > about["threads"] + 1:
         text.append("other work ran on this machine meanwhile: do not publish these timings")
     return text
+
+
+def _pair(scales: Any) -> tuple[float, ...] | None:
+    """The scales of a row, as they come from a run or from JSON."""
+    return None if scales is None else tuple(scales)
 
 
 def _scales(results: dict[str, Any]) -> str:

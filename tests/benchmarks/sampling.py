@@ -288,6 +288,7 @@ def row(
         if contender.evaluations is None
         else contender.evaluations,
         "pictures": contender.pictures,
+        "compiled": contender.compiled,
         "graph": contender.graphed,
         **spread(seconds),
         "like": contender.like,
