@@ -60,6 +60,20 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="true answers through the autoencoder: what decoding alone costs",
     )
+    scenes.add_argument(
+        "--ratios", nargs="*", metavar="RATIO",
+        help="also scenes of other shapes than the square, drawn so, width to height; default: 1:1 (to compare with) "
+        "4:3 3:2 16:9 9:16 2:1, and none with --oracle; without a value: none",
+    )  # fmt: skip
+    scenes.add_argument(
+        "--extents", nargs="*", type=float, metavar="SHARE",
+        help="also things whose longer side is such a share of the picture's shorter one (segment, refer, detect); "
+        "default: .06 .08 .12 .16 .22 .4 .69 .85 .95, and none with --oracle; without a value: none",
+    )  # fmt: skip
+    scenes.add_argument(
+        "--ratio-count", type=int, metavar="COUNT",
+        help="scenes a task and ratio, and a task and extent; default: a fifth of --count, 200",
+    )  # fmt: skip
     scenes.add_argument("-o", "--output", type=Path, default=Path("out/evaluation"), metavar="FOLDER")
     scenes.set_defaults(run=run_scenes)
 
@@ -139,6 +153,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def run_scenes(arguments: argparse.Namespace) -> int:
     """Evaluate on scenes; prints a table and writes JSON, a picture sheet and a page."""
     from ..evaluation.asking import check_readable, check_zoom
+    from ..evaluation.breadth import breadth_of
     from ..files import check_writable
     from ..tasks import TASKS, get_task
 
@@ -147,6 +162,13 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
     check_readable(tasks, arguments.decoder)
     check_zoom(tasks, arguments.zoom)
+    usual: list[Any] | None = [] if arguments.oracle else None
+    breadth = breadth_of(
+        usual if arguments.ratios is None else arguments.ratios,
+        usual if arguments.extents is None else arguments.extents,
+        arguments.count,
+        arguments.ratio_count,
+    )
     check_writable(arguments.output)
 
     from ..evaluation.processes import started
@@ -172,6 +194,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         oracle=arguments.oracle,
         decoder=arguments.decoder,
         zoom=arguments.zoom,
+        breadth=breadth,
         processes=processes,
     )
     if processes.first:

@@ -108,7 +108,8 @@ def _measure_points(example: Example, result: Any, bound: np.ndarray | None) -> 
     area = float(example.record.meta["area"])
     similar = oks(xy, visible, true_xy, true_visible, area)
     both = visible & true_visible
-    off = np.linalg.norm(xy.astype(np.float64) - true_xy, axis=1) / max(truth.canvas_size)
+    pixels = np.linalg.norm(xy.astype(np.float64) - true_xy, axis=1)
+    off = pixels / max(truth.canvas_size)
     alarms = visible & ~true_visible
     good = 1.0 if math.isnan(similar) else similar
     return {
@@ -118,6 +119,7 @@ def _measure_points(example: Example, result: Any, bound: np.ndarray | None) -> 
         "visible": true_visible.sum(),
         "found": both.sum(),
         "near": (off[both] <= NEAR).sum(),
+        "close": (pixels[both] <= NEAR * min(truth.canvas_size)).sum(),  # whatever the longer side
         "alarms": alarms.sum(),
         "absent": not true_visible.any(),
         "empty": not visible.any(),

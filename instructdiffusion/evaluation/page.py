@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from html import escape
 
+from .breadth_tables import SHAPES, SIZES
 from .gallery import KINDS, Card
 from .page_style import SCRIPT, STYLE
 
@@ -78,7 +79,7 @@ def _section(heading: str, lines: Lines) -> str:
 
 def _table(heading: str, lines: Lines) -> str:
     kind = "paper" if heading.startswith("Table ") else "words"
-    kind = "figures" if heading in ("Headlines", "Figures") else kind
+    kind = "figures" if heading in ("Headlines", "Figures", SHAPES, SIZES) else kind
     kind = "figures groups" if heading == "Figures by group" else kind  # one column of words more
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in lines[0])
     rows = "\n".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in line) + "</tr>" for line in lines[1:])

@@ -14,6 +14,8 @@ from typing import Any
 
 from .. import __version__
 from ..files import json_bytes
+from .breadth import EXTENTS, RATIOS, of_breadth
+from .breadth_tables import BARS, SHAPES, SIZES, Line, shape_lines, size_lines, table_lines
 from .measures import Figure, Row, figures
 from .metrics.fingerprint import raw_bytes
 
@@ -29,6 +31,7 @@ PARTS = ("unet", "vae", "text_encoder")  # of a model
 UNRELATED = (
     *("cli/", "trainer/", "launcher/", "draw.py", "files.py", "evaluation/report.py", "evaluation/sheet.py"),
     *("evaluation/page", "evaluation/gallery.py", "evaluation/outcome.py", "evaluation/paper.py"),
+    "evaluation/breadth_tables.py",
 )
 
 
@@ -80,6 +83,8 @@ class Report:
         found = []
         for report in self.tasks:
             for number, (subset, made) in enumerate(report.subsets.items()):
+                if of_breadth(subset):
+                    continue  # in tables of their own
                 for figure in made if number == 0 else _headlines(made):
                     where = "" if number == 0 else f", {subset}"
                     # Targets are set for the first subset; the others are there to compare.
@@ -95,6 +100,30 @@ class Report:
             for figure in (made[-1:] if group == "absent" else _headlines(made))
         ]
 
+    @cached_property
+    def shapes(self) -> list[Line]:
+        """Figures of scenes of other shapes, beside the square's."""
+        names = self.settings.get("ratios", RATIOS)
+        return [one for report in self.tasks for one in shape_lines(report.task, report.rows, names)]
+
+    @cached_property
+    def sizes(self) -> list[Line]:
+        """How many things of every size are found."""
+        extents = self.settings.get("extents", EXTENTS)
+        return [one for report in self.tasks for one in size_lines(report.task, report.rows, extents)]
+
+    @cached_property
+    def breadth_tables(self) -> list[tuple[str, list[tuple[str, ...]], str]]:
+        """(heading, lines with a head, how many of the bars are reached) of shapes and sizes, where there are some."""
+        found = []
+        for heading, lines in ((SHAPES, self.shapes), (SIZES, self.sizes)):
+            names = list(dict.fromkeys(name for one in lines for name in one.columns))
+            judged = [reached for one in lines for reached in one.reached.values()]
+            if lines:
+                bars = f"{sum(judged)} of {len(judged)} bars reached: {BARS[heading]}"
+                found.append((heading, table_lines(lines, names), bars))
+        return found
+
     def table(self) -> str:
         """The lines in aligned columns, for a terminal, with how much of the targets is reached below."""
         text = _aligned([COLUMNS, *self.lines()])
@@ -102,12 +131,18 @@ class Report:
             f.reached for r in self.tasks for f in next(iter(r.subsets.values())) if f.reached is not None
         ]
         note = "steps: in brackets the UNet evaluations of an answer, where guidance takes several a step"
-        return f"{text}\n\n{sum(judged)} of {len(judged)} targets reached\n{note}"
+        text = f"{text}\n\n{sum(judged)} of {len(judged)} targets reached\n{note}"
+        for heading, table, bars in self.breadth_tables:
+            text += f"\n\n{heading}\n\n{_aligned(table)}\n\n{bars}"
+        return text
 
     def markdown(self) -> str:
         """Both tables for a README."""
         groups = _markdown(("task", "among", "metric", "value", "n"), self.group_lines(), 3)
-        return f"{_markdown(COLUMNS, self.lines(), LEFT)}\n\n{groups}\n"
+        text = f"{_markdown(COLUMNS, self.lines(), LEFT)}\n\n{groups}\n"
+        for heading, table, bars in self.breadth_tables:
+            text += f"\n{heading}:\n\n{_markdown(table[0], table[1:], LEFT)}\n\n{bars}\n"
+        return text
 
     def sections(self) -> list[tuple[str, list[tuple[str, ...]]]]:
         """(heading, lines with a head) of what the page says above the pictures."""
@@ -117,15 +152,22 @@ class Report:
         return [
             ("Headlines", [COLUMNS, *heads]),
             ("Figures", [COLUMNS, *self.lines()]),
+            *((heading, table) for heading, table, _ in self.breadth_tables),
             ("Figures by group", [("task", "among", "metric", "value", "n"), *self.group_lines()]),
             ("Settings and versions", [("", ""), *((k, str(v)) for k, v in told.items() if v is not None)]),
         ]
 
     def data(self) -> dict[str, Any]:
         """Plain data: settings, versions, and the figures of every task, subset and group."""
+        breadth = {
+            name: {task: {one.metric: one.data() for one in lines if one.task == task} for task in names}
+            for name, lines in (("ratios", self.shapes), ("extents", self.sizes))
+            if (names := dict.fromkeys(one.task for one in lines))
+        }
         return {
             "settings": self.settings,
             "versions": self.versions,
+            **({"breadth": breadth} if breadth else {}),
             "tasks": {
                 report.task: {
                     "settings": {k: v for k, v in report.settings.items() if k not in self.settings},

@@ -23,6 +23,7 @@ from .asking import (
     settings_hash,
     zoom_of,
 )
+from .breadth import Breadth
 from .gallery import Card, make_cards
 from .journal import Journal, Memory, only_writer
 from .measures import Row
@@ -80,6 +81,7 @@ def evaluate_scenes(
     oracle: bool = False,
     decoder: str = "closed",
     zoom: float | None = None,
+    breadth: Breadth | None = None,
     quiet: bool = False,
     processes: Processes | None = None,
 ) -> Report:
@@ -87,7 +89,7 @@ def evaluate_scenes(
 
     Beside the `count` scenes of the seeds seed, seed + 1, ... come a fifth as many of the same scenes worded
     with paraphrases that training never sees, as many worded as people may (`tasks.wordings`), and as many of pairs
-    that training never sees.
+    that training never sees; and, where `breadth` says so, scenes of other shapes and things of other sizes.
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
     how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. zoom: .25 to 4, how
@@ -97,15 +99,19 @@ def evaluate_scenes(
     answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
     weights and code, is not asked again, so that a run stopped in any way goes on where it was. quiet: nothing is
     printed. processes: several share the work (they need an output); the first writes and prints.
-    ValueError for an unknown task, split, setting or decoder, and for tasks named of which none has masks to read
-    with it or pictures to enlarge, before anything is asked, and where another run is writing to output; OSError where
-    that cannot be written.
+    breadth: scenes of other shapes and things of other sizes to ask about too (None: neither).
+    ValueError for an unknown task, split, setting or decoder, for tasks named of which none has masks to read with it
+    or pictures to enlarge, and for a breadth with the oracle, before anything is asked, and where another run is
+    writing to output; OSError where that cannot be written.
     """
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
     check_readable(names, decoder)
     check_zoom(names, zoom)
     read = {name: decoder_settings(decoder_of(name, decoder)) for name in names}
+    breadth = breadth or Breadth()
+    if oracle and breadth.settings:
+        raise ValueError("the oracle answers pictures of the model's own size only: leave ratios and extents out")
     processes = processes or Processes()
     if processes.count > 1 and output is None:
         raise ValueError("several processes share their answers through the output folder: name one")
@@ -123,9 +129,14 @@ def evaluate_scenes(
         "level": level,
         "size": side,
         "oracle": oracle,
+        **breadth.settings,
         **made_by(components),
     }
-    cases_of = partial(scene_cases, count=count, split=split, seed=seed, level=level, size=side)
+    drawn: dict[str, Any] = {"split": split, "seed": seed, "level": level, "size": side}
+
+    def cases_of(name: str) -> list[Case]:
+        return scene_cases(name, count=count, **drawn) + breadth.cases(name, **drawn)
+
     given = {k: v for k, v in changes.items() if v is not None}
 
     def asks(name: str) -> Ask:

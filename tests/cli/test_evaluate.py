@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from instructdiffusion.cli import build_parser, main
+from instructdiffusion.evaluation.breadth import RATIOS
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,10 @@ from instructdiffusion.cli import build_parser, main
         (["--batch-size", "0"], "at least 1"),
         (["--zoom", "9"], "zoom is a number from 0.25 to 4"),
         (["--zoom", "2", "--tasks", "segment"], "means nothing to segment"),
+        (["--ratios", "wide"], "expected a ratio of width to height"),
+        (["--ratios", "1:1", "1:1"], "every ratio and every extent once"),
+        (["--extents", "1.5"], "extents from .05 to .95"),
+        (["--ratio-count", "0"], "at least 1 scene a ratio"),
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
@@ -48,6 +53,9 @@ def test_two_scenes_of_two_tasks(model_folder, tmp_path, capsys):
     for task in data["tasks"].values():
         assert task["settings"]["steps"] == 1 and len(task["subsets"]) >= 2
         assert next(iter(task["subsets"].values()))[0]["n"] >= 1
+        assert [name for name in task["subsets"] if name.startswith("ratio ")] == [f"ratio {r}" for r in RATIOS]
+    assert set(data["breadth"]["ratios"]) == {"segment", "edit"} and set(data["breadth"]["extents"]) == {"segment"}
+    assert "Pictures of other shapes" in said and "bars reached" in said
     with Image.open(out / "sheet.png") as sheet:
         assert min(sheet.size) > 64
     names = {p.name for p in out.iterdir()}
