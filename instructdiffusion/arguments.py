@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .resize import as_resize_mode
 from .sampling import check_seeds
 from .tasks import Instruction, get_task
 
@@ -79,6 +81,19 @@ def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **fun
     for name, function in functions.items():
         if not (function is None or callable(function)):
             raise TypeError(f"{name} is a function, or None for none; got {function!r}")
+
+
+def given_resize_mode(resize_mode: str | None, fit: str | None) -> str | None:
+    """The resize mode that a call gave, None for the model's own; `fit`, its old name, gives a DeprecationWarning.
+
+    ValueError for a mode that there is not, or for both names at once.
+    """
+    if fit is not None:
+        warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=3)
+        if resize_mode is not None:
+            raise ValueError("fit is the old name of resize_mode: leave it out")
+        resize_mode = fit
+    return None if resize_mode is None else as_resize_mode(resize_mode)
 
 
 def as_seeds(seed: int | Sequence[int], count: int) -> list[int]:

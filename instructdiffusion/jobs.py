@@ -16,7 +16,7 @@ from .batches import in_batches
 from .compose import add_difference, keep_detail, keep_unchanged, replace_changed, to_uint8
 from .editor import Editor
 from .kept import Kept
-from .resize import model_size, resize_picture, zoom_picture, zoomed
+from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator, moved
@@ -54,7 +54,7 @@ class Job:
     settings: Settings
     plan: Plan
     resolution: int
-    fit: str = "stretch"
+    resize_mode: str = "shortest_edge"
     batch_size: int = 16
     on_step: OnStep | None = None
     decode: Mapping[str, Any] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Job:
         """(number of the question, what the model drew, the autoencoder's copy of the source, or None where none is
         needed): float32 [h, w, 3] in 0..1 at the size at which the model saw the picture, nothing laid on the source.
         """
-        draw = self._draw_tiles if is_tiled(self.task.name, self.fit) else self._draw_whole
+        draw = self._draw_tiles if is_tiled(self.task.name, self.resize_mode) else self._draw_whole
         return draw(editor, questions)
 
     @property
@@ -92,23 +92,28 @@ class Job:
 
     def _draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
         """Every picture resized to the model; pictures of one model size share batches."""
-        sizes = [
-            model_size(q.picture.shape[:2], self.resolution, editor.multiple, self.fit) for q in questions
-        ]
+        shape = (self.resolution, editor.multiple, self.resize_mode)
+        sizes = [model_size(q.picture.shape[:2], *shape) for q in questions]
         for size in dict.fromkeys(sizes):
             same = [i for i, s in enumerate(sizes) if s == size]
             edit = partial(self._edit, editor, questions, size)
             for _, numbers, (edited, copies) in in_batches(same, self.batch_size, edit):
                 for row, number in enumerate(numbers):
-                    yield number, edited[row], None if copies is None else copies[row]
+                    h, w = content_size(questions[number].picture.shape[:2], *shape)
+                    yield number, edited[row][:h, :w], None if copies is None else copies[row][:h, :w]
 
     def _edit(
         self, editor: Editor, questions: Sequence[Question], size: tuple[int, int], numbers: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """What the editor draws for the questions of these numbers, whose pictures the model sees at `size`."""
         batch, shape = [questions[i] for i in numbers], editor.latent_shape(size)
+        pictures = []
+        for q in batch:
+            content = content_size(q.picture.shape[:2], self.resolution, editor.multiple, self.resize_mode)
+            seen = resize_picture(q.picture, content, sharp=self.resize_mode == "authors")
+            pictures.append(pad_edge(seen, size))
         return editor.draw(
-            np.stack([resize_picture(q.picture, size, sharp=self.fit == "authors") for q in batch]),
+            np.stack(pictures),
             [q.instruction.text for q in batch],
             self.plan,
             torch.stack([self._start(q, shape) for q in batch]),
@@ -207,10 +212,10 @@ class Job:
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
-        if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.fit):
+        if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.resize_mode):
             return keep_detail(source, edited)
         if copy is None or not self.keep:
-            return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.fit == "authors")
+            return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.resize_mode == "authors")
         if self.task.name == "deblur":
             return add_difference(source, edited, copy)
         if is_learned(self.task, self.settings):
@@ -238,12 +243,12 @@ def get_ready(task: Task, settings: Settings) -> None:
         shipped_compositor()
 
 
-def is_tiled(task: str, fit: str) -> bool:
+def is_tiled(task: str, resize_mode: str) -> bool:
     """Whether pictures are worked on in tiles: restoration by models that have only seen squares of one size.
 
     Published checkpoints see whole pictures, whatever the task, as their authors show them.
     """
-    return get_task(task).tiled and fit == "stretch"
+    return get_task(task).tiled and resize_mode in ("stretch", "shortest_edge")
 
 
 def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequence[str]) -> dict[str, Any]:

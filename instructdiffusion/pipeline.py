@@ -17,6 +17,7 @@ from .arguments import (
     as_starts,
     as_steps,
     check_options,
+    given_resize_mode,
     paired,
     split_noise,
 )
@@ -47,7 +48,7 @@ class RunOptions(TypedDict, total=False):
     noise: str | np.ndarray | Mapping[str, Any] | None
     seed: int | Sequence[int]
     resolution: int | None
-    fit: str | None
+    resize_mode: str | None
     batch_size: int
     on_step: OnStep | None
     on_answer: Callable[[int, Answer], None] | None
@@ -60,6 +61,7 @@ class RunOptions(TypedDict, total=False):
     keep: bool
     zoom: float | None
     compose: str | None
+    fit: str | None  # resize_mode, as it was called before
 
 
 class InstructDiffusion:
@@ -87,7 +89,7 @@ class InstructDiffusion:
         self.editor.compiling.check(components)
         self.schedule = Schedule(components.alphas_cumprod)
         if settings is None:  # published checkpoints are known by how pictures come to their size
-            settings = read_settings(components.path, published=components.fit == "authors")
+            settings = read_settings(components.path, published=components.resize_mode == "authors")
         self.settings = dict(settings)
 
     @classmethod
@@ -140,7 +142,7 @@ class InstructDiffusion:
         noise: str | np.ndarray | Mapping[str, Any] | None = None,
         seed: int | Sequence[int] = 0,
         resolution: int | None = None,
-        fit: str | None = None,
+        resize_mode: str | None = None,
         batch_size: int = 16,
         on_step: OnStep | None = None,
         on_answer: Callable[[int, Answer], None] | None = None,
@@ -153,6 +155,7 @@ class InstructDiffusion:
         keep: bool = True,
         zoom: float | None = None,
         compose: str | None = None,
+        fit: str | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -167,9 +170,10 @@ class InstructDiffusion:
         evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer but for rounding, in any batch.
         resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
-        at). fit: "stretch", "aspect" or "authors" (`resize.model_size`), None for the model's own: the authors'
-        for published checkpoints. batch_size: squares that go through at once;
-        where they do not fit into memory they are halved until they do, with a warning that says how many do.
+        at). resize_mode: "shortest_edge", "longest_edge", "stretch" or "authors" (`resize.model_size`), None for the
+        model's own: the authors' for published checkpoints, "shortest_edge" for others; `fit` is its old name.
+        batch_size: squares that go through at once; where they do not fit into memory they are halved until they do,
+        with a warning that says how many do.
         on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
         as soon as an answer is ready. on_tile(done, tiles): before the first and after each batch of tiles, of tasks
         that run at the picture's own size; a picture of very many tiles gives a warning, too.
@@ -197,6 +201,7 @@ class InstructDiffusion:
         )
         for text in dict.fromkeys(t.text for t in texts):
             self.editor.check_text(text)
+        mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
         decode = decode_options(decode, decoder, [t.task for t in texts])
         initial, fresh = split_noise(noise)
         named = initial if isinstance(initial, str) else None
@@ -222,14 +227,13 @@ class InstructDiffusion:
                 compose=compose,
             )
             side = self.components.resolution if resolution is None else resolution
-            fit = self.components.fit if fit is None else fit
             plan = self._plan(settings)
             if fresh is not None and len(fresh) < plan.draws:
                 raise ValueError(
                     f"this run adds noise in {plan.draws} rows ({plan.title}); noise has {len(fresh)} steps"
                 )
             job = Job(
-                *(get_task(name), settings, plan, side, fit, batch_size, on_step, decode),
+                *(get_task(name), settings, plan, side, mode, batch_size, on_step, decode),
                 *(reuse, adaptive, keep, on_tile),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
@@ -250,11 +254,12 @@ class InstructDiffusion:
         guidance: tuple[float, float] | str | Guidance | None = None,
         seed: int = 0,
         resolution: int | None = None,
-        fit: str | None = None,
+        resize_mode: str | None = None,
         decoder: str = "closed",
         formula: str | None = None,
         zoom: float | None = None,
         compose: str | None = None,
+        fit: str | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture."""
         asked = as_instruction(instruction, task)
@@ -272,7 +277,8 @@ class InstructDiffusion:
         get_ready(get_task(asked.task), settings)
         plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
-        model_size((side, side), side, self.editor.multiple, self.components.fit if fit is None else fit)
+        mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
+        model_size((side, side), side, self.editor.multiple, mode)
         check_seeds(seed)
         return plan
 

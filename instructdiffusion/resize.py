@@ -3,36 +3,111 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-FITS = ("stretch", "aspect", "authors")
+RESIZE_MODES = ("shortest_edge", "longest_edge", "stretch", "authors")
+LONGEST = 8  # times the resolution: no picture is seen longer than that with its short side at the resolution
+_OLD = {"aspect": "longest_edge"}  # the names of one release ago
+
+
+def as_resize_mode(value: object) -> str:
+    """Check the name of a resize mode.
+
+    "aspect", as "longest_edge" was called before, gives a DeprecationWarning.
+
+    Args:
+        value: One of RESIZE_MODES.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: For anything else; it names the modes there are.
+    """
+    if isinstance(value, str) and value in _OLD:
+        new = _OLD[value]
+        warnings.warn(f"resize_mode {value!r} is now called {new!r}: say that", DeprecationWarning, stacklevel=3)
+        return new
+    if value not in RESIZE_MODES:
+        raise ValueError(f"unknown resize_mode {value!r}: choose one of {', '.join(RESIZE_MODES)}")
+    return str(value)
+
+
+def resize_mode_in(known: Mapping[str, Any], written: bool = False) -> str | None:
+    """Read how pictures come to a model's size from what its file says of it.
+
+    Until the release before, the key was "fit"; it is still read, with a DeprecationWarning.
+
+    Args:
+        known: What instructdiffusion.json or a checkpoint says of the model: {"resize_mode": one of RESIZE_MODES}.
+        written: Whether the exporter wrote "fit" whatever the model, as in every checkpoint's facts. A "stretch"
+            there was nobody's choice, and counts as not said; in instructdiffusion.json, where only a choice was
+            written, it stays.
+
+    Returns:
+        The mode, or None where nothing is said.
+
+    Raises:
+        ValueError: For a mode that there is not.
+    """
+    if "resize_mode" in known:
+        return as_resize_mode(known["resize_mode"])
+    if "fit" not in known:
+        return None
+    warnings.warn(
+        'the key "fit" is now called "resize_mode": rename it, or save the model again',
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    old = known["fit"]
+    return None if written and old == "stretch" else as_resize_mode(_OLD.get(old, old))
 
 
 def model_size(
-    size: tuple[int, int], resolution: int, multiple: int, fit: str = "stretch"
+    size: tuple[int, int], resolution: int, multiple: int, resize_mode: str = "shortest_edge"
 ) -> tuple[int, int]:
-    """(height, width) at which the model sees a picture of `size` (height, width).
+    """Say at which size a picture goes through the model: both sides are multiples of `multiple`.
 
-    "stretch": resolution x resolution whatever the picture's shape, for models that have only seen squares;
-    answers are scaled back along each axis. "aspect": the longer side becomes `resolution`, both sides
-    multiples of `multiple`. "authors": as the published code has it: the longer side towards `resolution`, the
-    shorter then up to a multiple and the longer down to one; where shapes differ by less than a multiple the
-    picture is squeezed, not cropped as there, so that answers lie where they belong. ValueError for a resolution
-    that is no multiple of `multiple` or an unknown fit.
+    - "shortest_edge": the picture keeps its shape, its short side is `resolution`, and what is missing to multiples
+      is padded (`content_size` says what is the picture's). Beyond LONGEST times as long as wide, the long side is
+      LONGEST x resolution and the short side is what the shape then leaves.
+    - "longest_edge": the long side is `resolution`, both are rounded to multiples.
+    - "stretch": resolution x resolution whatever the picture's shape.
+    - "authors": as the published code has it: the long side towards `resolution`, the short one then up to a
+      multiple and the long one down to one; where shapes differ by less than a multiple the picture is squeezed, not
+      cropped as there, so that answers lie where they belong.
+
+    Args:
+        size: (height, width) of the picture in pixels.
+        resolution: Side in pixels, a multiple of `multiple`.
+        multiple: What the model needs both sides to be multiples of (`Editor.multiple`).
+        resize_mode: One of RESIZE_MODES.
+
+    Returns:
+        (height, width) in pixels.
+
+    Raises:
+        ValueError: For a resolution that is no multiple of `multiple`, or an unknown mode.
+        TypeError: For a resolution that is no whole number.
     """
-    if fit not in FITS:
-        raise ValueError(f"unknown fit {fit!r}: choose one of {', '.join(FITS)}")
+    mode = as_resize_mode(resize_mode)
     if isinstance(resolution, bool) or not isinstance(resolution, (int, np.integer)):
         raise TypeError(f"resolution is a whole number of pixels, got {resolution!r}")
     if resolution < multiple or resolution % multiple:
         near = max(multiple, round(resolution / multiple) * multiple)
         raise ValueError(f"resolution must be a multiple of {multiple}, got {resolution}: try {near}")
-    if fit == "stretch":
+    if mode == "stretch":
         return int(resolution), int(resolution)
+    if mode == "shortest_edge":
+        height, width = (-(-side // multiple) * multiple for side in _scaled(size, int(resolution)))
+        return height, width
     scale = resolution / max(size)
-    if fit == "authors":
+    if mode == "authors":
         short = min(size)
         scale = math.ceil(short * scale / multiple) * multiple / short
         # A side that comes out a hair below a multiple through rounding is that multiple.
@@ -40,6 +115,31 @@ def model_size(
         return height, width
     height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in size)
     return height, width
+
+
+def content_size(
+    size: tuple[int, int], resolution: int, multiple: int, resize_mode: str = "shortest_edge"
+) -> tuple[int, int]:
+    """Say how much of `model_size` is the picture itself, from the upper left corner; the rest is padding.
+
+    Args and errors are `model_size`'s. Returns (height, width) in pixels: another than `model_size` only where
+    "shortest_edge" keeps a shape that no multiples have.
+    """
+    whole = model_size(size, resolution, multiple, resize_mode)
+    return _scaled(size, int(resolution)) if as_resize_mode(resize_mode) == "shortest_edge" else whole
+
+
+def _scaled(size: tuple[int, int], resolution: int) -> tuple[int, int]:
+    """(height, width) with the short side at `resolution`, or the long one at LONGEST times that where it is more."""
+    scale = min(resolution / min(size), LONGEST * resolution / max(size))
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
+
+
+def pad_edge(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Repeat the last row and column of a picture [h, w, c] up to `size` (height, width), at least its own."""
+    down, right = (side - own for side, own in zip(size, picture.shape[:2], strict=True))
+    return np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge") if down or right else picture
 
 
 def resize_picture(picture: np.ndarray, size: tuple[int, int], sharp: bool = False) -> np.ndarray:

@@ -31,7 +31,7 @@ from ..instructdiffusion.models.ldm_keys import (
 from ..instructdiffusion.models.parts import read_weights
 from ..instructdiffusion.settings import read_settings
 from .engine import ATTACHMENT
-from .model_files import folder_fit
+from .model_files import folder_resize_mode
 
 _PREDICTIONS = {
     "epsilon": comfy.model_base.ModelType.EPS,
@@ -63,7 +63,7 @@ def load_folder(folder: Path) -> tuple[Any, Any, Any]:
     vae = load_vae(vae_to_ldm(read_weights(folder / "vae"), configs["vae"]), configs["vae"])
     clip = load_clip(read_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
     model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
-    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_fit(folder))
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_resize_mode(folder))
     return model, clip, vae
 
 
@@ -88,15 +88,15 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
     if found is None:
         raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
     model, clip, vae = found[:3]
-    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_fit(folder))
+    attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_resize_mode(folder))
     return model, clip, vae
 
 
-def attach(model: Any, folder: Path, resolution: int, fit: str) -> None:
+def attach(model: Any, folder: Path, resolution: int, resize_mode: str) -> None:
     """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, and how they come
     to that size (`resize.model_size`)."""
-    settings = read_settings(folder, published=fit == "authors")
-    model.set_attachments(ATTACHMENT, {"settings": settings, "resolution": resolution, "fit": fit})
+    settings = read_settings(folder, published=resize_mode == "authors")
+    model.set_attachments(ATTACHMENT, {"settings": settings, "resolution": resolution, "resize_mode": resize_mode})
 
 
 def _side(unet: dict[str, Any]) -> int:

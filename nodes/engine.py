@@ -14,7 +14,7 @@ from torch import Tensor
 from ..instructdiffusion.sampling import OnStep, Plan, StepNoise, sample
 from ..instructdiffusion.settings import Settings, read_settings
 from .guider import BranchGuider, conditions, interruptible, needed
-from .model_files import file_fit
+from .model_files import file_resize_mode
 
 ATTACHMENT = "instructdiffusion"  # under this name a MODEL carries what this pack knows about it
 
@@ -183,8 +183,8 @@ def check_model(model: Any, name: str = "model") -> None:
 
 
 def model_settings(model: Any) -> tuple[dict[str, Settings], int, str]:
-    """(settings of every task, resolution in pixels, fit) of a MODEL: its own where it came from InstructLoader."""
+    """(settings of every task, resolution in pixels, resize_mode) of a MODEL: its own where InstructLoader gave it."""
     known = model.get_attachment(ATTACHMENT) or {}
-    fit = known.get("fit") or file_fit({})
-    settings = known.get("settings") or read_settings(None, published=fit == "authors")
-    return settings, int(known.get("resolution") or 512), fit
+    resize_mode = known.get("resize_mode") or file_resize_mode({})
+    settings = known.get("settings") or read_settings(None, published=resize_mode == "authors")
+    return settings, int(known.get("resolution") or 512), resize_mode

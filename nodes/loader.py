@@ -17,7 +17,7 @@ from ..instructdiffusion.models.averages import with_averages
 from ..instructdiffusion.models.ldm_keys import UNET_PREFIX
 from ..instructdiffusion.models.unpickle import read_checkpoint
 from .engine import check_model
-from .model_files import file_fit, find_folders, fingerprint
+from .model_files import file_resize_mode, find_folders, fingerprint
 from .types import CATEGORY
 
 BUILT_IN = "tiny (built in)"
@@ -156,7 +156,7 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.
     side = resolution if isinstance(resolution, int) else 512
-    attach(model, path.with_suffix(""), side, file_fit(known))
+    attach(model, path.with_suffix(""), side, file_resize_mode(known))
     return model, clip, vae
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..instructdiffusion.resize import resize_mode_in
+
 
 def find_folders(roots: Iterable[str | Path]) -> list[str]:
     """Model folders in diffusers' layout below the roots, by their path from there, in order.
@@ -33,19 +35,19 @@ def fingerprint(path: Path) -> str:
     return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
-def folder_fit(folder: Path) -> str:
+def folder_resize_mode(folder: Path) -> str:
     """How a model folder's pictures come to its size (`resize.model_size`): what its settings say, else the authors'
-    way for a folder that diffusers wrote (its version is in it), else "stretch"."""
+    way for a folder that diffusers wrote (its version is in it), else "shortest_edge"."""
 
     def read(name: str) -> dict[str, Any]:
         path = folder / name
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return found if isinstance(found, dict) else {}
 
-    said = read("instructdiffusion.json").get("fit")
-    return str(said or ("authors" if "_diffusers_version" in read("model_index.json") else "stretch"))
+    said = resize_mode_in(read("instructdiffusion.json"))
+    return said or ("authors" if "_diffusers_version" in read("model_index.json") else "shortest_edge")
 
 
-def file_fit(known: Mapping[str, Any]) -> str:
+def file_resize_mode(known: Mapping[str, Any]) -> str:
     """The same for a single file that says `known` of itself: one that says nothing of itself is the authors'."""
-    return str(known.get("fit", "stretch" if known else "authors"))
+    return resize_mode_in(known, written=True) or ("shortest_edge" if known else "authors")

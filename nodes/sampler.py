@@ -186,7 +186,7 @@ class InstructSampler(io.ComfyNode):
         asked = question(instruction, text)
         pictures = to_pictures(image)
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
-        own, side, fit = model_settings(model)
+        own, side, resize_mode = model_settings(model)
         scales = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
         settings = own[asked.task].changed(
             steps=chosen(steps),
@@ -202,14 +202,14 @@ class InstructSampler(io.ComfyNode):
         )
         side = resolution or side
         try:
-            model_size((1, 1), side, editor.multiple, fit)
+            model_size((1, 1), side, editor.multiple, resize_mode)
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
-        tiled = is_tiled(asked.task, fit)
+        tiled = is_tiled(asked.task, resize_mode)
         sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
         progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
-        job = Job(get_task(asked.task), settings, plan, side, fit, batch, progress)
+        job = Job(get_task(asked.task), settings, plan, side, resize_mode, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
         drawn = dict(job.drawn(editor, questions))
         edited = to_image([drawn[i] for i in range(len(pictures))])

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.compose import to_uint8
 from instructdiffusion.jobs import TileNoise
+from instructdiffusion.resize import resize_picture
 from instructdiffusion.sampling import SeededNoise
 from instructdiffusion.tiles import Tile
 
@@ -154,18 +155,18 @@ def test_points_and_boxes_are_scaled_along_each_axis(model, record):
     points = TASKS["keypoints"].instruct("the nose", [MARK_COLORS[0]])
     truth = Keypoints([[[20.25, 41.5]]], [[True]], [[1]], ("the nose",), (64, 64))
     record(lambda copies: np.stack([TASKS["keypoints"].render(c, truth, points) for c in copies]))
-    assert np.abs(model.run(points, source).result.xy[0, 0] - (81, 83)).max() < 0.8
+    assert np.abs(model.run(points, source, resize_mode="stretch").result.xy[0, 0] - (81, 83)).max() < 0.8
 
     boxes = TASKS["detect"].instruct("the stars", ["blue"])
     truth_boxes = Boxes([[10, 20, 30, 50]], [1], ("the stars",), (64, 64))
     record(lambda copies: np.stack([TASKS["detect"].render(c, truth_boxes, boxes) for c in copies]))
-    assert np.abs(model.run(boxes, source).result.xyxy[0] - (40, 40, 120, 100)).max() < 1.5
+    assert np.abs(model.run(boxes, source, resize_mode="stretch").result.xyxy[0] - (40, 40, 120, 100)).max() < 1.5
 
 
 @pytest.fixture
 def published(model, monkeypatch):
     """The model as if it were a published checkpoint, and what its editor is given."""
-    theirs = InstructDiffusion(dataclasses.replace(model.components, fit="authors", path=Path("nowhere")))
+    theirs = InstructDiffusion(dataclasses.replace(model.components, resize_mode="authors", path=Path("nowhere")))
     recorder = Recorder(lambda copies: 1 - copies)
     monkeypatch.setattr(theirs.editor, "draw", recorder)
     return theirs, recorder
@@ -191,7 +192,7 @@ def test_a_published_checkpoint_sees_whole_pictures_resized_as_its_authors_do(pu
     assert np.array_equal(seen, np.asarray(ImageOps.fit(Image.fromarray(source), (64, 32), method=lanczos)))
     back = ImageOps.fit(Image.fromarray(255 - seen), (192, 96), method=lanczos)
     assert np.array_equal(answer.picture, np.asarray(back))
-    theirs.denoise(source, resolution=64, fit="stretch")
+    theirs.denoise(source, resolution=64, resize_mode="stretch")
     assert len(recorder.pictures) > 2 and {p.shape for p in recorder.pictures[1:]} == {(64, 64, 3)}
 
 
@@ -346,3 +347,24 @@ def test_the_models_own_zoom_is_used_unless_another_is_asked_for(model, record):
     mine.deblur(source, zoom=1)
     mine.denoise(source)
     assert len(recorder.pictures) == 9 + 1 + 1
+
+
+def test_a_wide_picture_is_seen_in_its_own_shape(model, record):
+    """Resized exactly, padded to multiples by its edge for the model; what it drew there is no part of the answer."""
+    recorder = record(lambda copies: 1 - copies)
+    source = noisy(192, 256)
+    answer = model.segment(source, "the star", color="red", keep=False)
+    (seen,) = recorder.pictures
+    content = resize_picture(source, (64, 85))
+    assert seen.shape == (64, 96, 3) and np.array_equal(seen[:, :85], content)
+    assert (seen[:, 85:] == content[:, -1:]).all()
+    assert answer.picture.shape == source.shape and answer.result.canvas_size == (192, 256)
+    assert np.array_equal(answer.picture, resize_picture(255 - content, (192, 256)))
+
+
+def test_pictures_of_many_shapes_share_what_the_model_sees_and_keep_their_own(model, record):
+    recorder = record(lambda copies: 1 - copies)
+    pictures = [noisy(64, 82), noisy(128, 180), noisy(64, 64), noisy(300, 400)]
+    answers = model.detect(pictures, "the star", color="red")
+    assert sorted(p.shape[:2] for p in recorder.pictures) == [(64, 64), (64, 96), (64, 96), (64, 96)]
+    assert [a.picture.shape for a in answers] == [p.shape for p in pictures]

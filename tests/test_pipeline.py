@@ -210,8 +210,14 @@ def test_resolution(model, picture):
     assert small.picture.shape == picture.shape and small.settings["resolution"] == 32
     with pytest.raises(ValueError, match="multiple of 16"):
         model.segment(picture, "the red star", resolution=50)
-    wide = model.segment(photo(40, 80), "the red star", fit="aspect")
+    oblong = photo(40, 80)
+    wide = model.segment(oblong, "the red star", resize_mode="longest_edge")
     assert wide.result.canvas_size == (40, 80)
+    with pytest.warns(DeprecationWarning, match="fit is now called resize_mode"):
+        same = model.segment(oblong, "the red star", fit="longest_edge")
+    assert np.array_equal(same.picture, wide.picture)
+    with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="fit is the old name"):
+        model.check(same.instruction, fit="stretch", resize_mode="stretch")
 
 
 def test_large_pictures_are_restored_in_tiles_without_seams(model, monkeypatch):
@@ -316,7 +322,7 @@ def test_instructions_and_lists(model, picture):
         ("add a star", {"noise": [["a"]]}, TypeError, "noise is unit noise as an array or tensor, got list"),
         ("add a star", {"on_step": 5}, TypeError, "on_step is a function, or None for none; got 5"),
         ("add a star", {"on_answer": "x"}, TypeError, "on_answer is a function"),
-        ("add a star", {"fit": "crop"}, ValueError, "unknown fit"),
+        ("add a star", {"resize_mode": "crop"}, ValueError, "unknown resize_mode"),
     ],
 )
 def test_bad_input_is_refused_in_words(instruction, options, error, message, model, picture):
@@ -383,7 +389,7 @@ def test_the_models_own_defaults(model_folder, model):
         ("add a star", {"steps": 0}, "steps is a whole number"),
         ("add a star", {"solver": "magic"}, "unknown solver"),
         ("add a star", {"resolution": 50}, "resolution must be a multiple"),
-        ("add a star", {"fit": "wide"}, "unknown fit"),
+        ("add a star", {"resize_mode": "wide"}, "unknown resize_mode"),
         ("add a star", {"zoom": 4.5}, "zoom is a number from 0.25 to 4, got 4.5"),
         ("add a star", {"zoom": "2"}, "zoom is a number from 0.25 to 4, got '2'"),
         ("add a star", {"seed": -1}, "seed"),

@@ -6,18 +6,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.resize import model_size, resize_field, resize_picture, zoom_picture, zoomed
+from instructdiffusion.resize import (
+    RESIZE_MODES,
+    content_size,
+    model_size,
+    pad_edge,
+    resize_field,
+    resize_picture,
+    zoom_picture,
+    zoomed,
+)
 
 
 @pytest.mark.parametrize(
-    ("size", "fit", "expected"),
+    ("size", "mode", "expected"),
     [
         ((64, 64), "stretch", (64, 64)),
         ((100, 700), "stretch", (64, 64)),
-        ((100, 200), "aspect", (32, 64)),
-        ((300, 200), "aspect", (64, 48)),
-        ((64, 64), "aspect", (64, 64)),
-        ((2000, 20), "aspect", (64, 16)),
+        ((100, 200), "longest_edge", (32, 64)),
+        ((300, 200), "longest_edge", (64, 48)),
+        ((64, 64), "longest_edge", (64, 64)),
+        ((2000, 20), "longest_edge", (64, 16)),
+        ((64, 64), "shortest_edge", (64, 64)),
+        ((999, 999), "shortest_edge", (64, 64)),
+        ((768, 1024), "shortest_edge", (64, 96)),
+        ((1024, 768), "shortest_edge", (96, 64)),
+        ((720, 1280), "shortest_edge", (64, 128)),
+        ((100, 800), "shortest_edge", (64, 512)),
+        ((100, 1600), "shortest_edge", (32, 512)),
+        ((8, 8000), "shortest_edge", (16, 512)),
+        ((8000, 1), "shortest_edge", (512, 16)),
         ((64, 64), "authors", (64, 64)),
         ((300, 200), "authors", (64, 48)),
         ((200, 300), "authors", (48, 64)),
@@ -28,8 +46,8 @@ from instructdiffusion.resize import model_size, resize_field, resize_picture, z
         ),  # the shorter side goes up to a multiple, and takes the longer along
     ],
 )
-def test_model_size(size, fit, expected):
-    assert model_size(size, 64, 16, fit) == expected
+def test_model_size(size, mode, expected):
+    assert model_size(size, 64, 16, mode) == expected
 
 
 @pytest.mark.parametrize("resolution", [63, 8, 0, -64, 70])
@@ -52,11 +70,42 @@ def test_the_authors_sizes_are_those_of_the_published_rule():
         assert min(ours) == min(theirs) or rounds
 
 
-def test_unknown_fit_and_wrong_kind():
-    with pytest.raises(ValueError, match="stretch, aspect"):
+def test_unknown_mode_and_wrong_kind():
+    with pytest.raises(ValueError, match="shortest_edge, longest_edge, stretch, authors"):
         model_size((64, 64), 64, 16, "crop")
     with pytest.raises(TypeError, match="whole number"):
         model_size((64, 64), 64.0, 16)
+
+
+@pytest.mark.parametrize("size", [(768, 1024), (2, 3), (1280, 720), (333, 500), (61, 97), (90, 90), (40, 319)])
+def test_the_picture_keeps_its_shape_within_what_the_model_sees(size):
+    """Its short side at the resolution, the long one off by half a pixel at most; less than a multiple is padding."""
+    content, whole = content_size(size, 64, 16), model_size(size, 64, 16)
+    assert min(content) == 64 and abs(max(content) - 64 * max(size) / min(size)) <= 0.5
+    assert all(0 <= w - c < 16 and w % 16 == 0 for c, w in zip(content, whole, strict=True))
+
+
+def test_a_very_long_picture_is_bounded_and_keeps_its_shape():
+    assert content_size((100, 800), 64, 16) == (64, 512) and content_size((100, 1600), 64, 16) == (32, 512)
+    assert content_size((8, 8000), 64, 16) == (1, 512) and content_size((8000, 8), 64, 16) == (512, 1)
+
+
+@pytest.mark.parametrize("mode", ["longest_edge", "stretch", "authors"])
+@pytest.mark.parametrize("size", [(768, 1024), (61, 97), (8, 800)])
+def test_other_modes_pad_nothing(size, mode):
+    assert mode in RESIZE_MODES and content_size(size, 64, 16, mode) == model_size(size, 64, 16, mode)
+
+
+def test_the_edge_is_repeated_below_and_to_the_right():
+    picture = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    padded = pad_edge(picture, (5, 6))
+    assert np.array_equal(padded[:3, :4], picture) and (padded[:3, 4:] == picture[:, -1:]).all()
+    assert (padded[3:] == padded[2:3]).all() and pad_edge(picture, (3, 4)) is picture
+
+
+def test_the_old_name_of_a_mode_is_taken_with_a_warning():
+    with pytest.warns(DeprecationWarning, match="'aspect' is now called 'longest_edge'"):
+        assert model_size((100, 200), 64, 16, "aspect") == (32, 64)
 
 
 def test_shrinking_averages_areas():

@@ -31,6 +31,7 @@ ASKS: dict[str, tuple[str, str, bool]] = {
 MASKS = ("segment", "refer")  # the tasks that have more than one decoder
 TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles
 COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})  # the tasks that draw in no colour
+RESIZE_MODES = ("shortest_edge", "longest_edge", "stretch", "authors")  # as in `resize`, for the same reason
 DECODER: dict[str, Any] = {
     "choices": ("closed", "unet"),
     "default": "closed",
@@ -96,12 +97,18 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resolution", type=int, help="side at which the model sees the picture, or of a tile"
     )
+    parser.add_argument(
+        "--resize-mode",
+        choices=RESIZE_MODES,
+        help="how a picture comes to that side: with its shape, its short or long side at it; squeezed to a square; "
+        "or as the published checkpoints' authors have it; default: the model's",
+    )
 
 
 def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
-    names = ("steps", "solver", "schedule", "formula", "seed", "resolution")
+    names = ("steps", "solver", "schedule", "formula", "seed", "resolution", "resize_mode")
     some = {name: getattr(arguments, name) for name in ("decoder", "zoom") if hasattr(arguments, name)}
     return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **some}
 

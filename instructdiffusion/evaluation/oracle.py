@@ -38,7 +38,7 @@ class Oracle:
             raise ValueError(f"the oracle answers pictures of the model's own size only: {side} x {side}")
         model = copy.copy(self.model)
         own = model.settings[task].changed(zoom=self.zoom)
-        zoom = own.zoom if is_tiled(task, model.components.fit) else 1.0
+        zoom = own.zoom if is_tiled(task, model.components.resize_mode) else 1.0
         padded = [pad_for_tiles(zoom_picture(e.target, zoom), side, model.editor.factor) for e in examples]
         tiles = plan_tiles([p.shape[:2] for p in padded], side, overlap_of(side), model.editor.factor)
         model.editor = _TrueEditor(model.components, cut_tiles(padded, tiles, side))

@@ -247,13 +247,13 @@ def made_by(components: Any) -> dict[str, Any]:
     """
     made: dict[str, Any] = {"weights": weights_hash(components), "code": code_hash()}
     if components is None:
-        return {**made, **dict.fromkeys(("prediction", "noise levels", "fit", "device", "dtype"))}
+        return {**made, **dict.fromkeys(("prediction", "noise levels", "resize mode", "device", "dtype"))}
     parts = [next(getattr(components, name).parameters()) for name in PARTS]
     return {
         **made,
         "prediction": components.prediction_type,
         "noise levels": hashlib.sha256(components.alphas_cumprod.tobytes()).hexdigest()[:16],
-        "fit": components.fit,
+        "resize mode": components.resize_mode,
         "device": parts[0].device.type,
         "dtype": ", ".join(dict.fromkeys(str(p.dtype).removeprefix("torch.") for p in parts)),
     }

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..resize import FITS
+from ..resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..settings import FILE
 from . import ldm_keys
@@ -92,9 +92,10 @@ def load_checkpoint_components(
         raise ValueError(
             f"expected a prediction_type of {', '.join(PREDICTIONS)}, got {prediction!r} for {path.name}"
         )
-    fit = facts.get("fit", "stretch" if facts else "authors")  # what says nothing of itself is not ours
-    if fit not in FITS:
-        raise ValueError(f"expected a fit, one of {', '.join(FITS)}, got {fit!r} for {path.name}")
+    try:
+        mode = resize_mode_in(facts, written=True)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
     alphas = _alphas(state, path.name)
     tokenizer = load_tokenizer(path, text_config["vocab_size"])
     ends = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("bos", "eos", "pad")}
@@ -126,7 +127,8 @@ def load_checkpoint_components(
         prediction_type=prediction,
         resolution=resolution,
         path=companion(path),
-        fit=fit,
+        # What says nothing of itself is not ours.
+        resize_mode=mode or ("shortest_edge" if facts else "authors"),
     )
 
 

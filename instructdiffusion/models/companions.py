@@ -30,7 +30,7 @@ def settings_file(components: Components) -> bytes | None:
     path = components.path / FILE
     written = path.read_bytes() if path.is_file() else None
     said = json.loads(written) if written is not None else {}
-    published = components.fit == "authors"
+    published = components.resize_mode == "authors"
     asked, bare = read_settings(components.path, published), read_settings(None, published)
     defaults = {}
     for name, settings in asked.items():
@@ -41,8 +41,9 @@ def settings_file(components: Components) -> bytes | None:
     full = dict(said)
     if defaults:
         full["defaults"] = defaults
-    if said.get("fit", "stretch") != components.fit:
-        full["fit"] = components.fit
+    old = full.pop("fit", None)  # its name of one release ago
+    if old is not None or said.get("resize_mode", "shortest_edge") != components.resize_mode:
+        full["resize_mode"] = components.resize_mode
     return written if full == said else json_bytes(full)
 
 
@@ -71,7 +72,7 @@ def companion_files(components: Components, path: Path) -> dict[str, bytes] | No
             raise ValueError(
                 f"the folder {folder} is a model with another tokenizer: give the file a name of its own"
             )
-        published = components.fit == "authors"
+        published = components.resize_mode == "authors"
         if read_settings(folder, published) != read_settings(components.path, published):
             raise ValueError(
                 f"the folder {folder} is a model with other settings: give the file a name of its own"

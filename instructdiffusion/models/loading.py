@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..reasons import first_line
-from ..resize import FITS
+from ..resize import as_resize_mode, resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from .layout import training_alphas
 from .ldm_keys import odd_keys
@@ -40,8 +42,8 @@ class Components:
 
     alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
     pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one of
-    its settings (`companion`), which need not exist. fit: how pictures come to the model's size unless a call says
-    otherwise (`resize.model_size`): "authors" for published checkpoints.
+    its settings (`companion`), which need not exist. resize_mode: how pictures come to the model's size unless a
+    call says otherwise (`resize.model_size`): "authors" for published checkpoints; `fit` is its old name.
     """
 
     unet: UNet2DConditionModel
@@ -52,11 +54,36 @@ class Components:
     prediction_type: str
     resolution: int
     path: Path
-    fit: str = "stretch"
+    resize_mode: str = "shortest_edge"
 
     def __post_init__(self) -> None:
-        if self.fit not in FITS:
-            raise ValueError(f"expected a fit, one of {', '.join(FITS)}, got {self.fit!r} for {self.path}")
+        try:
+            mode = as_resize_mode(self.resize_mode)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        object.__setattr__(self, "resize_mode", mode)
+
+    @property
+    def fit(self) -> str:
+        """`resize_mode`, as it was called before."""
+        warnings.warn("Components.fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
+        return self.resize_mode
+
+
+def _takes_fit(init: Callable[..., None]) -> Callable[..., None]:
+    """`Components.__init__` that also takes resize_mode by its old name, for one release."""
+
+    @functools.wraps(init)
+    def taking(self: Components, *args: Any, fit: str | None = None, **values: Any) -> None:
+        if fit is not None:
+            warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
+            values["resize_mode"] = fit
+        init(self, *args, **values)
+
+    return taking
+
+
+Components.__init__ = _takes_fit(Components.__init__)  # type: ignore[method-assign]
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -155,22 +182,22 @@ def load_components(
         prediction_type=prediction,
         resolution=int(size if isinstance(size, int) else max(size)) * factor,
         path=folder,
-        fit=_folder_fit(folder),
+        resize_mode=_folder_resize_mode(folder),
     )
 
 
-def _folder_fit(folder: Path) -> str:
+def _folder_resize_mode(folder: Path) -> str:
     """What the model's own settings say; else the authors' for a folder that diffusers wrote (its version is in it)."""
 
     def read(name: str) -> Any:
         path = folder / name
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
-    said = _guarded("instructdiffusion.json", lambda: read("instructdiffusion.json").get("fit"))
+    said = _guarded("instructdiffusion.json", lambda: resize_mode_in(read("instructdiffusion.json")))
     if said is not None:
-        return str(said)
+        return said
     foreign = _guarded("model_index.json", lambda: "_diffusers_version" in read("model_index.json"))
-    return "authors" if foreign else "stretch"
+    return "authors" if foreign else "shortest_edge"
 
 
 def companion(path: str | Path) -> Path:

@@ -76,7 +76,7 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
     facts = {
         "prediction_type": components.prediction_type,
         "resolution": components.resolution,
-        "fit": components.fit,
+        "resize_mode": components.resize_mode,
     }
     beside = companion_files(components, path)
     path.parent.mkdir(parents=True, exist_ok=True)

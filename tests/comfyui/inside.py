@@ -171,8 +171,8 @@ def masked(run: Run) -> bool:
 
 
 def defaults(run: Run) -> dict[str, list[Any]]:
-    """[evaluations of the plan, its first row's weights, fit] by default: of the built-in model, of one that says
-    nothing of itself (as ComfyUI's own loader gives it), and of a folder that diffusers wrote."""
+    """[evaluations of the plan, its first row's weights, resize mode] by default: of the built-in model, of one that
+    says nothing of itself (as ComfyUI's own loader gives it), and of a folder that diffusers wrote."""
     engine, builtin = (sys.modules[f"{REPOSITORY}.nodes.{name}"] for name in ("engine", "builtin"))
     sampling = sys.modules[f"{REPOSITORY}.instructdiffusion.sampling"]
     foreign, attached = run.model.clone(), run.model.clone()
@@ -181,12 +181,12 @@ def defaults(run: Run) -> dict[str, list[Any]]:
         builtin.attach(attached, Path(folder), 512, "authors")
     schedule, found = sampling.Schedule.scaled_linear(), {}
     for name, model in (("built in", run.model), ("foreign", foreign), ("published", attached)):
-        settings, _, fit = engine.model_settings(model)
+        settings, _, resize_mode = engine.model_settings(model)
         for task in ("segment", "edit"):
             own = settings[task]
             sigmas = schedule.sigmas(own.schedule, own.steps)
             plan = sampling.make_plan(sigmas, own.solver, own.guide(), schedule)
-            found[f"{name}: {task}"] = [plan.evaluations, list(plan[0].weights), fit]
+            found[f"{name}: {task}"] = [plan.evaluations, list(plan[0].weights), resize_mode]
     return found
 
 
@@ -198,9 +198,9 @@ def formulas(run: Run) -> dict[str, list[bool]]:
         open_, *named = (ask(**asked), *(ask(**asked, formula=f) for f in FORMULAS))
         found[name] = [torch.equal(open_, drawn) for drawn in named]
     engine, other = sys.modules[f"{REPOSITORY}.nodes.engine"], run.model.clone()
-    own, side, fit = engine.model_settings(run.model)
+    own, side, resize_mode = engine.model_settings(run.model)
     settings = {name: s.changed(formula=FORMULAS[1], guidance=(7.5, 1.5)) for name, s in own.items()}
-    other.set_attachments(engine.ATTACHMENT, {"settings": settings, "resolution": side, "fit": fit})
+    other.set_attachments(engine.ATTACHMENT, {"settings": settings, "resolution": side, "resize_mode": resize_mode})
     scales = {"text_guidance": 7.5, "image_guidance": 1.5}
     told = run.guider(run.model, **asked, **scales, formula=FORMULAS[1])
     found["the model's own"] = [

@@ -56,7 +56,7 @@ def test_hooks_and_masks_are_honoured(seen: dict[str, Any]) -> None:
 def test_models_that_say_nothing_of_themselves_are_asked_as_published_ones(seen: dict[str, Any]) -> None:
     """100 steps with the authors' guidance; one plain evaluation is for models that learned to answer in one."""
     found = seen["defaults"]
-    plain = [1, [1, 0, 0, 0], "stretch"]
+    plain = [1, [1, 0, 0, 0], "shortest_edge"]
     assert found["built in: segment"] == found["built in: edit"] == plain
     for name in ("foreign", "published"):
         segment, edit = found[f"{name}: segment"], found[f"{name}: edit"]

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tarfile
 import types
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def _write(path, state, **beside):
 
 def _asked(parts):
     """How a model is asked that lies where these components do."""
-    return read_settings(parts.path, published=parts.fit == "authors")
+    return read_settings(parts.path, published=parts.resize_mode == "authors")
 
 
 def _assert_same(a, b):
@@ -66,7 +67,7 @@ def _assert_same(a, b):
         assert list(one) == list(other)
         assert all(torch.equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one), part
     assert np.array_equal(a.alphas_cumprod, b.alphas_cumprod)
-    assert (a.prediction_type, a.resolution, a.fit) == (b.prediction_type, b.resolution, b.fit)
+    assert (a.prediction_type, a.resolution, a.resize_mode) == (b.prediction_type, b.resolution, b.resize_mode)
     assert _asked(a) == _asked(b)
     assert a.vae.config.scaling_factor == b.vae.config.scaling_factor
     for text in ("Segment the red star.", "", "xyzzy é"):
@@ -227,7 +228,7 @@ def test_what_training_leaves_beside_the_weights_does_no_harm(model, file):
     _write(file, {**state, **extras})
     parts = load_checkpoint_components(file, prediction_type="v_prediction", resolution=64)
     # The schedule too, though its values were stored in half precision; only where it comes from is not said.
-    _assert_same(parts, dataclasses.replace(model.components, fit="authors"))
+    _assert_same(parts, dataclasses.replace(model.components, resize_mode="authors"))
 
 
 def test_what_the_file_does_not_say_is_stable_diffusions(model, file):
@@ -245,21 +246,21 @@ def test_what_the_file_does_not_say_is_stable_diffusions(model, file):
 
 def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tmp_path):
     """Which a file of ours does not, and which goes round; a folder that diffusers wrote is a published one too."""
-    assert load_components(file).fit == "stretch"
+    assert load_components(file).resize_mode == "shortest_edge"
     theirs = load_components(_write(file, load_file(file)))
-    assert theirs.fit == "authors"
+    assert theirs.resize_mode == "authors"
     folder = save_pretrained(theirs, tmp_path / "folder")
-    assert load_components(folder).fit == "authors"
-    assert load_components(export_checkpoint(theirs, tmp_path / "again.ckpt")).fit == "authors"
+    assert load_components(folder).resize_mode == "authors"
+    assert load_components(export_checkpoint(theirs, tmp_path / "again.ckpt")).resize_mode == "authors"
     assert not (save_pretrained(model.components, tmp_path / "ours") / "instructdiffusion.json").exists()
     index = tmp_path / "ours" / "model_index.json"
-    assert load_components(index.parent).fit == "stretch"
+    assert load_components(index.parent).resize_mode == "shortest_edge"
     index.write_text(json.dumps({**json.loads(index.read_text()), "_diffusers_version": "0.12.0"}))
-    assert load_components(index.parent).fit == "authors"
-    (index.parent / "instructdiffusion.json").write_text('{"fit": "aspect"}')
-    assert load_components(index.parent).fit == "aspect"
-    (index.parent / "instructdiffusion.json").write_text('{"fit": "crop"}')
-    with pytest.raises(ValueError, match="expected a fit, one of stretch, aspect, authors, got 'crop'"):
+    assert load_components(index.parent).resize_mode == "authors"
+    (index.parent / "instructdiffusion.json").write_text('{"resize_mode": "longest_edge"}')
+    assert load_components(index.parent).resize_mode == "longest_edge"
+    (index.parent / "instructdiffusion.json").write_text('{"resize_mode": "crop"}')
+    with pytest.raises(ValueError, match="unknown resize_mode 'crop': choose one of shortest_edge, longest_edge"):
         load_components(index.parent)
 
     asked = InstructDiffusion(theirs)
@@ -267,7 +268,7 @@ def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tm
     asked.editor.draw = lambda pictures, *a, **k: seen.append(pictures.shape[1:3]) or draw(pictures, *a, **k)
     wide = np.zeros((100, 300, 3), np.uint8)
     answer = asked.segment(wide, "the red star", resolution=64, steps=1)
-    asked.segment(wide, "the red star", resolution=64, steps=1, fit="stretch")
+    asked.segment(wide, "the red star", resolution=64, steps=1, resize_mode="stretch")
     assert seen == [(32, 96), (64, 64)] and answer.picture.shape == wide.shape
 
 
@@ -305,13 +306,46 @@ def test_a_file_that_may_be_instruct_pix2pix_says_once_how_it_is_guided(file, ca
     assert len(caplog.records) == 1
 
 
-def test_a_fit_that_was_changed_is_kept(model, tmp_path):
-    aspect = load_components(
-        save_pretrained(dataclasses.replace(model.components, fit="aspect"), tmp_path / "a")
+def test_a_resize_mode_that_was_changed_is_kept(model, tmp_path):
+    long = load_components(
+        save_pretrained(dataclasses.replace(model.components, resize_mode="longest_edge"), tmp_path / "a")
     )
-    assert aspect.fit == "aspect"
-    changed = dataclasses.replace(aspect, fit="stretch")
-    assert load_components(save_pretrained(changed, tmp_path / "b")).fit == "stretch"
+    assert long.resize_mode == "longest_edge"
+    changed = dataclasses.replace(long, resize_mode="stretch")
+    assert load_components(save_pretrained(changed, tmp_path / "b")).resize_mode == "stretch"
+    assert load_components(export_checkpoint(changed, tmp_path / "c.ckpt")).resize_mode == "stretch"
+
+
+@pytest.mark.parametrize(("old", "new"), [("aspect", "longest_edge"), ("stretch", "stretch"), ("authors", "authors")])
+def test_the_old_key_of_a_models_settings_is_read_and_saved_anew(model, tmp_path, old, new):
+    folder = save_pretrained(model.components, tmp_path / "a")
+    (folder / FILE).write_text(json.dumps({"fit": old, "by": "hand"}))
+    with pytest.warns(DeprecationWarning, match='the key "fit" is now called "resize_mode"'):
+        parts = load_components(folder)
+    assert parts.resize_mode == new
+    with pytest.warns(DeprecationWarning, match="Components.fit is now called resize_mode"):
+        assert parts.fit == new
+    again = save_pretrained(parts, tmp_path / "b")
+    assert json.loads((again / FILE).read_text()) == {"by": "hand", "resize_mode": new}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)
+        assert load_components(again).resize_mode == new
+
+
+@pytest.mark.parametrize(("old", "new"), [("aspect", "longest_edge"), ("stretch", "shortest_edge")])
+def test_a_checkpoint_of_the_release_before_gets_the_new_default_where_nobody_chose(file, old, new):
+    """Its "fit": "stretch" was written whatever the model."""
+    facts = {"prediction_type": "epsilon", "resolution": 64, "fit": old}
+    save_file(load_file(file), file, metadata={"instructdiffusion": json.dumps(facts)})
+    with pytest.warns(DeprecationWarning, match='the key "fit" is now called "resize_mode"'):
+        assert load_components(file).resize_mode == new
+
+
+def test_components_take_the_old_names_for_one_more_release(model):
+    with pytest.warns(DeprecationWarning, match="'aspect' is now called 'longest_edge'"):
+        assert dataclasses.replace(model.components, resize_mode="aspect").resize_mode == "longest_edge"
+    with pytest.warns(DeprecationWarning, match="fit is now called resize_mode"):
+        assert dataclasses.replace(model.components, fit="stretch").resize_mode == "stretch"
 
 
 def test_settings_that_lie_among_checkpoints_are_not_a_files_own(file, tmp_path):
@@ -834,7 +868,7 @@ def test_loading_draws_no_random_numbers(exported):
 
 @pytest.mark.parametrize(
     "facts",
-    ["[]", "{", '{"resolution": 63}', '{"resolution": "big"}', '{"prediction_type": 3}', '{"fit": "crop"}'],
+    ["[]", "{", '{"resolution": 63}', '{"resolution": "big"}', '{"prediction_type": 3}', '{"resize_mode": "crop"}'],
 )
 def test_a_file_that_says_nonsense_of_itself_is_refused(file, facts):
     save_file(load_file(file), file, metadata={"instructdiffusion": facts})

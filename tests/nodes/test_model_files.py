@@ -47,10 +47,21 @@ def test_a_fingerprint_changes_with_a_file_inside_a_folder(files: ModuleType, tm
 
 def test_published_models_see_pictures_as_the_authors_show_them(files: ModuleType, tmp_path: Path) -> None:
     folder = model(tmp_path / "m")
-    assert files.folder_fit(folder) == "stretch"
+    assert files.folder_resize_mode(folder) == "shortest_edge"
     (folder / "model_index.json").write_text('{"_diffusers_version": "0.30"}')
-    assert files.folder_fit(folder) == "authors"
-    (folder / "instructdiffusion.json").write_text('{"fit": "aspect"}')
-    assert files.folder_fit(folder) == "aspect"
-    assert files.file_fit({}) == "authors"
-    assert files.file_fit({"resolution": 256}) == "stretch" and files.file_fit({"fit": "aspect"}) == "aspect"
+    assert files.folder_resize_mode(folder) == "authors"
+    (folder / "instructdiffusion.json").write_text('{"resize_mode": "longest_edge"}')
+    assert files.folder_resize_mode(folder) == "longest_edge"
+    assert files.file_resize_mode({}) == "authors"
+    assert files.file_resize_mode({"resolution": 256}) == "shortest_edge"
+    assert files.file_resize_mode({"resize_mode": "stretch"}) == "stretch"
+
+
+def test_the_old_key_of_the_release_before_is_read(files: ModuleType, tmp_path: Path) -> None:
+    """A checkpoint's "fit": "stretch" was written whatever the model, in a folder's settings it was chosen."""
+    folder = model(tmp_path / "m")
+    with pytest.warns(DeprecationWarning, match="resize_mode"):
+        assert files.file_resize_mode({"fit": "aspect"}) == "longest_edge"
+        assert files.file_resize_mode({"fit": "stretch"}) == "shortest_edge"
+        (folder / "instructdiffusion.json").write_text('{"fit": "stretch"}')
+        assert files.folder_resize_mode(folder) == "stretch"
