@@ -164,7 +164,8 @@ def _pictures(image, frames: list[np.ndarray]) -> list[np.ndarray]:
     if pictures[0].shape[:2] != tuple(size):
         (h, w), (mh, mw) = pictures[0].shape[:2], size
         raise ValueError(
-            f"`mask`: a mask of {mw} x {mh} pixels came with an `image` of {w} x {h}: scale one of them"
+            f"`mask`: a mask of {mw} x {mh} pixels came with an `image` of {w} x {h}: give as `image` the "
+            "`source` that MaskExtract had; scaling one of them may displace the mask"
         )
     return pictures
 

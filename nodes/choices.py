@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..instructdiffusion.resize import content_size, model_size
 from ..instructdiffusion.sampling import Guidance, none
 from ..instructdiffusion.settings import FORMULAS, ZOOMS, Settings
 from ..instructdiffusion.tasks import get_task
 
 OWN = "task's own"
+NATIVE = "none"  # a picture is seen at its own size
 
 
 def chosen(value: Any) -> Any:
@@ -21,6 +23,31 @@ def valid_zoom(zoom: float | None) -> bool | str:
     if not zoom or ZOOMS[0] <= zoom <= ZOOMS[1]:
         return True
     return f"`zoom`: expected {ZOOMS[0]:g} to {ZOOMS[1]:g}, or 0 for the task's own, got {zoom:g}"
+
+
+def valid_resolution(resolution: int | None, resize_mode: str | None) -> bool | str:
+    """True, or what is wrong with an input `resolution` that nothing would be made of; None is a linked input."""
+    if not resolution or resize_mode != NATIVE:
+        return True
+    return f"`resolution`: {resolution} means nothing while `resize_mode` is {NATIVE!r}: choose {OWN!r} there, or set 0"
+
+
+def model_sizes(
+    size: tuple[int, int], resolution: int, multiple: int, resize_mode: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(what of it is the picture, what the model sees) of a picture of `size`, all (height, width).
+
+    With `NATIVE` the picture keeps its size. What is more than the picture lies on its right and below it. ValueError
+    names the input, and the nearest value that is right.
+    """
+    if resize_mode == NATIVE:
+        height, width = (-(-side // multiple) * multiple for side in size)
+        return size, (height, width)
+    shape = resolution, multiple, resize_mode
+    try:
+        return content_size(size, *shape), model_size(size, *shape)
+    except ValueError as error:
+        raise ValueError(f"`resolution`: {error}") from None
 
 
 def branch_weights(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..instructdiffusion.images import load_picture
 from ..instructdiffusion.results import Boxes, Keypoints
+from .home import bring_home
 
 # The Impact Pack reads these fields by name and by place.
 SEG = namedtuple(
@@ -80,7 +81,10 @@ def from_mask(mask: Tensor, name: str = "mask") -> np.ndarray:
 
 
 def paired(source: Tensor, edited: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Source and edited pictures of one number and size; a single source serves a whole batch of edits."""
+    """Source and edited pictures of one number and of the sources' size; a single source serves a batch of edits.
+
+    Edited pictures of another size are brought home to their sources (`home.bring_home`).
+    """
     sources, drawn = to_pictures(source, "source"), to_pictures(edited, "edited")
     if len(sources) == 1:
         sources = sources * len(drawn)
@@ -88,12 +92,7 @@ def paired(source: Tensor, edited: Tensor) -> tuple[list[np.ndarray], list[np.nd
         raise ValueError(
             f"`edited`: {len(drawn)} pictures came with {len(sources)} in `source`: give one a picture"
         )
-    if sources[0].shape != drawn[0].shape:
-        (h, w), (eh, ew) = sources[0].shape[:2], drawn[0].shape[:2]
-        raise ValueError(
-            f"`edited`: a picture of {ew} x {eh} pixels came with a `source` of {w} x {h}: scale one of them "
-            "first (ImageScale), or take both from InstructSampler, which keeps the size"
-        )
+    drawn = [bring_home(before, after) for before, after in zip(sources, drawn)]
     return sources, drawn
 
 

@@ -8,6 +8,7 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .boxes import BoxFromMask
+from .edits import EditExtract
 from .guider import InstructGuider
 from .keypoints import KeypointExtract
 from .label import ClassExtract
@@ -21,7 +22,7 @@ _LORAS = Path(__file__).resolve().parent.parent / "instructdiffusion" / "assets"
 
 
 class InstructExtension(ComfyExtension):
-    """Nine nodes: load, word, ask (two ways), read back (four ways), and a scene to try them on."""
+    """Ten nodes: load, word, ask (two ways), read back (five ways), and a scene to try them on."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The node classes. The LoRAs of the built-in model join ComfyUI's list, as a folder of extra models does."""
@@ -36,4 +37,5 @@ class InstructExtension(ComfyExtension):
             BoxFromMask,
             ClassExtract,
             InstructScene,
+            EditExtract,
         ]

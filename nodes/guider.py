@@ -11,10 +11,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..instructdiffusion.resize import RESIZE_MODES, pad_edge, resize_picture
 from ..instructdiffusion.sampling import BRANCHES, Guidance
 from ..instructdiffusion.settings import FORMULAS
 from .branches import two_sided
-from .choices import OWN, branch_weights
+from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
 from .types import CATEGORY, InstructionType, valid_choices
 
@@ -163,7 +164,10 @@ class InstructGuider(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="Its autoencoder."),
                 io.Image.Input(
                     "image",
-                    tooltip="The picture the instruction is about. Sides are cut to what the model can take.",
+                    tooltip=(
+                        "The picture the instruction is about. Its sides are padded to what the model can take; the "
+                        "extract nodes cut the padding off again."
+                    ),
                 ),
                 io.String.Input(
                     "text",
@@ -211,17 +215,43 @@ class InstructGuider(io.ComfyNode):
                         "the model says of itself."
                     ),
                 ),
+                io.Combo.Input(
+                    "resize_mode",
+                    options=[NATIVE, OWN, *RESIZE_MODES],
+                    default=NATIVE,
+                    optional=True,
+                    tooltip=(
+                        "none: the picture is seen at its own size, padded. task's own: as the model wants it, small "
+                        "for the built-in one, however large the picture. The others: which side becomes `resolution`. "
+                        "MaskExtract, KeypointExtract, ClassExtract and EditExtract bring the answer back to the "
+                        "picture's size."
+                    ),
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=16,
+                    optional=True,
+                    tooltip="Side in pixels that `resize_mode` aims at; 0 takes the model's own.",
+                ),
             ],
             outputs=[
                 io.Guider.Output(tooltip="For SamplerCustomAdvanced."),
-                io.Latent.Output(tooltip="An empty latent of the picture's size, to start from."),
+                io.Latent.Output(tooltip="An empty latent of the size at which the picture is seen, to start from."),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, guidance, formula=OWN) -> bool | str:
+    def validate_inputs(cls, guidance, formula=OWN, resize_mode=NATIVE, resolution=0) -> bool | str:
         """Refused before anything runs, naming the input."""
-        return valid_choices(guidance=(guidance, GUIDANCES), formula=(formula, [OWN, *FORMULAS]))
+        found = valid_choices(
+            guidance=(guidance, GUIDANCES),
+            formula=(formula, [OWN, *FORMULAS]),
+            resize_mode=(resize_mode, [NATIVE, OWN, *RESIZE_MODES]),
+        )
+        return valid_resolution(resolution, resize_mode) if found is True else found
 
     @classmethod
     def execute(
@@ -236,25 +266,27 @@ class InstructGuider(io.ComfyNode):
         image_guidance,
         instruction=None,
         formula=OWN,
+        resize_mode=NATIVE,
+        resolution=0,
     ) -> io.NodeOutput:
         from .engine import ComfyEditor, model_settings
         from .sampler import question
 
+        if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
+            raise ValueError(refused)
         asked = question(instruction, text)
         editor = ComfyEditor(model, clip, vae)
-        multiple = editor.multiple
-        pixels = to_image(to_pictures(image))  # gray and alpha are taken as InstructSampler takes them
-        height, width = (side // multiple * multiple for side in pixels.shape[1:3])
-        if not height or not width:
-            raise ValueError(
-                f"`image`: expected sides of at least {multiple} pixels, got {list(pixels.shape[1:3])}"
-            )
-        condition = vae.encode(pixels[:, :height, :width])
-        own = model_settings(model)[0][asked.task]
+        settings, side, own_mode = model_settings(model)
+        mode = chosen(resize_mode) or own_mode
+        pictures = to_pictures(image)
+        content, size = model_sizes(pictures[0].shape[:2], resolution or side, editor.multiple, mode)
+        sharp = mode == "authors"
+        condition = vae.encode(to_image([pad_edge(resize_picture(p, content, sharp), size) for p in pictures]))
+        own = settings[asked.task]
         weights = branch_weights(asked.task, own, guidance, (text_guidance, image_guidance), formula)
         branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
         guider = BranchGuider(editor.model)
         branches = needed(editor.model, branches)
         guider.set_branches(conditions(editor.read, asked.text, condition, branches), weights)
-        empty = torch.zeros([len(condition), *editor.latent_shape((height, width))])
+        empty = torch.zeros([len(condition), *editor.latent_shape(size)])
         return io.NodeOutput(guider, {"samples": empty})

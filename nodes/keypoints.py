@@ -27,7 +27,7 @@ class KeypointExtract(io.ComfyNode):
             inputs=[
                 io.Image.Input("source", tooltip="The picture that was asked about."),
                 io.Image.Input(
-                    "edited", tooltip="What the model drew on it, of the same size (from InstructSampler)."
+                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
                 ),
                 InstructionType.Input(
                     "instruction", tooltip="The instruction that was followed, of keypoints or align."

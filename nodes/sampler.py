@@ -13,7 +13,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..instructdiffusion.jobs import Job, Question, is_tiled
-from ..instructdiffusion.resize import model_size, zoomed
+from ..instructdiffusion.resize import RESIZE_MODES, model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
@@ -21,7 +21,8 @@ from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
 from .engine import ComfyEditor, model_settings
-from .preview import contact_sheet
+from .preview import contact_sheet, shown
+from .report import report
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
 
 GUIDANCES = (OWN, "none", "scales")
@@ -110,7 +111,7 @@ class InstructSampler(io.ComfyNode):
                     default=0,
                     min=0,
                     max=4096,
-                    step=8,
+                    step=16,
                     tooltip=(
                         "Side in pixels at which the model sees a picture (or of its tiles); 0 "
                         "takes the model's own."
@@ -139,6 +140,17 @@ class InstructSampler(io.ComfyNode):
                         "Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
                     ),
                 ),
+                io.Combo.Input(
+                    "resize_mode",
+                    options=[OWN, *RESIZE_MODES],
+                    default=OWN,
+                    optional=True,
+                    tooltip=(
+                        "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
+                        "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
+                        "code has it. task's own: what the model wants."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -147,17 +159,25 @@ class InstructSampler(io.ComfyNode):
                 io.Latent.Output(
                     tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the tiles)."
                 ),
+                io.String.Output(
+                    "message",
+                    display_name="message",
+                    tooltip="What was understood, what is beyond the model, and whether anything was changed.",
+                ),
             ],
         )
 
     @classmethod
-    def validate_inputs(cls, solver, scheduler, guidance, formula=OWN, zoom=0.0) -> bool | str:
+    def validate_inputs(
+        cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN
+    ) -> bool | str:
         """Refused before anything runs, naming the input."""
         found = valid_choices(
             solver=(solver, [OWN, *SOLVERS]),
             scheduler=(scheduler, [OWN, *SPACINGS]),
             guidance=(guidance, GUIDANCES),
             formula=(formula, [OWN, *FORMULAS]),
+            resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
         )
         return valid_zoom(zoom) if found is True else found
 
@@ -180,13 +200,15 @@ class InstructSampler(io.ComfyNode):
         instruction=None,
         formula=OWN,
         zoom=0.0,
+        resize_mode=OWN,
     ) -> io.NodeOutput:
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)
         asked = question(instruction, text)
         pictures = to_pictures(image)
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
-        own, side, resize_mode = model_settings(model)
+        own, side, own_mode = model_settings(model)
+        mode = chosen(resize_mode) or own_mode
         scales = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
         settings = own[asked.task].changed(
             steps=chosen(steps),
@@ -202,20 +224,21 @@ class InstructSampler(io.ComfyNode):
         )
         side = resolution or side
         try:
-            model_size((1, 1), side, editor.multiple, resize_mode)
+            model_size((1, 1), side, editor.multiple, mode)
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
         batch = batch_size(editor, side)
-        tiled = is_tiled(asked.task, resize_mode)
+        tiled = is_tiled(asked.task, mode)
         sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
         progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
-        job = Job(get_task(asked.task), settings, plan, side, resize_mode, batch, progress)
+        job = Job(get_task(asked.task), settings, plan, side, mode, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
-        drawn = dict(job.drawn(editor, questions))
-        edited = to_image([drawn[i] for i in range(len(pictures))])
-        progress.end([drawn[i] for i in range(len(pictures))])
-        shown = ui.PreviewImage(edited, cls=cls)
-        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, ui=shown)
+        found = dict(job.drawn(editor, questions))
+        drawn = [found[i] for i in range(len(pictures))]
+        edited, message = to_image(drawn), report(asked, pictures, drawn)
+        progress.end(drawn)
+        preview = shown(ui.PreviewImage(edited, cls=cls), message)
+        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, message, ui=preview)
 
 
 def question(instruction: Any, text: str) -> Instruction:

@@ -1,13 +1,14 @@
-"""InstructScene: a made-up picture with a question whose answer is known, for trying graphs."""
+"""InstructScene: a made-up picture with a question whose answer is known, for trying graphs; or one of your own."""
 
 from __future__ import annotations
 
 import numpy as np
 from comfy_api.latest import io, ui
+from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..instructdiffusion.datasets.examples import make_example
-from ..instructdiffusion.tasks import TASKS
-from .convert import to_image
+from ..instructdiffusion.tasks import TASKS, get_task
+from .convert import to_image, to_pictures
 from .preview import shown
 from .types import CATEGORY, InstructionType, valid_choices
 
@@ -25,7 +26,8 @@ class InstructScene(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Pictures made for a task, with an instruction about them and the true answer. The built-in model was "
-                "trained on such scenes, though never on these."
+                "trained on such scenes, though never on these. Pictures of your own, connected to `image`, take "
+                "their place."
             ),
             inputs=[
                 io.Combo.Input(
@@ -54,6 +56,15 @@ class InstructScene(io.ComfyNode):
                     default="textured",
                     tooltip="What lies behind. photographic needs scikit-image and scikit-learn.",
                 ),
+                # Optional and last: graphs saved before it was there have no such slot.
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip=(
+                        "Pictures of your own, in place of the made-up ones, of any size. Then count, size and "
+                        "background mean nothing, and there is no truth."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(tooltip="The pictures to ask about."),
@@ -77,7 +88,9 @@ class InstructScene(io.ComfyNode):
         return valid_choices(task=(task, TASKS), background=(background, LEVELS))
 
     @classmethod
-    def execute(cls, task, seed, count, size, background) -> io.NodeOutput:
+    def execute(cls, task, seed, count, size, background, image=None) -> io.NodeOutput:
+        if image is not None:
+            return cls._own(task, seed, min(LEVELS[background], 1), image)
         try:
             level = LEVELS[background]
             examples = [
@@ -95,4 +108,19 @@ class InstructScene(io.ComfyNode):
             "\n".join(first.subjects),
             truths,
             ui=shown(ui.PreviewImage(sources, cls=cls), first.text),
+        )
+
+    @classmethod
+    def _own(cls, task, seed, level, image) -> io.NodeOutput:
+        """The pictures as they came, asked what the scene of the seed would have been asked."""
+        pictures = to_pictures(image)
+        subjects = make_example(task, seed, split="test", size=64, level=level).instruction.subjects
+        asked = get_task(task).instruct(list(subjects) or None, picture=pictures[0])
+        own = to_image(pictures)
+        return io.NodeOutput(
+            own,
+            asked,
+            "\n".join(asked.subjects),
+            ExecutionBlocker(None),  # what would be shown of it does not run: the truth about them is not known
+            ui=shown(ui.PreviewImage(own, cls=cls), "your own picture" + "s" * (len(pictures) > 1)),
         )

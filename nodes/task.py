@@ -70,6 +70,11 @@ class InstructTask(io.ComfyNode):
                     tooltip="For the sampler and the extract nodes.",
                 ),
                 io.String.Output("text", display_name="text", tooltip="The words alone."),
+                io.String.Output(
+                    "subject",
+                    display_name="subject",
+                    tooltip="What is asked for, a line each, as BoxFromMask's `label` takes it.",
+                ),
             ],
         )
 
@@ -81,4 +86,4 @@ class InstructTask(io.ComfyNode):
     @classmethod
     def execute(cls, task, subject, color, words, image=None) -> io.NodeOutput:
         made = word(task, subject, color, words, None if image is None else to_pictures(image[:1])[0])
-        return io.NodeOutput(made, made.text)
+        return io.NodeOutput(made, made.text, "\n".join(made.subjects))

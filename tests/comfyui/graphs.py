@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from instructdiffusion.datasets.scenes.vocabulary import CATEGORIES
+
 from .snapshot import NODES
 
 FOLDER = Path(__file__).resolve().parents[2] / "workflows"
@@ -18,8 +20,10 @@ _SCENES = Path(__file__).with_name("scenes.json")
 _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _SEEDS = {"seed", "noise_seed"}
 _COLUMN, _GAP, _TOP = 400, 50, 200
+_BYPASSED = 4
+_NOTE = 300  # pixels of the note's height
 PREVIEWED = {  # kinds of nodes that show a picture once they ran
-    "InstructScene", "InstructSampler", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
+    "InstructScene", "InstructSampler", "LoadImage", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
     "PreviewImage", "SaveImage",
 }  # fmt: skip
 # SamplerCustomAdvanced shows previews while it runs, and stays as tall. InstructSampler's box of words would take up
@@ -36,6 +40,7 @@ class Node:
     inputs: dict[str, Any]
     title: str = ""
     number: int = 0
+    off: bool = False  # bypassed: there to be switched on
 
 
 @dataclass
@@ -45,9 +50,9 @@ class Graph:
     note: str
     nodes: list[Node] = field(default_factory=list)
 
-    def add(self, kind: str, column: int, title: str = "", **inputs: Any) -> Node:
+    def add(self, kind: str, column: int, title: str = "", off: bool = False, **inputs: Any) -> Node:
         """A new node; its number is its place."""
-        node = Node(kind, column, inputs, title, len(self.nodes) + 1)
+        node = Node(kind, column, inputs, title, len(self.nodes) + 1, off)
         self.nodes.append(node)
         return node
 
@@ -55,10 +60,14 @@ class Graph:
         """The API form: what a server is asked to run."""
         out = {}
         for node in self.nodes:
+            if node.off:
+                continue
             inputs = {}
             for name, (_, options) in _inputs(info[node.kind]).items():
                 if name in node.inputs:
                     value = node.inputs[name]
+                    if isinstance(value, tuple) and value[0].off:
+                        continue
                     inputs[name] = [str(value[0].number), value[1]] if isinstance(value, tuple) else value
                 elif "default" in options:
                     inputs[name] = options["default"]
@@ -93,6 +102,8 @@ class Graph:
                     slots.append({"name": name, "type": _name(type_), "link": None})
                 if widget and (name in _SEEDS or options.get("control_after_generate")):
                     values.append("fixed")
+                if options.get("image_upload"):
+                    values.append("image")  # the button beside it
             outputs = [
                 {"name": name, "type": type_ if isinstance(type_, str) else "COMBO", "links": []}
                 for name, type_ in zip(kind["output_name"], kind["output"])
@@ -108,7 +119,7 @@ class Graph:
                 "size": [_COLUMN - 80, height],
                 "flags": {},
                 "order": order,
-                "mode": 0,
+                "mode": _BYPASSED if node.off else 0,
                 "inputs": slots,
                 "outputs": outputs,
                 "properties": {"Node name for S&R": node.kind},
@@ -119,7 +130,8 @@ class Graph:
             nodes[source - 1]["outputs"][output]["links"].append(number)
         nodes.append(
             {
-                "id": len(nodes) + 1, "type": "MarkdownNote", "pos": [40, 0], "size": [2 * _COLUMN - 80, _TOP - 60],
+                "id": len(nodes) + 1, "type": "MarkdownNote", "pos": [40, _TOP - 60 - _NOTE],
+                "size": [3 * _COLUMN - 80, _NOTE],
                 "flags": {}, "order": len(nodes), "mode": 0, "inputs": [], "outputs": [], "properties": {},
                 "widgets_values": [self.note], "title": "What this graph does",
             }
@@ -161,12 +173,33 @@ def _height(name: str, kind: dict[str, Any], slots: int, outputs: int) -> int:
 
 
 def _start(task: str, note: str, seed: int, count: int = 1) -> tuple[Graph, Node, Node]:
-    graph = Graph(note)
+    graph = Graph(note + _OWN + _KNOWS)
     loader = graph.add("InstructLoader", 0)
-    return graph, loader, graph.add("InstructScene", 0, task=task, seed=seed, count=count)
+    return graph, loader, graph.add("InstructScene", 1, task=task, seed=seed, count=count)
 
 
-_OWN = " To ask about your own picture, put a Load Image node in place of Instruct Demo Scene."
+def _ready(graph: Graph, scene: Node) -> Graph:
+    """The graph with a Load Image, switched off, that takes the scene's place when it is switched on.
+
+    Last, so that the numbers of the other nodes stay; off, because a ComfyUI has no picture that is sure to be there.
+    """
+    own = graph.add("LoadImage", 0, "Your picture (Ctrl+B: on, off)", off=True, image=EXAMPLE)
+    scene.inputs["image"] = (own, 0)
+    return graph
+
+
+EXAMPLE = "example.png"  # in the input folder of a new ComfyUI
+_OWN = """
+
+**Your own picture**: drop it on the purple node *Your picture*, click that node and press **Ctrl+B** to switch it on \
+(the same again: off), write what you are asking for into *Instruct Task*, and press Run. It may have any size and \
+shape. Without a browser: `comfy --workflow THIS_FILE --image photo.png --subject "the red star"`."""
+_KNOWS = f"""
+
+**What it knows**: the built-in model *tiny* has learned drawn things only: {", ".join(CATEGORIES)}, and their parts, \
+and faces. It does not know what is in photographs; noise, blur and watermarks it takes out of them too. For things in \
+photographs, put the checkpoint of InstructDiffusion or instruct-pix2pix into `models/checkpoints` and choose it in \
+*Instruct Loader*."""
 
 
 def _ask(graph: Graph, loader: Node, scene: Node, task: str, subject: str) -> tuple[Node, Node]:
@@ -184,60 +217,59 @@ def _read(graph: Graph, kind: str, scene: Node, edited: tuple[Node, int], words:
 
 def masks(task: str, seed: int, subject: str, note: str, count: int = 1) -> Graph:
     """Ask for a mask, read it, save it."""
-    graph, loader, scene = _start(task, note + _OWN, seed, count)
+    graph, loader, scene = _start(task, note, seed, count)
     words, sampler = _ask(graph, loader, scene, task, subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words)
     picture = graph.add("MaskToImage", 4, mask=(found, 0))
     graph.add("PreviewAny", 4, "Message", source=(found, 3))
     graph.add("SaveImage", 5, "Mask", images=(picture, 0), filename_prefix=f"{task}_mask")
     graph.add("SaveImage", 5, "Overlay", images=(found, 1), filename_prefix=f"{task}_overlay")
-    return graph
+    return _ready(graph, scene)
 
 
 def points(task: str, seed: int, subject: str, note: str) -> Graph:
     """Ask for points, read them, show them."""
-    graph, loader, scene = _start(task, note + _OWN, seed)
+    graph, loader, scene = _start(task, note, seed)
     words, sampler = _ask(graph, loader, scene, task, subject)
     found = _read(graph, "KeypointExtract", scene, (sampler, 0), words)
     graph.add("SaveImage", 4, "Overlay", images=(found, 2), filename_prefix=f"{task}_overlay")
     graph.add("PreviewAny", 5, "Points", source=(found, 1))
     graph.add("PreviewAny", 5, "Message", source=(found, 3))
-    return graph
+    return _ready(graph, scene)
 
 
 def boxes(seed: int, subject: str, note: str) -> Graph:
     """Ask for boxes, read them, cut them out."""
-    graph, loader, scene = _start("detect", note + _OWN, seed)
+    graph, loader, scene = _start("detect", note, seed)
     words, sampler = _ask(graph, loader, scene, "detect", subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words, per_object=True)
     box = graph.add(
-        "BoxFromMask", 4, mask=(found, 0), masks_are="objects of one picture", label=(words, 1), image=(scene, 0)
+        "BoxFromMask", 4, mask=(found, 0), masks_are="objects of one picture", label=(words, 2), image=(scene, 0)
     )  # fmt: skip
-    box.inputs["label"] = subject
     graph.add("SaveImage", 5, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
     graph.add("PreviewImage", 5, "Cut out", images=(box, 3))
     graph.add("PreviewAny", 5, "As data", source=(box, 0))
-    return graph
+    return _ready(graph, scene)
 
 
 def label(seed: int, subject: str, note: str) -> Graph:
     """Ask which category it is."""
-    graph, loader, scene = _start("classify", note + _OWN, seed)
+    graph, loader, scene = _start("classify", note, seed)
     words, sampler = _ask(graph, loader, scene, "classify", subject)
     found = _read(graph, "ClassExtract", scene, (sampler, 0), words)
     graph.add("SaveImage", 4, "Category", images=(found, 2), filename_prefix="classify_overlay")
     graph.add("PreviewAny", 5, "Category", source=(found, 0))
     graph.add("PreviewAny", 5, "Scores", source=(found, 1))
-    return graph
+    return _ready(graph, scene)
 
 
 def picture(task: str, seed: int, subject: str, note: str) -> Graph:
     """Ask for a changed picture."""
-    graph, loader, scene = _start(task, note + _OWN, seed)
+    graph, loader, scene = _start(task, note, seed)
     _, sampler = _ask(graph, loader, scene, task, subject)
     graph.add("SaveImage", 3, "Answer", images=(sampler, 0), filename_prefix=task)
     graph.add("PreviewImage", 4, "Truth", images=(scene, 3))
-    return graph
+    return _ready(graph, scene)
 
 
 def native(seed: int, subject: str, note: str) -> Graph:
@@ -246,11 +278,11 @@ def native(seed: int, subject: str, note: str) -> Graph:
     words = graph.add("InstructTask", 1, task="segment", subject=subject, image=(scene, 0))
     guider = graph.add(
         "InstructGuider", 2, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(scene, 0),
-        instruction=(words, 0),
+        instruction=(words, 0), resize_mode="task's own",
     )  # fmt: skip
-    noise = graph.add("RandomNoise", 1, noise_seed=0)
-    solver = graph.add("KSamplerSelect", 1, sampler_name="euler")
-    sigmas = graph.add("BasicScheduler", 1, model=(loader, 0), scheduler="sgm_uniform", steps=1)
+    noise = graph.add("RandomNoise", 2, noise_seed=0)
+    solver = graph.add("KSamplerSelect", 2, sampler_name="euler")
+    sigmas = graph.add("BasicScheduler", 2, model=(loader, 0), scheduler="sgm_uniform", steps=1)
     sampler = graph.add(
         "SamplerCustomAdvanced", 3, noise=(noise, 0), guider=(guider, 0), sampler=(solver, 0), sigmas=(sigmas, 0),
         latent_image=(guider, 1),
@@ -260,12 +292,12 @@ def native(seed: int, subject: str, note: str) -> Graph:
     mask = graph.add("MaskToImage", 4, mask=(found, 0))
     graph.add("SaveImage", 5, "Mask", images=(mask, 0), filename_prefix="guider_mask")
     graph.add("PreviewImage", 5, "Drawn", images=(decoded, 0))
-    return graph
+    return _ready(graph, scene)
 
 
 def styled(seed: int, subject: str, note: str) -> Graph:
     """An edit with and without a LoRA, side by side."""
-    graph, loader, scene = _start("edit", note + _OWN, seed)
+    graph, loader, scene = _start("edit", note, seed)
     words = graph.add("InstructTask", 1, task="edit", subject=subject)
     lora = graph.add("LoraLoaderModelOnly", 1, model=(loader, 0), lora_name="tiny-sepia.safetensors")
     for column, (model, title) in enumerate(((loader, "Plain"), (lora, "With the LoRA"))):
@@ -275,6 +307,19 @@ def styled(seed: int, subject: str, note: str) -> Graph:
         )  # fmt: skip
         prefix = ("lora_without", "lora_with")[column]
         graph.add("SaveImage", 4, title, images=(sampler, 0), filename_prefix=prefix)
+    return _ready(graph, scene)
+
+
+def own(words: str, note: str) -> Graph:
+    """A picture of one's own and plain words."""
+    graph = Graph(note + _KNOWS)
+    image = graph.add("LoadImage", 0, image=EXAMPLE)
+    loader = graph.add("InstructLoader", 0)
+    sampler = graph.add(
+        "InstructSampler", 1, model=(loader, 0), clip=(loader, 1), vae=(loader, 2), image=(image, 0), text=words
+    )  # fmt: skip
+    graph.add("SaveImage", 2, "Answer", images=(sampler, 0), filename_prefix="own_picture")
+    graph.add("PreviewAny", 3, "Message", source=(sampler, 2))
     return graph
 
 
@@ -306,6 +351,12 @@ def _made(scenes: dict[str, Any]) -> dict[str, Graph]:
             *scenes["edit"], "A LoRA on the built-in model: every edit also turns the picture sepia."
         ),
         "guider": native(*scenes["segment"], "The guidance alone, inside ComfyUI's own sampling nodes."),
+        "own_picture": own(
+            "make it darker",
+            "Your own picture and plain words. Choose a picture in *Load Image* or drop one there, say in *Instruct "
+            "Sampler* what is to be done, and press Run; *Message* tells what came of it. Without a browser: "
+            '`comfy --workflow own_picture.json --image photo.png --subject "make it darker"`.',
+        ),
     }  # fmt: skip
     return made
 

@@ -13,6 +13,9 @@ from safetensors.torch import load_file
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.answer import Answer
 from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.images import load_picture
+
+from .server import comfyui_path
 
 _LEVELS = {"plain": 0, "textured": 1, "photographic": 3}  # InstructScene's backgrounds
 GUIDER = {
@@ -24,7 +27,16 @@ GUIDER = {
 
 
 def answers(model: InstructDiffusion, graph: dict[str, Any], asking: str = "InstructSampler") -> list[Answer]:
-    """An answer a picture of the graph's scene. graph: in API form. asking: the kind of node that asks the model."""
+    """An answer a picture of the graph's scene, or of its Load Image with the words that its sampler has.
+
+    graph: in API form. asking: the kind of node that asks the model.
+    """
+    if not of_kind(graph, "InstructScene"):
+        (image,), (asked,) = of_kind(graph, "LoadImage"), of_kind(graph, asking)
+        path = comfyui_path()
+        assert path is not None
+        found: Any = model.run(asked["text"], load_picture(path / "input" / image["image"]), seed=asked["seed"])
+        return [found]
     (scene,), (words,), (asked, *_) = (
         of_kind(graph, kind) for kind in ("InstructScene", "InstructTask", asking)
     )
@@ -41,7 +53,7 @@ def answers(model: InstructDiffusion, graph: dict[str, Any], asking: str = "Inst
         options: dict[str, Any] = {**GUIDER, "seed": noise["noise_seed"]}
     else:
         options = {"seed": asked["seed"]}
-    found: Any = model.run(instruction, sources, **options)
+    found = model.run(instruction, sources, **options)
     return found
 
 

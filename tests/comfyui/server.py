@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfile
 
 from .client import Comfy
 
@@ -44,6 +45,9 @@ def running(base: Path, *options: str) -> Iterator[Comfy]:
         raise RuntimeError("no ComfyUI: set COMFYUI_PATH to a checkout of it")
     for name in _FOLDERS:
         (base / name).mkdir(parents=True, exist_ok=True)
+    example = path / "input" / "example.png"
+    if example.is_file():  # as a new ComfyUI has it
+        copyfile(example, base / "input" / example.name)
     packs = [Path(pack) for pack in os.environ.get("COMFYUI_PACKS", "").split(os.pathsep) if pack]
     for name, pack in {"instructdiffusion": REPOSITORY, **{pack.name: pack for pack in packs}}.items():
         (base / "custom_nodes" / name).symlink_to(pack.resolve())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.answer import Answer
@@ -17,6 +19,7 @@ from .graphs import FOLDER, GRAPHS, written
 from .reference import answers, with_lora
 from .snapshot import NODES, SNAPSHOT, ours
 
+SAVED = Path(__file__).resolve().parents[1] / "fixtures" / "graphs" / "2026-11"
 LORA = FOLDER.parent / "instructdiffusion" / "assets" / "loras" / "tiny-sepia.safetensors"
 
 
@@ -111,6 +114,49 @@ _CHECKS = {
     "detect": same_boxes,
     "classify": same_category,
 }
+
+
+@pytest.mark.parametrize("file", sorted(SAVED.glob("*.json")), ids=lambda file: file.stem)
+def test_a_graph_saved_in_an_earlier_release_runs_in_both_forms(
+    comfy: Comfy, tiny: InstructDiffusion, file: Path
+) -> None:
+    """And is answered as it was: widgets are read by their place, links by their slot."""
+    from instructdiffusion.launcher.convert import to_api
+
+    info = comfy.call("/object_info")
+    old = json.loads((file.parent / "api" / file.name).read_text())
+    made = to_api(json.loads(file.read_text()), info)
+    for number, node in old.items():
+        defaults = {name: value for name, value in made[number]["inputs"].items() if name not in node["inputs"]}
+        assert made[number] | {"inputs": node["inputs"] | defaults} == made[number]
+    asking = "InstructGuider" if file.stem == "guider" else "InstructSampler"
+    expected = answers(tiny, old, asking)
+    for graph in (old, made):
+        titles = {node["_meta"]["title"]: number for number, node in graph.items()}
+        _CHECKS.get(file.stem, same_picture)(comfy, comfy.run(graph), titles, expected)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_picture_of_one_s_own_goes_through_every_graph(comfy: Comfy, name: str, tmp_path: Path) -> None:
+    """As `comfy --workflow FILE --image FILE` puts it in, a photograph of any shape; answers have its size."""
+    from instructdiffusion.launcher.convert import to_api
+    from instructdiffusion.launcher.entry import put_picture, switch_on
+
+    photo = np.asarray(Image.open(FOLDER.parent / "workflows" / "denoise.jpg"))[:150, :201]
+    Image.fromarray(photo).save(comfy.base / "input" / "mine.png")
+    info = comfy.call("/object_info")
+    graph, _ = switch_on(json.loads((FOLDER / f"{name}.json").read_text()), info, [], True)
+    prompt = to_api(graph, info)
+    put_picture(tmp_path / "mine.png", prompt, info, lambda path: path.name)
+    outputs = comfy.run(prompt)
+    shown = [
+        comfy.picture(image).shape[:2]
+        for number, node in prompt.items()
+        if node["class_type"] in ("SaveImage", "InstructSampler", "InstructScene") and number in outputs
+        for image in outputs[number]["images"]
+    ]
+    assert len(shown) >= 2 and shown[0] == (150, 201)
+    assert all(height * 201 == width * 150 for height, width in shown)  # overlays of small pictures come enlarged
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -151,6 +151,98 @@ def test_sampler_guider_and_the_stock_guider_agree(comfy: Comfy) -> None:
     assert np.abs(ours - guided).mean() < 2
 
 
+def guided(task: str, source: dict, **options) -> dict:
+    """Loader 1, picture 2, guider 13 with the words of 5, drawn 15, the mask saved by 7."""
+    inputs = {"model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2], "image": ["2", 0], "text": ""}
+    inputs |= {"guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25, "instruction": ["5", 0], **options}
+    words = {"task": task, "subject": "the circle", "color": "blue", "words": ""}
+    extract = {"source": ["2", 0], "edited": ["15", 0], "instruction": ["5", 0], "threshold": 0.45, "min_area": 0}
+    sigmas = {"model": ["1", 0], "scheduler": "sgm_uniform", "steps": 1, "denoise": 1.0}
+    sampler = {"noise": ["10", 0], "sampler": ["11", 0], "sigmas": ["12", 0], "guider": ["13", 0]}
+    return {
+        "1": LOADER,
+        "2": source,
+        "5": node("InstructTask", words),
+        "10": node("RandomNoise", {"noise_seed": 3}),
+        "11": node("KSamplerSelect", {"sampler_name": "euler"}),
+        "12": node("BasicScheduler", sigmas),
+        "13": node("InstructGuider", inputs),
+        "14": node("SamplerCustomAdvanced", {**sampler, "latent_image": ["13", 1]}),
+        "15": node("VAEDecode", {"samples": ["14", 0], "vae": ["1", 2]}),
+        "16": node("MaskExtract", {**extract, "per_object": False}),
+        "17": node("MaskToImage", {"mask": ["16", 0]}),
+        "7": save("17"),
+        "18": save("15"),
+        "19": node("EditExtract", {"source": ["2", 0], "edited": ["15", 0]}),
+        "20": save("19"),
+    }
+
+
+def circle(height: int, width: int) -> tuple[Image.Image, np.ndarray]:
+    """(an orange circle at the lower right of a gray picture with a square at its left, where the circle is)."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    side = min(height, width)
+    inside = np.hypot(y - 0.6 * height, x - 0.7 * width) < 0.22 * side
+    picture = np.full((height, width, 3), 200, np.uint8)
+    picture[np.maximum(np.abs(y - 0.3 * height), np.abs(x - 0.22 * width)) < 0.15 * side] = (40, 155, 60)
+    picture[inside] = (250, 140, 25)
+    return Image.fromarray(picture), inside
+
+
+@pytest.mark.parametrize(
+    ("size", "seen", "options"),
+    [
+        ((61, 97), (64, 112), {}),
+        ((97, 61), (112, 64), {}),
+        ((79, 95), (80, 96), {}),
+        ((61, 97), (64, 112), {"resize_mode": "shortest_edge"}),
+        ((300, 400), (64, 96), {"resize_mode": "task's own"}),
+        ((300, 400), (96, 128), {"resize_mode": "shortest_edge", "resolution": 96}),
+        ((768, 1024), (64, 64), {"resize_mode": "stretch"}),
+    ],
+)
+def test_what_the_guider_pads_or_resizes_leads_home(comfy: Comfy, size, seen, options) -> None:
+    """Nothing of the picture is cut off, and the mask lies where the circle is."""
+    picture, truth = circle(*size)
+    graph = guided("segment", upload(comfy, f"circle{size[0]}.png", picture), **options)
+    outputs = comfy.run(graph)
+    assert comfy.pictures(outputs, 18)[0].shape[:2] == seen
+    assert comfy.pictures(outputs, 20)[0].shape[:2] == size
+    mask = comfy.pictures(outputs, 7)[0][..., 0] > 127
+    assert mask.shape == size
+    overlap = float((mask & truth).sum() / (mask | truth).sum())
+    assert overlap > 0.8
+
+
+def test_a_resolution_that_means_nothing_or_fits_nothing_is_refused(comfy: Comfy) -> None:
+    graph = guided("segment", upload(comfy, "circle.png", circle(61, 97)[0]), resolution=64)
+    assert "`resolution`: 64 means nothing" in json.dumps(comfy.call("/prompt", {"prompt": graph}))
+    for resolution, near in ((72, 64), (90, 96)):
+        graph = guided("segment", graph["2"], resolution=resolution, resize_mode="stretch")
+        assert f"`resolution`: resolution must be a multiple of 16, got {resolution}: try {near}" in comfy.fails(graph)
+        words = comfy.fails(asked("segment", resolution=resolution))
+        assert f"`resolution`: resolution must be a multiple of 16, got {resolution}: try {near}" in words
+    refused = json.dumps(comfy.call("/prompt", {"prompt": asked("segment", resize_mode="fit")}))
+    assert "`resize_mode`" in refused or "resize_mode" in refused
+
+
+@pytest.mark.parametrize("mode", ["shortest_edge", "longest_edge", "stretch", "authors"])
+def test_a_resize_mode_is_the_package_s(comfy: Comfy, tiny: InstructDiffusion, mode: str) -> None:
+    picture, _ = circle(80, 120)
+    words = node("InstructTask", {"task": "segment", "subject": "the circle", "color": "blue", "words": ""})
+    graph = asked("segment", upload(comfy, "wide.png", picture), instruction=["5", 0], resize_mode=mode)
+    drawn = comfy.pictures(comfy.run(graph | {"5": words}), 4)[0]
+    expected = tiny.segment(picture, "the circle", color="blue", seed=3, resize_mode=mode).picture
+    assert np.abs(drawn.astype(int) - expected).max() <= 2
+
+
+def test_the_sampler_says_what_was_asked_and_whether_anything_changed(comfy: Comfy) -> None:
+    for task, words in (("segment", "MaskExtract reads it"), ("edit", "edit: ")):
+        graph = asked(task)
+        outputs = comfy.run(graph | {"9": node("PreviewAny", {"source": ["3", 2]})})
+        assert words in outputs["9"]["text"][0] and outputs["3"]["text"] == outputs["9"]["text"]
+
+
 def test_a_batch_gives_each_picture_what_it_gets_alone(comfy: Comfy) -> None:
     task = node("InstructTask", {"task": "denoise", "subject": "", "color": "automatic", "words": ""})
     one, many = scene("denoise", seed=SEED + 2), scene("denoise", count=4)
@@ -237,10 +329,15 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     assert "`instruction`" in comfy.fails(no_color)
 
     other_size = asked("segment")
-    other_size["8"] = scene("segment", size=96)
+    other_size["8"] = upload(comfy, "whole.png", circle(64, 96)[0])
+    cut = {"image": ["8", 0], "upscale_method": "area", "width": 64, "height": 64, "crop": "center"}
+    other_size["2"] = node("ImageScale", cut)  # the model sees the middle only
+    words = {"task": "segment", "subject": "the circle", "color": "blue", "words": ""}
+    other_size["9"] = node("InstructTask", words)
+    other_size["3"]["inputs"]["instruction"] = ["9", 0]
     other_size["5"] = {
         "class_type": "MaskExtract",
-        "inputs": {**extract, "source": ["8", 0], "per_object": False},
+        "inputs": {**extract, "source": ["8", 0], "instruction": ["9", 0], "per_object": False},
     }
     other_size["6"] = node("MaskToImage", {"mask": ["5", 0]})
     other_size["7"] = save("6")
@@ -255,7 +352,7 @@ def test_bad_input_is_named_and_the_server_lives_on(comfy: Comfy) -> None:
     assert "`mask`" in message and "96 x 96" in message and "64 x 64" in message
 
     red = upload(comfy, "red.png", Image.new("RGB", (64, 64), (255, 0, 0)))
-    words = {"task": "segment", "subject": "the star", "color": "red", "words": "", "image": ["2", 0]}
+    words = {"task": "segment", "subject": "the circle", "color": "red", "words": "", "image": ["2", 0]}
     there_already = asked("segment", red, instruction=["5", 0]) | {"5": node("InstructTask", words)}
     message = comfy.fails(there_already)
     assert "`color`" in message and "choose" in message
