@@ -10,7 +10,7 @@ from .wildcards import draw_wildcards
 
 _NOTES = {"Note", "MarkdownNote"}
 _ONLY_ON_THE_CANVAS = {*_NOTES, "Reroute", "PrimitiveNode"}
-_MUTED, _BYPASSED = 2, 4
+MUTED, BYPASSED = 2, 4  # a node's `mode` on the canvas
 _NONE = object()
 
 
@@ -100,10 +100,10 @@ class _Canvas:
         active = {
             name: node
             for name, node in self.nodes.items()
-            if node["type"] not in _ONLY_ON_THE_CANVAS and node.get("mode", 0) not in (_MUTED, _BYPASSED)
+            if node["type"] not in _ONLY_ON_THE_CANVAS and node.get("mode", 0) not in (MUTED, BYPASSED)
         }
         for name, node in self.nodes.items():
-            if node.get("mode", 0) != _MUTED:
+            if node.get("mode", 0) != MUTED:
                 self._refuse_groups(name, node)
         if not active:
             raise GraphError("the graph has no node that could be run: all are notes, muted or bypassed")
@@ -199,7 +199,7 @@ class _Canvas:
             return _Held(values[0]) if isinstance(values, list) and values else _NONE
         if node["type"] == "Reroute":
             onward = slots[0] if slots else {}
-        elif mode == _BYPASSED:
+        elif mode == BYPASSED:
             onward = _bypass(node, slot, wanted)
         else:
             return [origin, slot]

@@ -6,9 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8188
-_TAKE_A_VALUE = {"--workflow", "--set", "--output", "-o", "--workspace", "--host", "--port", "--timeout"}
+_TAKE_A_VALUE = {
+    "--workflow", "--image", "--subject", "--set", "--output", "-o", "--workspace", "--host", "--port", "--timeout",
+}  # fmt: skip
 
 _DESCRIPTION = """\
 Run a ComfyUI graph (saved from the canvas, or in API form) without a browser: on the server at --host and
@@ -16,16 +19,20 @@ Run a ComfyUI graph (saved from the canvas, or in API form) without a browser: o
 graph saves or previews are copied to --output, and their paths are printed."""
 
 _EPILOG = """\
-A node is named by its id, its title or its type; a value is read as JSON where it parses, else as text. A path
-to a picture, for an input that takes one, is uploaded first:
-  comfy --workflow workflows/segment.json --set 3.subject="the red star" --set LoadImage.image=photo.png
+A picture of your own and words about it, for every graph that takes one picture:
+  comfy --workflow workflows/segment.json --image photo.png --subject "the red star"
+
+Any other widget is set by its node's id, title or type; a value is read as JSON where it parses, else as text. A
+path to a picture, for an input that takes one, is uploaded first:
+  comfy --workflow workflows/segment.json --set 3.color=blue --set LoadImage.image=photo.png
 
 ComfyUI is looked for in --workspace, $COMFYUI_PATH, comfy-cli's default, the installation this package lies in,
 comfy-cli's most recent one, and ~/comfy/ComfyUI. It runs with $COMFYUI_PYTHON, else with the workspace's own
 environment (.venv or venv), else with this Python. Options for the server follow a lone --:
   comfy --workflow workflows/segment.json -- --cpu
 
-The exit status is 0 only if the server says that the whole graph was executed. Any other command line goes to
+The exit status is 0 only if the server says that the whole graph was executed, and 2 where the command line or the
+graph leaves no place for what was given. Any other command line goes to
 comfy-cli unchanged (comfy --help shows its help)."""
 
 
@@ -41,6 +48,8 @@ class Options:
     port: int | None = None
     timeout: float = 600.0
     server_arguments: tuple[str, ...] = ()
+    image: Path | None = None
+    subjects: tuple[str, ...] = ()
 
 
 def is_graph_run(arguments: Sequence[str]) -> bool:
@@ -77,14 +86,17 @@ def parse(arguments: Sequence[str]) -> Options:
         port=found.port,
         timeout=found.timeout,
         server_arguments=tuple(extra),
+        image=found.image,
+        subjects=tuple(found.subjects),
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="comfy",
-        usage="comfy --workflow FILE [--set NODE.INPUT=VALUE ...] [--output DIR] [--workspace DIR]\n"
-        "             [--host HOST] [--port PORT] [--timeout SECONDS] [-- SERVER OPTIONS]",
+        usage="comfy --workflow FILE [--image FILE] [--subject WORDS ...] [--set NODE.INPUT=VALUE ...]\n"
+        "             [--output DIR] [--workspace DIR] [--host HOST] [--port PORT] [--timeout SECONDS]\n"
+        "             [-- SERVER OPTIONS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -92,6 +104,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--workflow", required=True, metavar="FILE", help="the graph, a .json file")
+    add(
+        "--image",
+        type=_file,
+        action=_Once,
+        metavar="FILE",
+        help="a picture of your own, in place of the graph's: for its Load Image node, else for its demo scene",
+    )
+    add(
+        "--subject",
+        dest="subjects",
+        type=_words,
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="what to look for or to change in it; repeated: several, a line each",
+    )
     add(
         "--set",
         dest="overrides",
@@ -125,6 +153,34 @@ def _parser() -> argparse.ArgumentParser:
         "--wait", action="store_true", help=argparse.SUPPRESS
     )  # comfy run's word for what is always done here
     return parser
+
+
+class _Once(argparse.Action):
+    """An option that would silently win over itself."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"argument {option_string}: given twice; a graph is run with one picture at a time")
+        setattr(namespace, self.dest, values)
+
+
+def _file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    from .overrides import check_picture
+
+    try:
+        check_picture(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected words, as in 'the red star', got none")
+    return text.strip()
 
 
 def _port(text: str) -> int:

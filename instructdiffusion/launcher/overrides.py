@@ -70,15 +70,15 @@ def _find(target: str, prompt: Mapping[str, Any], object_info: Mapping[str, Any]
     if fitting:
         raise ValueError(
             f"--set {target} fits several nodes; name one by its id:\n"
-            + "\n".join(f"  {node}.{name}  {_label(node, prompt)}" for node, name in fitting)
+            + "\n".join(f"  {node}.{name}  {label_of(node, prompt)}" for node, name in fitting)
         )
     if matched:
         lines = [
-            f"  {_label(node, prompt)}: {', '.join(_names(node, prompt, object_info)) or 'none'}"
+            f"  {label_of(node, prompt)}: {', '.join(_names(node, prompt, object_info)) or 'none'}"
             for node in dict(matched)
         ]
         raise ValueError(f"--set {target}: there is no such input; the inputs are:\n" + "\n".join(lines))
-    lines = [f"  {node}  {_label(node, prompt)}" for node in prompt]
+    lines = [f"  {node}  {label_of(node, prompt)}" for node in prompt]
     raise ValueError(
         f"--set {target}: no node that runs has that id, title or type; the nodes are:\n" + "\n".join(lines)
     )
@@ -173,24 +173,33 @@ def _choice(parsed: Any, text: str, spec: InputSpec, where: str, upload: Callabl
 
 def _upload(path: Path, spec: InputSpec, where: str, upload: Callable[[Path], str]) -> str:
     if spec.options.get("image_upload") is True and not spec.options.get("video_upload"):
-        import warnings
-
-        from PIL import Image
-
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of large pictures: the server decides what it takes
-                with Image.open(path) as picture:
-                    picture.verify()
-        except Exception as error:  # what Pillow raises depends on the format
-            raise ValueError(f"{where}: {path} is not a picture that can be read: {error}") from error
+            check_picture(path)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
     return upload(path)
+
+
+def check_picture(path: Path) -> None:
+    """ValueError for a file that is not a picture; how large a one is taken is the server's to say."""
+    import warnings
+
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as picture:
+                picture.verify()
+    except Exception as error:  # what Pillow raises depends on the format
+        raise ValueError(f"{path} is not a picture that can be read: {error}") from error
 
 
 def _title(node: str, prompt: Mapping[str, Any]) -> str:
     return str((prompt[node].get("_meta") or {}).get("title") or "")
 
 
-def _label(node: str, prompt: Mapping[str, Any]) -> str:
+def label_of(node: str, prompt: Mapping[str, Any]) -> str:
+    """A node of a graph in API form, as messages name it."""
     title, kind = _title(node, prompt), prompt[node]["class_type"]
     return f"{title} ({kind}, node {node})" if title and title != kind else f"{kind} (node {node})"

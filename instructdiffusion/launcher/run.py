@@ -12,6 +12,7 @@ from typing import Any
 
 from .client import Client
 from .convert import GraphError, to_api
+from .entry import EntryError, put_picture, put_subjects, switch_on
 from .follow import execute, title_of
 from .options import DEFAULT_PORT, Options
 from .outputs import fetch, output_files, output_texts
@@ -37,6 +38,10 @@ def run(options: Options) -> int:
         progress.close()
         print("comfy: stopped", file=sys.stderr)
         return 128 + getattr(stop, "number", 2)
+    except EntryError as error:
+        progress.close()
+        print(f"comfy: {error}", file=sys.stderr)
+        return 2
     except (ValueError, OSError, RuntimeError) as error:
         progress.close()
         print(f"comfy: {error}", file=sys.stderr)
@@ -66,7 +71,14 @@ def _run(options: Options, progress: Progress) -> None:
     folder = check_writable(options.output)
     with _server(options, progress) as (client, check):
         object_info = client.object_info()
+        graph, ready = switch_on(graph, object_info, overrides, options.image is not None)
+        for label in ready:
+            progress.status(f"switched on: {label}")
         prompt = to_api(graph, object_info)
+        if options.subjects:
+            put_subjects(options.subjects, prompt)
+        if options.image is not None:
+            put_picture(options.image, prompt, object_info, client.upload)
         for override in overrides:
             apply_override(override, prompt, object_info, client.upload)
         entry = execute(client, prompt, options.timeout, progress, check)
