@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
+from .blur import blur_share
 from .noise import estimate_noise, fill_pixels, find_impulses, split_bands
 from .resize import resize_field
 
@@ -70,6 +71,18 @@ def add_difference(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     """
     check_sizes(edited, reconstruction)
     return to_uint8(source.astype(np.float32) / 255 + resize_field(edited - reconstruction, source.shape[:2]))
+
+
+def sharpen_blurred(source: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+    """As `add_difference`, as far as the source is blurred: a picture with sharp edges comes back as it was.
+
+    What is soft beside sharp edges is soft on purpose (`blur`).
+    """
+    check_sizes(edited, reconstruction)
+    share = blur_share(source.astype(np.float32) / 255)
+    if share == 0:
+        return source.copy()
+    return add_difference(source, reconstruction + np.float32(share) * (edited - reconstruction), reconstruction)
 
 
 def keep_detail(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .answer import Answer
 from .batches import in_batches
-from .compose import add_difference, keep_detail, keep_unchanged, replace_changed, to_uint8
+from .compose import keep_detail, keep_unchanged, replace_changed, sharpen_blurred, to_uint8
 from .editor import Editor
 from .kept import Kept
 from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
@@ -217,7 +217,7 @@ class Job:
         if copy is None or not self.keep:
             return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.resize_mode == "authors")
         if self.task.name == "deblur":
-            return add_difference(source, edited, copy)
+            return sharpen_blurred(source, edited, copy)
         if is_learned(self.task, self.settings):
             from .compositor import lay
 

@@ -23,6 +23,7 @@ _EXCESS = 1.2  # the quiet windows hold less noise than the mean
 _AT_MOST = 3.0  # times what quiet windows show: there is no more white noise than that
 _LEAST = (4.2 / 255) ** 2  # variance of coarse noise below which it is left
 _BLOCK, _BLOCKY = 8, 1.25  # a JPEG's blocks, and how much larger jumps between them are than inside
+_LOST = 0.5  # of that variance, what counts: where there is little detail a JPEG loses less than in the mean
 _JUMP = 0.15  # of full scale: by how much an impulse differs from the median of its neighbours, at least
 _FEWEST = 0.002  # of the pixels: fewer impulses are not noise
 _KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
@@ -190,4 +191,4 @@ def _block_variance(source: np.ndarray, difference: np.ndarray) -> float:
         if mosaic or usual[edge] < _BLOCKY * max(np.delete(usual, edge).max(), 0.3 / 255):
             return 0.0
         variances.append((mean[edge] - np.median(np.delete(mean, edge))) / 2)
-    return max(0.0, float(np.mean(variances)))
+    return _LOST * max(0.0, float(np.mean(variances)))
