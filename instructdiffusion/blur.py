@@ -6,7 +6,7 @@ import numpy as np
 
 SHARP, BLURRED = 0.6, 0.75  # pixels: widths of edges up to which nothing is to be done, and from which all is
 _PROBE = 1.0  # pixels, sigma of the blur that edges are tried with
-_SLOPES = (0.03, 0.015)  # of full scale a pixel: the least slope of an edge; the second where there are too few of the first
+_SLOPES = (0.03, 0.015)  # of full scale a pixel: the least slope of an edge; the second where edges are few
 _FEWEST = 20  # edges, to speak of their width
 _SHARPEST = 10  # percentile
 
