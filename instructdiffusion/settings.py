@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .knowledge import FILE as FILE
 from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, instructpix2pix, none
 from .tasks import TASKS, Task
 
-FILE = "instructdiffusion.json"
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
 LEARNED = ("dewatermark", "edit")  # what `compositor` has learned to lay
