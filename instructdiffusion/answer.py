@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .files import json_bytes, png_bytes, write_files
+from .knowledge import Knowledge
 from .results import Boxes, Keypoints, Label, Masks, to_coco
 from .tasks.instruction import Instruction
-
-_MAY_KEEP = frozenset({"edit", "dewatermark"})  # what they do not change is the source's, to the pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Answer:
 
     result: Masks, Keypoints, Boxes, Label, or a picture uint8 [h, w, 3] for tasks that answer with one.
     picture: what the model drew, uint8 [h, w, 3]. source: the picture asked about. settings: how the model
-    was asked (plain data).
+    was asked (plain data). knowledge: what the model says of itself, None where it says nothing.
     """
 
     instruction: Instruction
@@ -31,6 +31,7 @@ class Answer:
     picture: np.ndarray
     source: np.ndarray
     settings: Mapping[str, Any] = field(default_factory=dict)
+    knowledge: Knowledge | None = None
 
     def __post_init__(self) -> None:
         for name in ("picture", "source"):
@@ -47,16 +48,15 @@ class Answer:
         """The name of the task."""
         return self.instruction.task
 
-    @property
+    @cached_property
     def message(self) -> str:
-        """What there is to say, as "nothing found for 'the red star'"; empty where all was found.
+        """What there is to say (`messages.remarks`), as "nothing found for 'the red star'"; empty where all went well.
 
         "nothing was changed" where an edit or a watermark's removal kept every pixel.
         """
-        if not isinstance(self.result, np.ndarray):
-            return self.result.message
-        same = self.task in _MAY_KEEP and np.array_equal(self.picture, self.source)
-        return "nothing was changed" if same else ""
+        from .messages import message
+
+        return message(self.knowledge, self.instruction, self.source, self.result, self.picture)
 
     def overlay(self) -> np.ndarray:
         """The result drawn on the source for people, uint8; small pictures come enlarged.

@@ -16,6 +16,7 @@ from .batches import in_batches
 from .compose import keep_detail, keep_unchanged, replace_changed, sharpen_blurred, to_uint8
 from .editor import Editor
 from .kept import Kept
+from .knowledge import Knowledge
 from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
@@ -62,6 +63,7 @@ class Job:
     adaptive: float | None = None
     keep: bool = True
     on_tile: Callable[[int, int], None] | None = None
+    knowledge: Knowledge | None = None  # what answers say of the model
 
     def __post_init__(self) -> None:
         get_ready(self.task, self.settings)
@@ -200,7 +202,7 @@ class Job:
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
             result = self.task.decode(source, picture, instruction, **self.decode)
-            return Answer(instruction, result, result, source, settings)
+            return Answer(instruction, result, result, source, settings, self.knowledge)
         options = dict(self.decode)
         if self.task.name in ("segment", "refer"):
             options["guide"] = source  # masks come back along the edges of the picture itself
@@ -208,7 +210,7 @@ class Job:
         result = self.task.decode(reference, edited, instruction, **options)
         if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
             result = result.resize(*source.shape[:2])
-        return Answer(instruction, result, picture, source, settings)
+        return Answer(instruction, result, picture, source, settings, self.knowledge)
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""

@@ -24,6 +24,7 @@ from .arguments import (
 from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question, decode_options, get_ready
+from .knowledge import read_knowledge
 from .reasons import first_line
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
@@ -91,6 +92,7 @@ class InstructDiffusion:
         if settings is None:  # published checkpoints are known by how pictures come to their size
             settings = read_settings(components.path, published=components.resize_mode == "authors")
         self.settings = dict(settings)
+        self.knowledge = read_knowledge(components.path)
 
     @classmethod
     def from_pretrained(
@@ -234,7 +236,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, mode, batch_size, on_step, decode),
-                *(reuse, adaptive, keep, on_tile),
+                *(reuse, adaptive, keep, on_tile, self.knowledge),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):

@@ -178,8 +178,9 @@ def describe(answer: Answer) -> str:
     from ..results import Keypoints, Label
 
     result, what = answer.result, answer.instruction.subject
+    said = answer.message
     if isinstance(result, Label):
-        return result.name or answer.message or "none of the categories"
+        return "; ".join(filter(None, (result.name, said))) or "none of the categories"
     if isinstance(result, Keypoints):
         points = [
             f"{name} at ({x:.1f}, {y:.1f})"
@@ -187,10 +188,11 @@ def describe(answer: Answer) -> str:
             for name, (x, y), there in zip(result.names, row.tolist(), shown)
             if there
         ]
-        return "; ".join([*points, *([answer.message] if answer.message else [])]) or "nothing found"
+        return "; ".join([*points, *([said] if said else [])]) or "nothing found"
     if answer.task in COLORLESS:
-        return answer.message or "done"
-    return f"{len(result)} found for '{what}'" if len(result) else answer.message or "nothing found"
+        return said or "done"
+    count = f"{len(result)} found for '{what}'" if len(result) else said or "nothing found"
+    return said if said.startswith(count) else "; ".join(filter(None, (count, said)))
 
 
 def hide_loading() -> None:
