@@ -20,6 +20,7 @@ import folder_paths
 import torch
 from torch import Tensor
 
+from ..instructdiffusion.knowledge import read_knowledge
 from ..instructdiffusion.models.ldm_keys import (
     TEXT_PREFIX,
     UNET_PREFIX,
@@ -93,10 +94,15 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
 
 
 def attach(model: Any, folder: Path, resolution: int, resize_mode: str) -> None:
-    """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, and how they come
-    to that size (`resize.model_size`)."""
-    settings = read_settings(folder, published=resize_mode == "authors")
-    model.set_attachments(ATTACHMENT, {"settings": settings, "resolution": resolution, "resize_mode": resize_mode})
+    """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, how they come to
+    that size (`resize.model_size`), and what the model says of itself."""
+    own = {
+        "settings": read_settings(folder, published=resize_mode == "authors"),
+        "resolution": resolution,
+        "resize_mode": resize_mode,
+        "knowledge": read_knowledge(folder),
+    }
+    model.set_attachments(ATTACHMENT, own)
 
 
 def _side(unet: dict[str, Any]) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..instructdiffusion.knowledge import Knowledge
 from ..instructdiffusion.sampling import OnStep, Plan, StepNoise, sample
 from ..instructdiffusion.settings import Settings, read_settings
 from .guider import BranchGuider, conditions, interruptible, needed
@@ -188,3 +189,8 @@ def model_settings(model: Any) -> tuple[dict[str, Settings], int, str]:
     resize_mode = known.get("resize_mode") or file_resize_mode({})
     settings = known.get("settings") or read_settings(None, published=resize_mode == "authors")
     return settings, int(known.get("resolution") or 512), resize_mode
+
+
+def model_knowledge(model: Any) -> Knowledge | None:
+    """What a MODEL says of itself where it came from InstructLoader; None where it says nothing."""
+    return (model.get_attachment(ATTACHMENT) or {}).get("knowledge")

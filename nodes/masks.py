@@ -8,6 +8,7 @@ import numpy as np
 from comfy_api.latest import io, ui
 
 from ..instructdiffusion.draw import overlay
+from ..instructdiffusion.messages import message as remarks_line
 from ..instructdiffusion.paint import box_coverage
 from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, get_task
@@ -110,7 +111,8 @@ class MaskExtract(io.ComfyNode):
             union = found.any(0) if len(found) else np.zeros(before.shape[:2], bool)
             masks.extend(found if per_object and len(found) else [union])
             overlays.append(overlay(before, result))
-            lines.append(result.message or f"found {len(found)}: {', '.join(asked.subjects)}")
+            said = remarks_line(None, asked, before, result)
+            lines.append(said or f"found {len(found)}: {', '.join(asked.subjects)}")
         message = "\n".join(lines)
         pictures = to_image_padded(overlays)
         return io.NodeOutput(

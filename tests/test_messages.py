@@ -154,7 +154,8 @@ def test_a_photograph_is_beyond_a_model_of_drawings():
     photo = photograph()
     for question in (
         asked("segment", "the cat"), asked("align", "the nose"), asked("edit", "remove the cat"),
-        asked("edit", "make the background red"), asked("classify", "a dog", "a cat"), asked("edit", "remove the zebra"),
+        asked("edit", "make the background red"), asked("classify", "a dog", "a cat"),
+        asked("edit", "remove the zebra"),
     ):  # fmt: skip
         said = remarks(TINY, question, photo)
         assert said[-1].startswith(PHOTO) and all(thing in said[-1] for thing in TINY.things)

@@ -13,7 +13,9 @@ from instructdiffusion.datasets.scenes import scene_record
 from instructdiffusion.photograph import looks_like_photograph
 
 # All with much to see; what is grown in a dish, before black, goes unnoticed.
-PHOTOS = ("chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "brick.png", "camera.png", "china.jpg", "flower.jpg")
+PHOTOS = (
+    "chelsea.png", "coffee.png", "rocket.jpg", "astronaut.png", "brick.png", "camera.png", "china.jpg", "flower.jpg",
+)  # fmt: skip
 TASKS = ("segment", "refer", "keypoints", "align", "detect", "classify", "edit")
 
 
