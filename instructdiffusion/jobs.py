@@ -17,6 +17,7 @@ from .compose import keep_detail, keep_unchanged, replace_changed, sharpen_blurr
 from .editor import Editor
 from .kept import Kept
 from .knowledge import Knowledge
+from .overlay import keep_unmarked
 from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
@@ -223,10 +224,12 @@ class Job:
         if is_learned(self.task, self.settings):
             from .compositor import lay
 
-            return lay(self.task.name, source, edited, copy)
-        if self.task.name in CHANGED:
-            return replace_changed(source, edited, copy, *CHANGED[self.task.name])
-        return keep_unchanged(source, edited, copy)
+            laid = lay(self.task.name, source, edited, copy)
+        elif self.task.name in CHANGED:
+            laid = replace_changed(source, edited, copy, *CHANGED[self.task.name])
+        else:
+            return keep_unchanged(source, edited, copy)
+        return keep_unmarked(source, laid) if self.task.name == "dewatermark" else laid
 
 
 def is_learned(task: Task, settings: Settings) -> bool:

@@ -233,7 +233,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--count", type=int, default=24, help="photographs")
     parser.add_argument("--skip", type=int, default=0, help="photographs to leave out first")
-    parser.add_argument("--side", type=int, default=256, help="pixels a side of a photograph")
+    parser.add_argument("--side", type=int, default=160, help="pixels a side of a photograph")
     parser.add_argument("--scenes", type=int, default=100, help="scenes a task")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="of the scenes")
     parser.add_argument("--model", default="tiny")
