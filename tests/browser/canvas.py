@@ -5,6 +5,7 @@ CHROMEDRIVER  the driver (else `chromedriver` on the path)
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import shutil
@@ -31,6 +32,23 @@ const place = {clientX: box.x + box.width / 2, clientY: box.y + box.height / 2, 
 for (const kind of ['dragenter', 'dragover', 'drop'])
   canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
 """
+# A picture dropped on a node: the event where the node lies, as when a file is dragged there.
+_DROP_PICTURE = """
+const [name, base64, title] = arguments;
+const node = window.app.graph._nodes.find(n => n.title === title);
+const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], name, {type: 'image/png'}));
+const canvas = document.querySelector('#graph-canvas'), box = canvas.getBoundingClientRect();
+const view = window.app.canvas.ds;
+const at = i => (node.pos[i] + 20 + view.offset[i]) * view.scale;
+const place = {clientX: box.x + at(0), clientY: box.y + at(1), bubbles: true, cancelable: true};
+for (const kind of ['dragenter', 'dragover', 'drop'])
+  canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
+"""
+_HELD = "return window.app.graph._nodes.find(n => n.title === arguments[0]).widgets[0].value"
+_SELECT = "window.app.canvas.selectNode(window.app.graph._nodes.find(n => n.title === arguments[0]))"
+_MODE = "return window.app.graph._nodes.find(n => n.title === arguments[0]).mode"
 # The whole graph, as large as it fits beside the page's own bars, which lie over the canvas or, in older versions,
 # beside it.
 _FIT = """
@@ -130,6 +148,28 @@ def press_run(browser: Any, previews: int) -> None:
     browser.execute_script("arguments[0].click()", buttons[0])  # a first-start dialog may lie over it
     until(browser, PREVIEWS, lambda count: count >= previews)
     time.sleep(1)
+
+
+def drop_picture(browser: Any, title: str, name: str, content: bytes) -> None:
+    """Drop a PNG file on the node of that title, and wait until it holds it."""
+    browser.execute_script(_FIT)
+    time.sleep(0.5)
+    browser.execute_script(_DROP_PICTURE, name, base64.b64encode(content).decode(), title)
+    end = time.monotonic() + _PATIENCE
+    while (held := browser.execute_script(_HELD, title)) != name:
+        assert time.monotonic() < end, f"the node holds {held!r}, not {name!r}"
+        time.sleep(0.3)
+
+
+def switch_on(browser: Any, title: str) -> int:
+    """Select the node of that title and press Ctrl+B; the node's mode after that, 0 where it is on."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.execute_script(_SELECT, title)
+    ActionChains(browser).key_down(Keys.CONTROL).send_keys("b").key_up(Keys.CONTROL).perform()
+    time.sleep(0.5)
+    return int(browser.execute_script(_MODE, title))
 
 
 def picture(browser: Any) -> Image.Image:

@@ -5,15 +5,18 @@ Screenshots go to SCREENSHOTS where that is set, for people to look at.
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ..comfyui.client import Comfy
 from ..comfyui.graphs import GRAPHS, PREVIEWED
-from .canvas import ALERTS, BOXES, UNKNOWN, drop, overlapping, picture, press_run
+from .canvas import ALERTS, BOXES, UNKNOWN, drop, drop_picture, overlapping, picture, press_run, switch_on
 
 
 def screenshot(page: Any, name: str) -> None:
@@ -41,3 +44,20 @@ def test_run_is_pressed_and_previews_appear(page: Any, comfy: Comfy, name: str) 
     assert len(list((comfy.base / "output").glob("*.png"))) > before
     screenshot(page, f"{name}_run")
     assert not overlapping(page.execute_script(BOXES)), "previews make nodes grow over others"
+
+
+def test_a_picture_of_one_s_own_is_dropped_switched_on_and_asked_about(page: Any, comfy: Comfy) -> None:
+    """Without a link being drawn."""
+    content = io.BytesIO()
+    source = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    Image.fromarray(source).save(content, "PNG")
+    drop(page, "segment")
+    (title,) = (node.title for node in GRAPHS["segment"].nodes if node.kind == "LoadImage")
+    drop_picture(page, title, "holiday.png", content.getvalue())
+    assert switch_on(page, title) == 0
+    before = {path.name for path in (comfy.base / "output").glob("*.png")}
+    press_run(page, previews=sum(node.kind in PREVIEWED for node in GRAPHS["segment"].nodes))
+    (mask,) = (p for p in (comfy.base / "output").glob("segment_mask*.png") if p.name not in before)
+    with Image.open(mask) as found:
+        assert found.size == (90, 60)
+    screenshot(page, "segment_own")

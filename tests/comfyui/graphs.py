@@ -21,7 +21,7 @@ _WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 _SEEDS = {"seed", "noise_seed"}
 _COLUMN, _GAP, _TOP = 400, 50, 200
 _BYPASSED = 4
-_NOTE = 300  # pixels of the note's height
+_NOTE = 190  # pixels of the note's height
 PREVIEWED = {  # kinds of nodes that show a picture once they ran
     "InstructScene", "InstructSampler", "LoadImage", "MaskExtract", "KeypointExtract", "ClassExtract", "BoxFromMask",
     "PreviewImage", "SaveImage",
@@ -173,16 +173,20 @@ def _height(name: str, kind: dict[str, Any], slots: int, outputs: int) -> int:
 
 
 def _start(task: str, note: str, seed: int, count: int = 1) -> tuple[Graph, Node, Node]:
-    graph = Graph(note + _OWN + _KNOWS)
+    graph = Graph(note)
     loader = graph.add("InstructLoader", 0)
     return graph, loader, graph.add("InstructScene", 1, task=task, seed=seed, count=count)
 
 
 def _ready(graph: Graph, scene: Node) -> Graph:
-    """The graph with a Load Image, switched off, that takes the scene's place when it is switched on.
+    """The graph with what the sampler says, and a Load Image, switched off, that takes the scene's place when it is on.
 
     Last, so that the numbers of the other nodes stay; off, because a ComfyUI has no picture that is sure to be there.
     """
+    for sampler in [node for node in graph.nodes if node.kind == "InstructSampler"][:1]:
+        told = any(node.title == "Message" for node in graph.nodes)
+        title, column = ("About the question", 3) if told else ("Message", 4)
+        graph.add("PreviewAny", column, title, source=(sampler, 2))
     own = graph.add("LoadImage", 0, "Your picture (Ctrl+B: on, off)", off=True, image=EXAMPLE)
     scene.inputs["image"] = (own, 0)
     return graph
@@ -192,14 +196,27 @@ EXAMPLE = "example.png"  # in the input folder of a new ComfyUI
 _OWN = """
 
 **Your own picture**: drop it on the purple node *Your picture*, click that node and press **Ctrl+B** to switch it on \
-(the same again: off), write what you are asking for into *Instruct Task*, and press Run. It may have any size and \
-shape. Without a browser: `comfy --workflow THIS_FILE --image photo.png --subject "the red star"`."""
+(the same again: off){words}, and press Run. It may have any size and shape. Without a browser: \
+`comfy --workflow workflows/{name}.json --image photo.png{subject}`."""
+_WORDS = ", write what you are asking for into *Instruct Task*"
 _KNOWS = f"""
 
 **What it knows**: the built-in model *tiny* has learned drawn things only: {", ".join(CATEGORIES)}, and their parts, \
-and faces. It does not know what is in photographs; noise, blur and watermarks it takes out of them too. For things in \
-photographs, put the checkpoint of InstructDiffusion or instruct-pix2pix into `models/checkpoints` and choose it in \
-*Instruct Loader*."""
+and faces. It does not know what is in photographs; noise, blur and watermarks it takes out of them too, and changes \
+of the whole picture ("make it darker") work on them. For things in photographs, put the checkpoint of InstructDiffusion \
+or instruct-pix2pix into `models/checkpoints` and choose it in *Instruct Loader*."""
+
+
+def _explained(name: str, graph: Graph) -> Graph:
+    """The graph with its note told to the end."""
+    tasks = [node for node in graph.nodes if node.kind == "InstructTask"]
+    if tasks:
+        subject = str(tasks[0].inputs["subject"]).split("\n", 1)[0]
+        words = _WORDS if subject else ""
+        given = f' --subject "{subject}"' if subject else ""
+        graph.note += _OWN.format(name=name, words=words, subject=given)
+    graph.note += _KNOWS
+    return graph
 
 
 def _ask(graph: Graph, loader: Node, scene: Node, task: str, subject: str) -> tuple[Node, Node]:
@@ -312,7 +329,7 @@ def styled(seed: int, subject: str, note: str) -> Graph:
 
 def own(words: str, note: str) -> Graph:
     """A picture of one's own and plain words."""
-    graph = Graph(note + _KNOWS)
+    graph = Graph(note)
     image = graph.add("LoadImage", 0, image=EXAMPLE)
     loader = graph.add("InstructLoader", 0)
     sampler = graph.add(
@@ -355,10 +372,10 @@ def _made(scenes: dict[str, Any]) -> dict[str, Graph]:
             "make it darker",
             "Your own picture and plain words. Choose a picture in *Load Image* or drop one there, say in *Instruct "
             "Sampler* what is to be done, and press Run; *Message* tells what came of it. Without a browser: "
-            '`comfy --workflow own_picture.json --image photo.png --subject "make it darker"`.',
+            '`comfy --workflow workflows/own_picture.json --image photo.png --subject "make it darker"`.',
         ),
     }  # fmt: skip
-    return made
+    return {name: _explained(name, graph) for name, graph in made.items()}
 
 
 GRAPHS = _made(json.loads(_SCENES.read_text(encoding="utf-8")))
