@@ -1,4 +1,4 @@
-"""What InstructSampler says of a run: what was asked, and what can be seen to have come of it."""
+"""What InstructSampler says: what was understood, what is beyond the model, what can be seen to have changed."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..instructdiffusion.knowledge import Knowledge
+from ..instructdiffusion.messages import remarks
 from ..instructdiffusion.tasks import Instruction
 
-_MAY_KEEP = frozenset({"edit", "dewatermark"})  # what they do not change is the source's, to the pixel
 _READERS = {
     "segment": "MaskExtract", "refer": "MaskExtract", "detect": "MaskExtract", "keypoints": "KeypointExtract",
     "align": "KeypointExtract", "classify": "ClassExtract",
 }  # fmt: skip
 
 
-def report(asked: Instruction, sources: Sequence[np.ndarray], drawn: Sequence[np.ndarray]) -> str:
-    """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them."""
-    lines = [f"{asked.task}: {asked.text}"]
+def report(
+    asked: Instruction, sources: Sequence[np.ndarray], drawn: Sequence[np.ndarray], knowledge: Knowledge | None
+) -> str:
+    """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them.
+
+    What is true of all pictures is said once, other things with the pictures' numbers.
+    """
+    lines = [getattr(asked, "understanding", "") or f"{asked.task}: {asked.text}"]
     if asked.task in _READERS:
-        lines.append(f"The answer is drawn on the picture: {_READERS[asked.task]} reads it.")
-    if asked.task in _MAY_KEEP:
-        same = [np.array_equal(one, other) for one, other in zip(sources, drawn, strict=True)]
-        if all(same):
-            lines.append("Nothing was changed.")
-        elif any(same):
-            numbers = ", ".join(str(i) for i, kept in enumerate(same, 1) if kept)
-            lines.append(f"Nothing was changed in picture {numbers} of {len(same)}.")
+        lines.append(f"the answer is drawn on the picture: {_READERS[asked.task]} reads it")
+    said: dict[str, list[int]] = {}
+    for number, (source, picture) in enumerate(zip(sources, drawn, strict=True), 1):
+        for remark in remarks(knowledge, asked, source, None, picture):
+            said.setdefault(remark, []).append(number)
+    for remark, numbers in said.items():
+        some = f"picture {', '.join(map(str, numbers))}: " if len(numbers) < len(sources) else ""
+        lines.append(some + remark)
     return "\n".join(lines)

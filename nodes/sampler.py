@@ -20,7 +20,7 @@ from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
-from .engine import ComfyEditor, model_settings
+from .engine import ComfyEditor, model_knowledge, model_settings
 from .preview import contact_sheet, shown
 from .report import report
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
@@ -235,7 +235,7 @@ class InstructSampler(io.ComfyNode):
         questions = [Question(asked, picture, seed) for picture in pictures]
         found = dict(job.drawn(editor, questions))
         drawn = [found[i] for i in range(len(pictures))]
-        edited, message = to_image(drawn), report(asked, pictures, drawn)
+        edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
         progress.end(drawn)
         preview = shown(ui.PreviewImage(edited, cls=cls), message)
         return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, message, ui=preview)

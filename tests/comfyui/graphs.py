@@ -203,8 +203,8 @@ _KNOWS = f"""
 
 **What it knows**: the built-in model *tiny* has learned drawn things only: {", ".join(CATEGORIES)}, and their parts, \
 and faces. It does not know what is in photographs; noise, blur and watermarks it takes out of them too, and changes \
-of the whole picture ("make it darker") work on them. For things in photographs, put the checkpoint of InstructDiffusion \
-or instruct-pix2pix into `models/checkpoints` and choose it in *Instruct Loader*."""
+of the whole picture ("make it darker") work on them. For things in photographs, put the checkpoint of \
+InstructDiffusion or instruct-pix2pix into `models/checkpoints` and choose it in *Instruct Loader*."""
 
 
 def _explained(name: str, graph: Graph) -> Graph:

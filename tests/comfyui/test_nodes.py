@@ -236,11 +236,24 @@ def test_a_resize_mode_is_the_package_s(comfy: Comfy, tiny: InstructDiffusion, m
     assert np.abs(drawn.astype(int) - expected).max() <= 2
 
 
-def test_the_sampler_says_what_was_asked_and_whether_anything_changed(comfy: Comfy) -> None:
-    for task, words in (("segment", "MaskExtract reads it"), ("edit", "edit: ")):
-        graph = asked(task)
-        outputs = comfy.run(graph | {"9": node("PreviewAny", {"source": ["3", 2]})})
-        assert words in outputs["9"]["text"][0] and outputs["3"]["text"] == outputs["9"]["text"]
+def test_the_sampler_says_what_was_asked_and_what_is_beyond_the_model(comfy: Comfy) -> None:
+    graph = asked("segment")
+    outputs = comfy.run(graph | {"9": node("PreviewAny", {"source": ["3", 2]})})
+    text = outputs["9"]["text"][0]
+    assert text.startswith("segment: ") and "MaskExtract reads it" in text and "does not know" not in text
+    assert outputs["3"]["text"] == outputs["9"]["text"]
+
+    words = {"task": "segment", "subject": "the zebra", "color": "blue", "words": ""}
+    photo = upload(comfy, "photo.png", Image.open(comfy.base / "input" / "example.png"))
+    graph = asked("segment", photo, instruction=["5", 0]) | {"5": node("InstructTask", words)}
+    text = comfy.run(graph)["3"]["text"][0]
+    assert "tiny does not know 'zebra'" in text
+
+    graph = asked("edit", text="remove the mushroom")
+    graph["2"] = node("EmptyImage", {"width": 64, "height": 64, "batch_size": 2, "color": 0x808080})
+    del graph["3"]["inputs"]["instruction"]
+    text = comfy.run(graph)["3"]["text"][0]
+    assert "was changed" in text or "visibly changed" in text
 
 
 def test_a_batch_gives_each_picture_what_it_gets_alone(comfy: Comfy) -> None:
