@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from .kept import KEPT, Kept, Weights
+from .memory import Footprint, components_footprint
 from .models.compiling import Compiling
 from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from .sampling.replaying import Replaying
+from .vae_tiles import in_parts
 
 if TYPE_CHECKING:
     from .models.loading import Components
@@ -68,6 +70,16 @@ class Editor:
     def multiple(self) -> int:
         """What both sides of a picture must be a multiple of."""
         return self.factor * 2 ** (len(self.components.unet.config.block_out_channels) - 1)
+
+    @property
+    def footprint(self) -> Footprint:
+        """What the networks take while they run."""
+        return components_footprint(self.components)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks lie."""
+        return _place(self.components.unet)[0]
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(c, h, w) of the latents of a picture of `size` (height, width)."""
@@ -133,7 +145,13 @@ class Editor:
 
         def modes(missing: list[int]) -> list[Tensor]:
             x = torch.from_numpy(np.ascontiguousarray(pictures[missing])).permute(0, 3, 1, 2).to(device)
-            mode = vae.encode((x.float() / 127.5 - 1).to(dtype)).latent_dist.mode()
+            mode = in_parts(
+                lambda part: vae.encode(part).latent_dist.mode(),
+                (x.float() / 127.5 - 1).to(dtype),
+                self.footprint.encode,
+                cell=1,
+                scale=1 / self.factor,
+            )
             return [row.clone() for row in mode]  # a row of its own: a view would keep the whole batch alive
 
         return torch.stack(self.conditions.of(keys, modes))
@@ -142,7 +160,13 @@ class Editor:
     def decode(self, latents: Tensor) -> np.ndarray:
         """Pictures float32 [n, h, w, 3] in 0..1 of unscaled latents; FloatingPointError if not finite."""
         vae = self.components.vae
-        x = vae.decode(latents.to(*_place(vae))).sample.float()
+        x = in_parts(
+            lambda part: vae.decode(part).sample,
+            latents.to(*_place(vae)),
+            self.footprint.decode * self.factor**2,
+            cell=self.factor,
+            scale=self.factor,
+        ).float()
         if not bool(torch.isfinite(x).all()):
             raise FloatingPointError(
                 "the autoencoder decodes to NaN or infinite values: check its weights, and in half precision "

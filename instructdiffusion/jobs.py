@@ -18,6 +18,7 @@ from .editor import Editor
 from .kept import Kept
 from .knowledge import Knowledge
 from .overlay import keep_unmarked
+from .memory import canvas_bytes, fitting_batch
 from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
@@ -100,10 +101,22 @@ class Job:
         for size in dict.fromkeys(sizes):
             same = [i for i, s in enumerate(sizes) if s == size]
             edit = partial(self._edit, editor, questions, size)
-            for _, numbers, (edited, copies) in in_batches(same, self.batch_size, edit):
+            batch = self._fitting(editor, size, min(len(same), self.batch_size))
+            for _, numbers, (edited, copies) in in_batches(same, batch, edit):
                 for row, number in enumerate(numbers):
                     h, w = content_size(questions[number].picture.shape[:2], *shape)
                     yield number, edited[row][:h, :w], None if copies is None else copies[row][:h, :w]
+
+    def _fitting(self, editor: Editor, size: tuple[int, int], count: int, further: int = 0) -> int:
+        """How many of `count` pictures (or tiles) of `size` may go through at once; MemoryError for none.
+
+        further: bytes that pictures in tiles take beside.
+        """
+        advice = "pass a smaller picture, or a smaller zoom" if further else ""
+        branches = max(len(row.branches) for row in self.plan)
+        return fitting_batch(
+            editor.footprint, size, count, branches, editor.device, further=further, advice=advice
+        )
 
     def _edit(
         self, editor: Editor, questions: Sequence[Question], size: tuple[int, int], numbers: Sequence[int]
@@ -136,6 +149,7 @@ class Job:
         tile, grid = model_size((1, 1), self.resolution, editor.multiple)[0], editor.factor
         overlap = overlap_of(tile)
         zoom = self.settings.zoom
+        canvas = max((canvas_bytes(zoomed(q.picture.shape[:2], zoom)) for q in questions), default=0)
         padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
         warn_of_many(tiles, tile)
@@ -166,7 +180,8 @@ class Job:
                 adaptive=self.adaptive,
             )
 
-        for first, batch, (edited, copies) in in_batches(tiles, self.batch_size, edit):
+        at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
+        for first, batch, (edited, copies) in in_batches(tiles, at_once, edit):
             for row, t in enumerate(batch):
                 drawn, copy, _ = canvases[t.picture]
                 drawn.add(t.y, t.x, edited[row])
