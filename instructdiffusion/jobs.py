@@ -25,7 +25,7 @@ from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_
 from .sampling.noise import generator, moved
 from .settings import LEARNED, Settings
 from .tasks import Instruction, Task, check_decoder, get_task
-from .tiles import Blend, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles, warn_of_many
+from .tiles import Blend, Pace, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles
 
 KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
 # Tasks whose edit itself stands where it changed something, and what counts as that (`compose.replace_changed`);
@@ -152,7 +152,6 @@ class Job:
         canvas = max((canvas_bytes(zoomed(q.picture.shape[:2], zoom)) for q in questions), default=0)
         padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
         tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
-        warn_of_many(tiles, tile)
         if self.on_tile is not None:
             self.on_tile(0, len(tiles))
         last = {t.picture: i for i, t in enumerate(tiles)}
@@ -181,6 +180,7 @@ class Job:
             )
 
         at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
+        pace = Pace(tiles, tile, at_once)
         for first, batch, (edited, copies) in in_batches(tiles, at_once, edit):
             for row, t in enumerate(batch):
                 drawn, copy, _ = canvases[t.picture]
@@ -192,6 +192,7 @@ class Job:
                     kept = None if copy is None else copy.result()[:h, :w]
                     yield t.picture, drawn.result()[:h, :w], kept
                     del canvases[t.picture]
+            pace(first + len(batch))
             if self.on_tile is not None:
                 self.on_tile(first + len(batch), len(tiles))
 

@@ -16,7 +16,7 @@ UNCHECKED = 2**26  # bytes: where no more is needed, what is free is not looked 
 # autoencoder a pixel and channel of its widest level, of the UNet a latent cell and channel.
 _ENCODE, _DECODE, _UNET = 5.0, 5.6, 35.0
 _PICTURE = 60  # bytes a pixel of the pictures around the networks: uint8 in, float32 in, out, and the copy's
-_CANVAS = 200  # bytes a pixel of a picture in tiles: sums and weights of two blends, and what lays them on the source
+_CANVAS = 160  # bytes a pixel of a picture in tiles: sums and weights of two blends, and what lays them on the source
 
 
 @dataclass(frozen=True)
@@ -84,11 +84,11 @@ def components_footprint(components: Any) -> Footprint:
 def folder_footprint(folder: Path, itemsize: int = 4) -> Footprint | None:
     """The footprint of a model folder in diffusers' layout, read from its configs; None where there are none."""
     try:
-        channels = [
+        unet, vae = (
             json.loads((folder / part / "config.json").read_text(encoding="utf-8"))["block_out_channels"]
             for part in ("unet", "vae")
-        ]
-        return Footprint.of(*channels, itemsize=itemsize)
+        )
+        return Footprint.of(unet, vae, itemsize)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # what is wrong with it is for the loader to say
 

@@ -25,6 +25,7 @@ from .editor import Editor
 from .images import load_pictures
 from .jobs import Job, Question, decode_options, get_ready
 from .knowledge import read_knowledge
+from .memory import fitting_batch
 from .reasons import first_line
 from .resize import model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
@@ -263,7 +264,10 @@ class InstructDiffusion:
         compose: str | None = None,
         fit: str | None = None,
     ) -> Plan:
-        """The plan of a run; raises what `run` would for these words and options whatever the picture."""
+        """The plan of a run; raises what `run` would for these words and options whatever the picture.
+
+        MemoryError for a resolution at which no picture fits into memory.
+        """
         asked = as_instruction(instruction, task)
         self.editor.check_text(asked.text)
         decode_options(None, decoder, [asked.task])
@@ -280,7 +284,9 @@ class InstructDiffusion:
         plan = self._plan(settings)
         side = self.components.resolution if resolution is None else resolution
         mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
-        model_size((side, side), side, self.editor.multiple, mode)
+        size = model_size((side, side), side, self.editor.multiple, mode)
+        branches = max(len(row.branches) for row in plan)
+        fitting_batch(self.editor.footprint, size, 1, branches, self.editor.device)
         check_seeds(seed)
         return plan
 

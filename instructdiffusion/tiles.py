@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -73,15 +74,50 @@ def cut_tiles(pictures: Sequence[np.ndarray], tiles: Sequence[Tile], tile: int) 
     return np.stack([pictures[t.picture][t.y : t.y + tile, t.x : t.x + tile] for t in tiles])
 
 
-def warn_of_many(tiles: Sequence[Tile], tile: int) -> None:
-    """A UserWarning where one picture is cut into more than `MANY` tiles of `tile` pixels: it takes long."""
-    most = max(Counter(t.picture for t in tiles).values(), default=0)
-    if most > MANY:
+class Pace:
+    """Says how long many tiles take: a UserWarning, once, where one picture is cut into more than `MANY`.
+
+    tiles: those of a run, of `tile` pixels, which go through `batch` at once. clock: gives seconds. What the first
+    batch took counts by itself only where it took long: else much of it is getting started, and the second counts.
+    """
+
+    LONG = 5.0  # seconds, beside which getting started does not count
+
+    def __init__(
+        self, tiles: Sequence[Tile], tile: int, batch: int, clock: Callable[[], float] = perf_counter
+    ) -> None:
+        self._most = max(Counter(t.picture for t in tiles).values(), default=0)
+        self._total, self._tile, self._clock = len(tiles), tile, clock
+        self._silent = self._most <= MANY
+        self._last, self._done = clock(), 0
+        if not self._silent and len(tiles) <= 2 * batch:  # by the time it could be told it would be over
+            self._warn(f"{self._most:,} tiles of {tile}x{tile} pixels are needed for one picture")
+
+    def __call__(self, done: int) -> None:
+        """So many tiles of all are done."""
+        if self._silent:
+            return
+        now = self._clock()
+        seconds, number, first = now - self._last, done - self._done, self._done == 0
+        self._last, self._done = now, done
+        if number < 1 or (first and seconds < self.LONG):
+            return
+        left = seconds / number * (self._total - done)
+        self._warn(f"{duration(left)} more for {self._total:,} tiles of {self._tile}x{self._tile} pixels")
+
+    def _warn(self, what: str) -> None:
+        self._silent = True
         warnings.warn(
-            f"{most:,} tiles of {tile}x{tile} pixels are needed for one picture, which takes long: pass a smaller "
-            "picture, or a part of it, where that will do",
-            stacklevel=2,
+            f"{what}, which takes long: pass a smaller picture, or a part of it, where that will do", stacklevel=3
         )
+
+
+def duration(seconds: float) -> str:
+    """A time in words, as one says it beforehand: "about 40 s", "about 3 minutes"."""
+    if seconds < 90:
+        return f"about {max(1, round(seconds, -1 if seconds > 20 else None)):.0f} s"
+    minutes = seconds / 60
+    return f"about {minutes:.0f} minutes" if minutes < 90 else f"about {minutes / 60:.0f} hours"
 
 
 def window(tile: int, overlap: int) -> np.ndarray:

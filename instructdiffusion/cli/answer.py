@@ -127,7 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
             getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
         )
         _check_apart(arguments.picture, arguments.output)
-    except (ValueError, TypeError) as error:
+        check_resolution(arguments)
+    except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
     check_writable(arguments.output)
 
@@ -144,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(str(error)) from error
     try:  # what is wrong for every picture is said once, before any of them
         plan = model.check(words, **model_options(arguments))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
     ask = _ask(arguments)
     stems = _stems(pictures)
@@ -218,6 +219,25 @@ def _check_apart(picture: Path, output: Path) -> None:
         raise ValueError(
             f"the answers would lie among the pictures in {folder}: name another folder with -o, as -o {output / 'out'}"
         )
+
+
+def check_resolution(arguments: argparse.Namespace) -> None:
+    """MemoryError where not even one picture fits into memory at the resolution asked for.
+
+    Of models on a CPU whose configs lie here; of others the pipeline says so once they are loaded.
+    """
+    side = arguments.resolution
+    if side is None or side < 1:
+        return
+    from ..memory import fitting_batch, folder_footprint
+    from ..models.loading import BUILT_IN, find_folder
+    from ..pipeline import best_device
+
+    if arguments.model not in BUILT_IN and not Path(arguments.model).is_dir():
+        return
+    footprint = folder_footprint(find_folder(arguments.model))
+    if footprint is not None and (arguments.device or best_device()) == "cpu":
+        fitting_batch(footprint, (side, side), 1)
 
 
 def _pictures(path: Path) -> list[Path]:
