@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .compose import check_sizes, to_uint8
+from .interrupts import check_interrupt
 from .models.auxiliary import auxiliary_hash, load_auxiliary
 from .paint import as_float
 from .resize import resize_field, resize_picture
@@ -148,10 +149,19 @@ def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray
     blocks = list(product(range(0, height, BLOCK), range(0, width, BLOCK)))
     many = min(_AT_ONCE, len(blocks), torch.get_num_threads())
     if many == 1:  # a thread's start would take longer than a small picture
-        list(map(find, blocks))
+        for block in blocks:
+            check_interrupt()
+            find(block)
     else:
         with ThreadPoolExecutor(many) as threads:
-            list(threads.map(find, blocks))  # the list raises what a thread raised
+            waiting = [threads.submit(find, block) for block in blocks]
+            try:
+                for one in waiting:
+                    check_interrupt()
+                    one.result()  # which raises what a thread raised
+            finally:
+                for one in waiting:
+                    one.cancel()
     return out
 
 

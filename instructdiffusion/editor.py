@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from .kept import KEPT, Kept, Weights
-from .memory import Footprint, components_footprint
+from .memory import Footprint, components_footprint, free_memory
 from .models.compiling import Compiling
+from .pieces import pieces
 from .sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from .sampling.replaying import Replaying
 from .vae_tiles import in_parts
@@ -80,6 +81,10 @@ class Editor:
     def device(self) -> torch.device:
         """Where the networks lie."""
         return _place(self.components.unet)[0]
+
+    def free(self, device: Any) -> int | None:
+        """Bytes that a run may take on a device; None where that is not known."""
+        return free_memory(device)
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(c, h, w) of the latents of a picture of `size` (height, width)."""
@@ -197,15 +202,18 @@ class Editor:
         where graphs are forced; RuntimeError where graphs or compiled networks are forced and cannot be.
         """
         self.components = self.compiling(self.components, len(pictures) * plan.evaluations)
+        pixels = len(pictures) * pictures.shape[1] * pictures.shape[2]
         run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive)
         try:
-            return run()
+            with pieces(pixels, self.device):
+                return run()
         except Exception as error:  # what compilers raise is of many kinds
             plain = self.compiling.failed(error)
             if plain is None:
                 raise
         self.components = plain
-        return run()
+        with pieces(pixels, self.device):
+            return run()
 
     def _draw(
         self,

@@ -15,6 +15,7 @@ from .answer import Answer
 from .batches import in_batches
 from .compose import keep_detail, keep_unchanged, replace_changed, sharpen_blurred, to_uint8
 from .editor import Editor
+from .interrupts import check_interrupt
 from .kept import Kept
 from .knowledge import Knowledge
 from .overlay import keep_unmarked
@@ -115,7 +116,7 @@ class Job:
         advice = "pass a smaller picture, or a smaller zoom" if further else ""
         branches = max(len(row.branches) for row in self.plan)
         return fitting_batch(
-            editor.footprint, size, count, branches, editor.device, further=further, advice=advice
+            editor.footprint, size, count, branches, editor.device, free=editor.free, further=further, advice=advice
         )
 
     def _edit(
@@ -182,6 +183,7 @@ class Job:
         at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
         pace = Pace(tiles, tile, at_once)
         for first, batch, (edited, copies) in in_batches(tiles, at_once, edit):
+            check_interrupt()
             for row, t in enumerate(batch):
                 drawn, copy, _ = canvases[t.picture]
                 drawn.add(t.y, t.x, edited[row])
@@ -231,6 +233,7 @@ class Job:
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
+        check_interrupt()
         if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.resize_mode):
             return keep_detail(source, edited)
         if copy is None or not self.keep:

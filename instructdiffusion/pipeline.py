@@ -286,7 +286,7 @@ class InstructDiffusion:
         mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
         size = model_size((side, side), side, self.editor.multiple, mode)
         branches = max(len(row.branches) for row in plan)
-        fitting_batch(self.editor.footprint, size, 1, branches, self.editor.device)
+        fitting_batch(self.editor.footprint, size, 1, branches, self.editor.device, free=self.editor.free)
         check_seeds(seed)
         return plan
 

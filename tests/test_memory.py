@@ -130,14 +130,14 @@ def test_a_model_sees_what_fits_and_says_so(model, monkeypatch):
     monkeypatch.setattr(memory, "UNCHECKED", 0)
     footprint = model.editor.footprint
     room = footprint.networks((64, 64), 2, 3, vae=False) + footprint.pictures((64, 64), 2)
-    monkeypatch.setattr(memory, "free_memory", lambda device: room / memory.SPARE)
+    monkeypatch.setattr(model.editor, "free", lambda device: room / memory.SPARE)
     shapes = []
     with pytest.warns(UserWarning, match="4 pictures at once do not fit into memory, 2 do"):
         parts = model.edit(pictures, "add a red star", steps=2, on_step=lambda i, x, _: shapes.append(len(x)))
     assert set(shapes) == {2}
     for a, b in zip(whole, parts, strict=True):
         assert np.abs(a.picture.astype(int) - b.picture).max() <= 1
-    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(model.editor, "free", lambda device: 1000)
     with pytest.raises(MemoryError, match="64x64 pixels, which takes about .* free memory"):
         model.edit(pictures, "add a red star", steps=2)
     with pytest.raises(MemoryError):
