@@ -15,7 +15,7 @@ from .interrupts import check_interrupt
 
 LONG = 2e10  # multiplications of an operation that is cut: about a second of one core
 PIECE = 2e9  # of a piece
-LARGE = 2**20  # pixels of a batch below which no operation of a model's takes that long
+LARGE = 2**17  # pixels of a batch below which no operation of a model's takes that long
 _BLOCK = 256  # queries: torch's own attention works in blocks of as many
 
 

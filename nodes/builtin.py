@@ -32,6 +32,7 @@ from ..instructdiffusion.models.ldm_keys import (
 from ..instructdiffusion.models.parts import read_weights
 from ..instructdiffusion.settings import read_settings
 from .engine import ATTACHMENT
+from .guards import guard_vae
 from .model_files import folder_resize_mode
 
 _PREDICTIONS = {
@@ -189,7 +190,7 @@ def load_vae(weights: dict[str, Tensor], config: dict[str, Any]) -> Any:
         )
     vae.latent_channels = int(config["latent_channels"])
     vae.downscale_ratio = vae.upscale_ratio = 2 ** (len(channels) - 1)
-    return vae
+    return guard_vae(vae)
 
 
 def load_clip(weights: dict[str, Tensor], config: dict[str, Any], tokenizer: Path) -> Any:

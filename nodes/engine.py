@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ..instructdiffusion.knowledge import Knowledge
+from ..instructdiffusion.memory import Footprint
 from ..instructdiffusion.sampling import OnStep, Plan, StepNoise, sample
 from ..instructdiffusion.settings import Settings, read_settings
+from .guards import free_on, guard_vae, vae_footprint
 from .guider import BranchGuider, conditions, interruptible, needed
 from .model_files import file_resize_mode
 
@@ -37,7 +39,7 @@ class ComfyEditor:
             raise ValueError(
                 "`vae`: expected an autoencoder, got none: the model file lacks one, load it with VAELoader"
             )
-        self.model, self.clip, self.vae = interruptible(model), clip, vae
+        self.model, self.clip, self.vae = interruptible(model), clip, guard_vae(vae)
         self._read: dict[str, Any] = {}
         self.latents: list[Tensor] = []  # every batch's answer, unscaled, as LATENT nodes pass them
 
@@ -51,6 +53,22 @@ class ComfyEditor:
         """What both sides of a picture must be a multiple of."""
         mult = self.model.model.model_config.unet_config["channel_mult"]
         return self.factor * 2 ** (len(mult) - 1)
+
+    @property
+    def footprint(self) -> Footprint:
+        """What the networks take while they run."""
+        config = self.model.model.model_config.unet_config
+        channels = [config["model_channels"] * mult for mult in config["channel_mult"]]
+        return vae_footprint(self.vae, channels, comfy.model_management.dtype_size(self.model.model_dtype()))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the UNet runs."""
+        return self.model.load_device
+
+    def free(self, device: Any) -> int | None:
+        """Bytes that a run may take on a device; None where that is not known."""
+        return free_on(device)
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
         """(c, h, w) of the latents of a picture of `size` (height, width)."""

@@ -11,12 +11,14 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..instructdiffusion.memory import fitting_batch
 from ..instructdiffusion.resize import RESIZE_MODES, pad_edge, resize_picture
 from ..instructdiffusion.sampling import BRANCHES, Guidance
 from ..instructdiffusion.settings import FORMULAS
 from .branches import two_sided
 from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
+from .guards import guarded, with_attention
 from .types import CATEGORY, InstructionType, valid_choices
 
 # branch -> (reads the instruction, sees the picture)
@@ -27,6 +29,7 @@ _SEES = {
     "unconditional": (False, False),
 }
 
+_CELL = 16  # pixels that a latent cell stands for, at least
 GUIDANCES = ("none", "scales", "task")
 
 
@@ -54,7 +57,10 @@ class BranchGuider(comfy.samplers.CFGGuider):
         seed: int | None = None,
     ) -> Tensor:
         """The guided denoised latents at a noise level."""
-        options = model_options or {}
+        with guarded(len(x) * x.shape[-2] * x.shape[-1] * _CELL, x.device):
+            return self._predict(x, timestep, with_attention(model_options or {}, x.device))
+
+    def _predict(self, x: Tensor, timestep: Tensor, options: dict[str, Any]) -> Tensor:
         comfy.model_management.throw_exception_if_processing_interrupted()
         weights = self.row.weights if self.guidance is None else self.guidance(float(timestep.max()))
         table = dict(zip(BRANCHES, weights, strict=True))
@@ -280,6 +286,7 @@ class InstructGuider(io.ComfyNode):
         mode = chosen(resize_mode) or own_mode
         pictures = to_pictures(image)
         content, size = model_sizes(pictures[0].shape[:2], resolution or side, editor.multiple, mode)
+        fitting_batch(editor.footprint, size, 1, device=editor.device, free=editor.free)
         sharp = mode == "authors"
         condition = vae.encode(to_image([pad_edge(resize_picture(p, content, sharp), size) for p in pictures]))
         own = settings[asked.task]

@@ -21,6 +21,8 @@ from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
 from .engine import ComfyEditor, model_knowledge, model_settings
+from .engine import ComfyEditor, model_settings
+from .guards import interrupts
 from .preview import contact_sheet, shown
 from .report import report
 from .types import CATEGORY, InstructionType, as_instruction, valid_choices
@@ -233,7 +235,8 @@ class InstructSampler(io.ComfyNode):
         progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
         job = Job(get_task(asked.task), settings, plan, side, mode, batch, progress)
         questions = [Question(asked, picture, seed) for picture in pictures]
-        found = dict(job.drawn(editor, questions))
+        with interrupts():
+            found = dict(job.drawn(editor, questions))
         drawn = [found[i] for i in range(len(pictures))]
         edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
         progress.end(drawn)

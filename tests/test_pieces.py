@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from instructdiffusion import InstructDiffusion
 from instructdiffusion import pieces as module
 from instructdiffusion.interrupts import check_interrupt, interruptible
 from instructdiffusion.pieces import Pieces, pieces
@@ -82,6 +83,7 @@ def test_only_many_pixels_on_a_cpu_go_in_pieces():
 
 
 def test_a_model_in_pieces_draws_the_same_and_can_be_stopped(model, picture, monkeypatch, small):
+    model = InstructDiffusion(model.components)
     whole = model.segment(picture, "the star")
     model.editor.forget()
     monkeypatch.setattr(module, "LARGE", 0)
