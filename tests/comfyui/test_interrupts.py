@@ -19,8 +19,8 @@ def guided(comfy: Comfy, size: tuple[int, int]) -> dict:
         "3": node(
             "InstructGuider",
             {
-                **{"model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2], "image": ["2", 0]},
-                **{"text": "add a red star", "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25},
+                "model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2], "image": ["2", 0],
+                "text": "add a red star", "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25,
             },
         ),
         "4": node("RandomNoise", {"noise_seed": 3}),
@@ -31,8 +31,8 @@ def guided(comfy: Comfy, size: tuple[int, int]) -> dict:
         "7": node(
             "SamplerCustomAdvanced",
             {
-                **{"noise": ["4", 0], "guider": ["3", 0], "sampler": ["5", 0]},
-                **{"sigmas": ["6", 0], "latent_image": ["3", 1]},
+                "noise": ["4", 0], "guider": ["3", 0], "sampler": ["5", 0],
+                "sigmas": ["6", 0], "latent_image": ["3", 1],
             },
         ),
         "8": node("VAEDecode", {"samples": ["7", 0], "vae": ["1", 2]}),
