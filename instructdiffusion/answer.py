@@ -22,26 +22,45 @@ class Answer:
     """An instruction, its typed result, and the pictures, all at the source's own size.
 
     result: Masks, Keypoints, Boxes, Label, or a picture uint8 [h, w, 3] for tasks that answer with one.
-    picture: what the model drew, uint8 [h, w, 3]. source: the picture asked about. settings: how the model
-    was asked (plain data). knowledge: what the model says of itself, None where it says nothing.
+    picture: what the model drew, uint8 [h, w, 3], or a function without arguments that composes it, which is
+    called when it is first asked for: masks and points do without, and at 12 million pixels it takes a second.
+    source: the picture asked about. settings: how the model was asked (plain data). knowledge: what the model says of
+    itself, None where it says nothing.
     """
 
     instruction: Instruction
     result: Masks | Keypoints | Boxes | Label | np.ndarray
-    picture: np.ndarray
+    picture: np.ndarray  # or Callable[[], np.ndarray] where it is made
     source: np.ndarray
     settings: Mapping[str, Any] = field(default_factory=dict)
     knowledge: Knowledge | None = None
 
     def __post_init__(self) -> None:
-        for name in ("picture", "source"):
-            array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3:
-                raise TypeError(f"{name} must be a picture uint8 [h, w, 3]")
-        if self.picture.shape != self.source.shape:
-            raise ValueError(
-                f"picture {self.picture.shape} and source {self.source.shape} must have one size"
-            )
+        _check_picture("source", self.source)
+        if callable(self.picture):
+            self.__dict__["_compose"] = self.__dict__.pop("picture")  # `__getattr__` asks it
+        else:
+            self._check(self.picture)
+
+    def __getattr__(self, name: str) -> Any:
+        """The picture, composed when it is first asked for."""
+        if name != "picture" or "_compose" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        picture = self.__dict__["_compose"]()
+        self._check(picture)
+        self.__dict__["picture"] = picture
+        self.__dict__.pop("_compose", None)
+        return picture
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickling and copying keep: the picture, not how it is composed."""
+        picture = self.picture
+        return {**{k: v for k, v in self.__dict__.items() if k != "_compose"}, "picture": picture}
+
+    def _check(self, picture: np.ndarray) -> None:
+        _check_picture("picture", picture)
+        if picture.shape != self.source.shape:
+            raise ValueError(f"picture {picture.shape} and source {self.source.shape} must have one size")
 
     @property
     def task(self) -> str:
@@ -56,7 +75,8 @@ class Answer:
         """
         from .messages import message
 
-        return message(self.knowledge, self.instruction, self.source, self.result, self.picture)
+        drawn = self.picture if isinstance(self.result, np.ndarray) else None  # what is read back needs no composing
+        return message(self.knowledge, self.instruction, self.source, self.result, drawn)
 
     def overlay(self) -> np.ndarray:
         """The result drawn on the source for people, uint8; small pictures come enlarged.
@@ -125,3 +145,9 @@ class Answer:
         if stem in ("", ".", "..") or stem != Path(stem).name:
             raise ValueError(f"expected a plain file name without folders as stem, got {stem!r}")
         return write_files(self.files(folder, stem, file_name))
+
+
+def _check_picture(name: str, array: Any) -> None:
+    """TypeError for what is no picture uint8 [h, w, 3]."""
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3:
+        raise TypeError(f"{name} must be a picture uint8 [h, w, 3]")

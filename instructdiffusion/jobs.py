@@ -209,7 +209,6 @@ class Job:
 
     def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
         source, instruction = question.picture, question.instruction
-        picture = self._picture(source, edited, copy)
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
             settings["reuse"] = self.reuse
@@ -220,6 +219,7 @@ class Job:
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
+            picture = self._picture(source, edited, copy)
             result = self.task.decode(source, picture, instruction, **self.decode)
             return Answer(instruction, result, result, source, settings, self.knowledge)
         options = dict(self.decode)
@@ -229,7 +229,9 @@ class Job:
         result = self.task.decode(reference, edited, instruction, **options)
         if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
             result = result.resize(*source.shape[:2])
-        return Answer(instruction, result, picture, source, settings, self.knowledge)
+        # What was drawn is small, and a part of its batch, which is let go.
+        compose: Any = partial(self._picture, source, edited.copy(), None if copy is None else copy.copy())
+        return Answer(instruction, result, compose, source, settings, self.knowledge)
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
