@@ -18,8 +18,8 @@ from .editor import Editor
 from .interrupts import check_interrupt
 from .kept import Kept
 from .knowledge import Knowledge
-from .overlay import keep_unmarked
 from .memory import canvas_bytes, fitting_batch
+from .overlay import keep_unmarked
 from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise

@@ -21,7 +21,6 @@ from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
 from .engine import ComfyEditor, model_knowledge, model_settings
-from .engine import ComfyEditor, model_settings
 from .guards import interrupts
 from .preview import contact_sheet, shown
 from .report import report
