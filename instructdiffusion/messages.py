@@ -14,7 +14,7 @@ from .tasks.instruction import Instruction
 
 KEEPS = frozenset({"edit", "dewatermark"})  # what these do not change is the source's, to the pixel
 RESTORES = frozenset({"denoise", "deblur", "dewatermark"})  # they need no words, and do for photographs
-# Of 186 edits of what is there, all change more than this; of those of what is not there, 98 in 100 change less.
+# Of 186 edits of what is there, all change more than this; of 200 of what is not there, 97 in 100 change less.
 VISIBLE = 8  # levels of 255 that a pixel must change by to be seen
 CLEAR, CLEAR_SHARE = 16, 0.0005  # levels, and the share of pixels that must change by more than these
 _SIDE = 512  # pixels a side that are compared; larger pictures are thinned out

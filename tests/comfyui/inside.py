@@ -190,6 +190,15 @@ def defaults(run: Run) -> dict[str, list[Any]]:
     return found
 
 
+def known(run: Run) -> dict[str, str | None]:
+    """What models call themselves: the built-in one, its clone as LoRA loaders make one, one of ComfyUI's loader."""
+    engine = sys.modules[f"{REPOSITORY}.nodes.engine"]
+    foreign, models = run.model.clone(), {"built in": run.model, "clone": run.model.clone()}
+    foreign.set_attachments(engine.ATTACHMENT, None)
+    said = {name: engine.model_knowledge(model) for name, model in {**models, "foreign": foreign}.items()}
+    return {name: knowledge and knowledge.name for name, knowledge in said.items()}
+
+
 def formulas(run: Run) -> dict[str, list[bool]]:
     """Whether each node draws the same with the formula left open, with the authors', and with the other; and whether
     InstructGuider left open draws the other of a model that asks for it."""
@@ -270,7 +279,7 @@ def main() -> None:
         run = Run(kinds)
         found |= {"hooks": hooked(run), "mask": masked(run)}
         found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
-        found |= {"defaults": defaults(run), "formulas": formulas(run)}
+        found |= {"defaults": defaults(run), "formulas": formulas(run), "known": known(run)}
         found |= {"progress": progress(run), "unload": unloaded(run)}
     print(json.dumps(found))
 

@@ -67,6 +67,10 @@ def test_models_that_say_nothing_of_themselves_are_asked_as_published_ones(seen:
         ]
 
 
+def test_what_a_model_knows_goes_with_it(seen: dict[str, Any]) -> None:
+    assert seen["known"] == {"built in": "tiny", "clone": "tiny", "foreign": None}
+
+
 def test_the_formula_is_the_authors_unless_another_is_chosen(seen: dict[str, Any]) -> None:
     found = seen["formulas"]
     assert found["sampler"] == found["guider"] == [True, False]
