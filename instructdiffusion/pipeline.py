@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -245,6 +245,31 @@ class InstructDiffusion:
                 if on_answer is not None:
                     on_answer(chosen[number], answer)
         return answers[0] if one_picture and one_text else [answers[i] for i in range(len(texts))]
+
+    def stream(
+        self, instruction: Any, images: Iterable[Any], **options: Unpack[RunOptions]
+    ) -> Iterator[Answer]:
+        """Answer many pictures one after the other; only those of a batch are in memory.
+
+            for answer in model.stream(lambda p: TASKS["segment"].instruct("the star", picture=p), paths):
+                answer.save("out", ...)
+
+        Args:
+            instruction: As in `run`, one for all or a list, one a picture; or a function from the picture, uint8
+                [h, w, 3], to its instruction.
+            images: Pictures as in `run`, in a list or an iterator. Those of a list that are paths must exist.
+            options: As in `run`, but for noise, which is "seed" or "zero". on_answer is called for each as well.
+
+        Returns:
+            An iterator of answers in the order of the pictures. Up to `batch_size` pictures, or 17 million pixels, are
+            loaded at once; an answer is let go once the next is taken.
+
+        Raises:
+            TypeError / ValueError / FileNotFoundError: At once for what fits no picture, while iterating for a picture.
+        """
+        from .streaming import stream
+
+        return stream(self, instruction, images, dict(options))
 
     def check(
         self,
