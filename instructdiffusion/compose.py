@@ -6,6 +6,8 @@ changed something.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageFilter
 
@@ -115,6 +117,23 @@ def _detail(difference: np.ndarray, variance: float, near: float) -> np.ndarray:
     power = ndimage.gaussian_filter((difference * difference).mean(axis=2), near)
     share = np.clip(1 - _NOISY * variance / np.maximum(power, np.float32(1e-9)), 0, 1)
     return share[..., None] * difference
+
+
+def join_drawings(copy: np.ndarray, drawings: Sequence[np.ndarray]) -> np.ndarray:
+    """Several drawings on one picture as one, in the kind (uint8 or float) and size of `copy` [h, w, 3].
+
+    Every pixel is the drawing's that surely changed it; where several did the smaller drawing lies on top, which a
+    larger one would hide whole.
+    """
+    scale = 255 if copy.dtype == np.uint8 else 1
+    strengths = [np.minimum(np.abs(d.astype(np.float32) - copy).max(axis=2) / scale, FULL) for d in drawings]
+    joined, best = copy.copy(), np.zeros(copy.shape[:2], np.float32)
+    for row in sorted(range(len(drawings)), key=lambda i: -float(strengths[i].sum())):
+        # Half a percent: what differs by less is as strong, and the last of them is the smallest.
+        wins = strengths[row] >= np.maximum(best - np.float32(0.005), np.float32(1e-6))
+        joined[wins] = drawings[row][wins]
+        best = np.maximum(best, strengths[row])
+    return joined
 
 
 def check_sizes(edited: np.ndarray, reconstruction: np.ndarray) -> None:

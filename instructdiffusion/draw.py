@@ -81,7 +81,7 @@ def draw_boxes(picture: np.ndarray, boxes: Boxes, colors: Sequence[Color] | None
     draw = ImageDraw.Draw(image)
     width = max(1, round(max(image.size) / 150))
     free: list[tuple[float, float, float, float]] = []
-    shades = _shades(colors, len(boxes))
+    shades = _row_shades(colors, boxes.labels)
     for box, color in zip(boxes.xyxy, shades, strict=True):
         x1, y1, x2, y2 = box.tolist()
         draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=color.rgb, width=width)
@@ -97,7 +97,8 @@ def overlay(
 ) -> np.ndarray:
     """The picture with the answer drawn on, uint8; small pictures are enlarged so that people can see.
 
-    A picture as a result is shown as it is. `colors`: one a point, mask or box (None: a fixed order).
+    A picture as a result is shown as it is. `colors`: one a point, mask or box (None: a fixed order, by label where
+    there are several, which masks then say).
     """
     if isinstance(result, np.ndarray):
         return enlarged(as_bytes(result), side)
@@ -114,9 +115,10 @@ def overlay(
         return np.asarray(image)
     if isinstance(result, Masks):
         shown = result.resize(h, w)
-        for mask, color in zip(shown.data, _shades(colors, len(shown)), strict=True):
+        shades = _row_shades(colors, shown.labels)
+        for mask, color in zip(shown.data, shades, strict=True):
             large = overlay_mask(large, mask, color)
-        return large
+        return _named_masks(large, shown, shades) if len(set(shown.labels)) > 1 else large
     if isinstance(result, Keypoints):
         return draw_points(large, result.resize(h, w), colors)
     if isinstance(result, Boxes):
@@ -208,6 +210,26 @@ def _wrapped(text: str, width: int, font: Any) -> list[str]:
 def _shades(colors: Sequence[Color] | None, count: int) -> list[Color]:
     shades = list(colors) if colors else list(_PALETTE)
     return [shades[i % len(shades)] for i in range(count)]
+
+
+def _row_shades(colors: Sequence[Color] | None, labels: Sequence[str]) -> list[Color]:
+    """A colour a row, or a label where there are several labels and no colours."""
+    names = list(dict.fromkeys(labels))
+    if colors is not None or len(names) < 2:
+        return _shades(colors, len(labels))
+    shades = _shades(None, len(names))
+    return [shades[names.index(label)] for label in labels]
+
+
+def _named_masks(picture: np.ndarray, masks: Masks, shades: Sequence[Color]) -> np.ndarray:
+    """The picture with the label of every mask at its top."""
+    image = Image.fromarray(picture)
+    draw = ImageDraw.Draw(image)
+    taken: list[tuple[float, float, float, float]] = []
+    if max(image.size) >= 256:
+        for box, label, color in zip(masks.boxes().xyxy, masks.labels, shades, strict=True):
+            _tag(draw, (float(box[0]), float(box[1])), label, color, image.size, taken)
+    return np.asarray(image)
 
 
 def _contrast(color: Color) -> tuple[int, int, int]:

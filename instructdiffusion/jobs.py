@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,21 @@ from torch import Tensor
 
 from .answer import Answer
 from .batches import in_batches
-from .compose import keep_detail, keep_unchanged, replace_changed, sharpen_blurred, to_uint8
+from .compose import (
+    join_drawings,
+    keep_detail,
+    keep_unchanged,
+    replace_changed,
+    sharpen_blurred,
+    to_uint8,
+)
 from .editor import Editor
 from .interrupts import check_interrupt
 from .kept import Kept
 from .knowledge import Knowledge
 from .memory import canvas_bytes, fitting_batch
 from .overlay import keep_unmarked
-from .resize import content_size, model_size, pad_edge, resize_picture, zoom_picture, zoomed
+from .resize import content_size, model_size, pad_edge, resize_field, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
 from .sampling.noise import generator, moved
@@ -28,6 +35,7 @@ from .settings import LEARNED, Settings
 from .tasks import Instruction, Task, check_decoder, get_task
 from .tiles import Blend, Pace, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles
 
+Drawing = tuple[np.ndarray, np.ndarray | None]  # what the model drew, and the autoencoder's copy of the source
 KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
 # Tasks whose edit itself stands where it changed something, and what counts as that (`compose.replace_changed`);
 # chosen on 400 (edit) and 240 validation scenes. A watermark is faint all over, a thing that comes or goes has a core.
@@ -73,13 +81,31 @@ class Job:
 
     def answers(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """(number of the question, its answer), in the order in which they become ready."""
-        for number, edited, copy in self.sketches(editor, questions):
-            yield number, self._answer(questions[number], edited, copy)
+        for number, drawings in self._drawings(editor, questions):
+            yield number, self._answer(questions[number], drawings)
 
     def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
-        for number, edited, copy in self.sketches(editor, questions):
-            yield number, self._picture(questions[number].picture, edited, copy)
+        for number, drawings in self._drawings(editor, questions):
+            yield number, self._picture(questions[number].picture, *_joined(drawings))
+
+    def _drawings(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, list[Drawing]]]:
+        """(number of the question, a drawing for each of what the model was asked for it: several subjects have one
+        each, as if each had been asked alone)."""
+        parts = [self.task.questions(q.instruction) for q in questions]
+        asked = [(i, k) for i, p in enumerate(parts) for k in range(len(p))]
+        rounds = [asked]
+        if getattr(editor, "one_text", False):  # all questions of a batch must have one text
+            rounds = [[a for a in asked if a[1] == k] for k in range(max(map(len, parts), default=0))]
+        drawings: dict[int, dict[int, Drawing]] = {}
+        for places in rounds:
+            singles = [replace(questions[i], instruction=parts[i][k]) for i, k in places]
+            for number, edited, copy in self.sketches(editor, singles):
+                i, k = places[number]
+                drawings.setdefault(i, {})[k] = (edited, copy)
+                if len(drawings[i]) == len(parts[i]):
+                    done = drawings.pop(i)
+                    yield i, [done[k] for k in range(len(parts[i]))]
 
     def sketches(
         self, editor: Editor, questions: Sequence[Question]
@@ -207,7 +233,7 @@ class Job:
             return torch.zeros(shape)
         return initial_noise(question.seed, shape)[0]
 
-    def _answer(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> Answer:
+    def _answer(self, question: Question, drawings: Sequence[Drawing]) -> Answer:
         source, instruction = question.picture, question.instruction
         settings = {**self.settings.to_dict(), "seed": question.seed, "resolution": self.resolution}
         if self.reuse > 1:
@@ -219,19 +245,23 @@ class Job:
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
-            picture = self._picture(source, edited, copy)
+            picture = self._picture(source, *_joined(drawings))
             result = self.task.decode(source, picture, instruction, **self.decode)
             return Answer(instruction, result, result, source, settings, self.knowledge)
         options = dict(self.decode)
         if self.task.name in ("segment", "refer"):
             options["guide"] = source  # masks come back along the edges of the picture itself
-        reference = copy if copy is not None else resize_picture(source, edited.shape[:2]) / np.float32(255)
-        result = self.task.decode(reference, edited, instruction, **options)
-        if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
-            result = result.resize(*source.shape[:2])
+        results = []
+        for part, (edited, copy) in zip(self.task.questions(instruction), drawings, strict=True):
+            reference = copy if copy is not None else resize_picture(source, edited.shape[:2]) / np.float32(255)
+            result = self.task.decode(reference, edited, part, **options)
+            if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
+                result = result.resize(*source.shape[:2])
+            results.append(result)
         # What was drawn is small, and a part of its batch, which is let go.
+        edited, copy = _joined(drawings)
         compose: Any = partial(self._picture, source, edited.copy(), None if copy is None else copy.copy())
-        return Answer(instruction, result, compose, source, settings, self.knowledge)
+        return Answer(instruction, self.task.join(results, instruction), compose, source, settings, self.knowledge)
 
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
@@ -251,6 +281,17 @@ class Job:
         else:
             return keep_unchanged(source, edited, copy)
         return keep_unmarked(source, laid) if self.task.name == "dewatermark" else laid
+
+
+def _joined(drawings: Sequence[Drawing]) -> Drawing:
+    """The drawings of several subjects as one, at the largest of their sizes."""
+    if len(drawings) == 1:
+        return drawings[0]
+    largest, copy = max(drawings, key=lambda d: d[0].size)
+    if copy is None:
+        return largest, None
+    changes = [edited - (copy if other is None else other) for edited, other in drawings]
+    return join_drawings(copy, [copy + resize_field(c, copy.shape[:2]) for c in changes]), copy
 
 
 def is_learned(task: Task, settings: Settings) -> bool:

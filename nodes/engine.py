@@ -29,6 +29,8 @@ class ComfyEditor:
     count as they do in KSampler.
     """
 
+    one_text = True  # ComfyUI's conditions are for a whole batch
+
     def __init__(self, model: Any, clip: Any, vae: Any) -> None:
         check_model(model)
         if not callable(getattr(clip, "tokenize", None)):

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from ..instructdiffusion.color import Color, far_colors
+from ..instructdiffusion.color import Color, color_named, far_colors
 from ..instructdiffusion.tasks import Instruction, get_task
 
 AUTOMATIC = "automatic"
@@ -26,18 +26,20 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
         subjects = None
     elif asked.max_subjects == 1:
         subjects = " ".join(lines)
-        if not subjects:
-            raise ValueError(f"`subject`: the task {task} needs one, as in 'the red star'")
     else:
         subjects = lines
-    colors = None
+    if subjects is not None and not lines:
+        raise ValueError(f"`subject`: the task {task} needs one, as in 'the red star'")
+    colors: list[str | Color] | None = None
     if asked.palette and color != AUTOMATIC:
-        if asked.max_subjects > 1 and len(lines) != 1:
+        colors = [color]
+        if len(lines) > 1 and not asked.asks_singly:
             raise ValueError(
                 f"`color`: {len(lines)} subjects need {len(lines)} colours: choose {AUTOMATIC!r}"
             )
-        colors = [color]
     try:
+        if colors and len(lines) > 1:  # the first subject's; the others have ones that differ
+            colors += _further(color, asked.palette, len(lines) - 1, picture)
         made = asked.instruct(subjects, colors, picture=picture)
     except (ValueError, TypeError) as error:
         raise ValueError(f"`subject` or `color`: {error}") from None
@@ -45,6 +47,10 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
         check_color(made.colors[0], picture, asked.palette)
     if not words.strip():
         return made
+    parts = asked.questions(made)
+    if len(parts) > 1:  # a line for every subject
+        lines = [word(task, p.subject, p.colors[0].name, words).text for p in parts]
+        return Instruction("\n".join(lines), made.task, made.subjects, made.colors, made.complement)
     shade = " and ".join(c.name for c in made.colors)
     # Not str.format, whose fields reach into objects.
     other = [field for field in re.findall(r"\{.*?\}", words) if field not in ("{subject}", "{color}")]
@@ -54,7 +60,15 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
     text = re.sub(r"\{subject\}|\{color\}", lambda field: given[field[0]], words)
     if shade and shade not in text:
         raise ValueError("`words`: say the colour, as {color}: without it the answer cannot be read back")
-    return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors)
+    return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors, made.complement)
+
+
+def _further(name: str, palette: tuple[Color, ...], count: int, picture: np.ndarray | None) -> list[Color]:
+    """`count` colours of the palette besides the one of that name, far from what is in the picture."""
+    others = tuple(c for c in palette if c != color_named(name, palette))
+    if count > len(others):
+        raise ValueError(f"at most {len(palette)} subjects have a colour each, got {count + 1}")
+    return list(others[:count] if picture is None else far_colors(picture, None, others, count))
 
 
 def check_color(color: Color, picture: np.ndarray, palette: tuple[Color, ...]) -> None:

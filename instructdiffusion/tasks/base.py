@@ -9,12 +9,14 @@ import random
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..color import MASK_COLORS, Color, color_named, far_colors
 from .instruction import Instruction
+from .subjects import clean_subject, everything_but, leaves_out, split_subjects
 
 DECODERS = ("closed", "unet")  # the closed form, and the light U-Net that reads masks
 ALPHA = 0.5  # how opaque masks and boxes are drawn (the paper's)
@@ -37,6 +39,8 @@ class Task(ABC):
     tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none
+    marks_rest: bool = False  # "everything but the dog" is understood
+    asks_singly: bool = False  # several subjects: the model is asked for one at a time, each in its color
     example: str = "the red star"  # a subject as errors show one
     decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
 
@@ -56,32 +60,75 @@ class Task(ABC):
         takes it from the paraphrases. ValueError for a wrong number of subjects or colours, unknown colour
         names and colours used twice; TypeError for subjects that are no text and colours that are no names.
         """
-        names = self._subjects(subjects)
+        names, complement = self._rest(self._subjects(subjects))
         shades = self._colors(colors, len(names), rng, picture)
         pool = self.paraphrases if held_out else self.templates
-        template = pool[0] if rng is None else pool[int(rng.random() * len(pool))]
-        text = self._fill(template, names, shades)
-        return Instruction(text, self.name, names, shades)
+
+        def fill(subjects: tuple[str, ...], colors: tuple[Color, ...]) -> str:
+            return self._fill(pool[0] if rng is None else pool[int(rng.random() * len(pool))], subjects, colors)
+
+        if self.asks_singly and len(names) > 1:
+            text = "\n".join(fill((name,), (shade,)) for name, shade in zip(names, shades, strict=True))
+        else:
+            text = fill(names, shades)
+        return Instruction(text, self.name, names, shades, complement)
+
+    def questions(self, instruction: Instruction) -> tuple[Instruction, ...]:
+        """What the model is asked for an instruction: itself, or a question a subject, one line of the text each.
+
+        ValueError where several subjects that are asked for singly have not a line and a color each.
+        """
+        if not self.asks_singly or len(instruction.subjects) < 2:
+            return (replace(instruction, complement=False) if is_complement(instruction) else instruction,)
+        lines = instruction.text.split("\n")
+        count = len(instruction.subjects)
+        if len(lines) != count or len(instruction.colors) != count:
+            raise ValueError(
+                f"{self.name}: {count} subjects need a line of text and a color each, got {len(lines)} and "
+                f"{len(instruction.colors)}: make the instruction with instruct()"
+            )
+        rows = zip(lines, instruction.subjects, instruction.colors, strict=True)
+        return tuple(Instruction(line, instruction.task, (s,), (c,)) for line, s, c in rows)
+
+    def join(self, results: Sequence[Any], instruction: Instruction) -> Any:
+        """The answers to `questions(instruction)` as the one answer to it."""
+        (result,) = results
+        return result
 
     def _subjects(self, subjects: str | Sequence[str] | None) -> tuple[str, ...]:
         given = () if subjects is None else _several(subjects)
         wrong = [subjects] if given is None else [s for s in given if not isinstance(s, str)]
         if given is None or wrong:
             wanted = f"expected words, as {self.example!r}" if self.max_subjects else "expected no subject"
-            several = ", or a list of them" if self.max_subjects > 1 else ""
+            several = ", or a list of them" if self.max_subjects > 1 and not self.asks_singly else ""
             raise TypeError(f"{self.name}: {wanted}{several}; got {_shown(wrong[0])}")
         names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in given)
         if "" in names:
             raise ValueError(f"{self.name}: a subject is empty; say it in words, as in '{self.example}'")
         low = min(1, self.max_subjects)
         if not low <= len(names) <= self.max_subjects:
-            several = f"1 to {self.max_subjects} subjects"
+            several = f"1 to {self.max_subjects} subjects" if names or not self.asks_singly else "at least one subject"
             wanted = {0: "no subject", 1: "one subject"}.get(self.max_subjects, several)
             got = f"{len(names)}: {list(names)}" if names else f"none: say it in words, as {self.example!r}"
             raise ValueError(f"{self.name} takes {wanted}, got {got}")
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: every subject is asked for once, got {list(names)}")
         return names
+
+    def _rest(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+        """(subjects, whether everything but them is meant); ValueError for a rest where the task marks none."""
+        if not self.palette:
+            return names, False
+        left = everything_but(names[0]) if len(names) == 1 else None
+        if left is not None and self.marks_rest:
+            return tuple(dict.fromkeys(clean_subject(s) for s in split_subjects(left))), True
+        if left is not None or any(everything_but(n) is not None or leaves_out(n) for n in names):
+            rest = "" if self.marks_rest else ", or have segment mark 'everything but the dog'"
+            raise ValueError(
+                f"{self.name}: {listed(names)!r} leaves something out, which the model does not understand: ask for "
+                f"what is to be found{rest}"
+            )
+        return names, False
 
     def _colors(
         self,
@@ -187,6 +234,11 @@ def check_pair(source: np.ndarray, edited: np.ndarray) -> None:
     check_picture(edited, "edited")
     if source.shape != edited.shape:
         raise ValueError(f"source {source.shape} and edited {edited.shape} differ in size: resize one first")
+
+
+def is_complement(instruction: Instruction) -> bool:
+    """Whether everything but the subjects is meant; an instruction of an older copy of the package does not say."""
+    return bool(getattr(instruction, "complement", False))
 
 
 def nothing_found(subjects: Sequence[str]) -> str:

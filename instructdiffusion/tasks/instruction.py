@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..color import Color
 
@@ -11,13 +11,17 @@ from ..color import Color
 class Instruction:
     """Words for the model with the task, subjects and colours they were made from.
 
-    subjects and colors pair up one to one where a task uses both.
+    subjects and colors pair up one to one where a task uses both. Several subjects of a task that finds one at a time
+    have a line of text each. complement: everything but the subjects is meant. understanding: how free words were
+    understood, "" where none were.
     """
 
     text: str
     task: str
     subjects: tuple[str, ...] = ()
     colors: tuple[Color, ...] = ()
+    complement: bool = False
+    understanding: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "subjects", tuple(self.subjects))

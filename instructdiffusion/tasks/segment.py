@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import paint
+from ..compose import join_drawings
 from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, split_components, strength
 from ..results import Masks
-from .base import ALPHA, Task, check_decoder, check_pair, check_picture, nothing_found
+from .base import ALPHA, Task, check_decoder, check_pair, check_picture, is_complement, listed, nothing_found
 from .instruction import Instruction
+from .several import own_drawings, rows_of_subjects
 
 if TYPE_CHECKING:
     from ..decoding.refiner import Refiner
@@ -27,10 +30,24 @@ class _MaskTask(Task):
     perception = True
     local = True
     decoders = ("closed", "unet")
+    max_subjects = len(Task.palette)
+    asks_singly = True
 
     def render(self, image: np.ndarray, target: Masks, instruction: Instruction) -> np.ndarray:
-        """The union of the masks, half covered by the instruction's colour."""
+        """The union of the masks, half covered by the instruction's colour; of several subjects each in its own.
+
+        Where everything but the subjects is meant, what the masks leave out is covered.
+        """
         check_picture(image, "image")
+        if isinstance(target, Masks) and is_complement(instruction):
+            out = ~target.union() if len(target) else np.zeros(target.canvas_size, bool)
+            first = self.questions(instruction)[0]
+            return self.render(image, Masks(out[None], np.ones(1, np.float32), first.subjects), first)
+        if isinstance(target, Masks) and len(instruction.subjects) > 1:
+            parts = self.questions(instruction)
+            rows = rows_of_subjects(target.labels, instruction, self.name)
+            drawn = [self.render(image, target[r], p) for r, p in zip(rows, parts, strict=True)]
+            return join_drawings(image, drawn)
         if not isinstance(target, Masks):
             raise TypeError(f"{self.name}: the target is Masks, got {type(target).__name__}")
         if target.canvas_size != image.shape[:2]:
@@ -39,6 +56,41 @@ class _MaskTask(Task):
         if color is None:
             raise ValueError(f"{self.name}: the instruction has no colour; make it with instruct()")
         return paint.tint(image, target.union(), color.array, ALPHA)
+
+    def join(self, results: Sequence[Masks], instruction: Instruction) -> Masks:
+        """The masks of every subject, in the order asked for; or, as one mask, what none of them covers."""
+        absent = [s for s, r in zip(instruction.subjects, results, strict=True) if not len(r)]
+        message = nothing_found(absent) if absent else ""
+        if is_complement(instruction):
+            label = f"everything but {listed(instruction.subjects)}"
+            if len(absent) == len(results):
+                h, w = results[0].canvas_size
+                return Masks.empty(h, w, f"{message}, so that {label!r} would be the whole picture")
+            rest = ~np.any([r.union() for r in results if len(r)], axis=0)
+            score = np.concatenate([r.scores for r in results]).mean(dtype=np.float32)
+            return Masks(rest[None], score[None], (label,), message)
+        if len(results) == 1:
+            return results[0]
+        return Masks(
+            np.concatenate([r.data for r in results]),
+            np.concatenate([r.scores for r in results]),
+            tuple(label for r in results for label in r.labels),
+            message,
+        )
+
+    def _each(
+        self, source: np.ndarray, edited: np.ndarray, instruction: Instruction, **options: Any
+    ) -> Masks | None:
+        """The answer where several subjects, or everything but them, are meant; None for the plain question."""
+        parts = self.questions(instruction)
+        if len(parts) == 1 and not is_complement(instruction):
+            return None
+        check_pair(source, edited)
+        drawn = [edited]
+        if len(parts) > 1:
+            drawn = own_drawings(source, edited, [c.array for c in instruction.colors])
+        results = [self.decode(source, d, p, **options) for d, p in zip(drawn, parts, strict=True)]
+        return self.join(results, instruction)
 
     def _found(
         self,
@@ -101,6 +153,7 @@ class Segment(_MaskTask):
     """Semantic segmentation: everything that the subject names."""
 
     name = "segment"
+    marks_rest = True
     templates: tuple[str, ...] = (
         "mark the pixels of {subject} in {color}",
         "cover {subject} with a {color} mask",
@@ -144,8 +197,13 @@ class Segment(_MaskTask):
         which a region is noise, counted at the size of `edited` (None: .07 % of the picture, at least 3).
         guide: the picture at its own size; the masks are then brought to that size along its edges.
         decoder: "closed", or "unet", the light U-Net (the one that ships, or a `Refiner`); threshold is then a
-        probability, and the U-Net's errors are `load_refiner`'s. ValueError for another name.
+        probability, and the U-Net's errors are `load_refiner`'s. ValueError for another name. Several subjects:
+        the masks of each, labelled with it, one subject after the other.
         """
+        options = {"threshold": threshold, "min_area": min_area, "guide": guide, "decoder": decoder}
+        several = self._each(source, edited, instruction, per_object=per_object, **options)
+        if several is not None:
+            return several
         mask, soft = self._found(source, edited, instruction, threshold, min_area, guide, decoder)
         if not mask.any():
             h, w = mask.shape
@@ -196,8 +254,13 @@ class Refer(_MaskTask):
     ) -> Masks:
         """Masks with one row, or none where nothing was marked; options as in `Segment.decode`.
 
-        A thing may show in several parts; parts below a tenth of the largest are taken for stray marks.
+        A thing may show in several parts; parts below a tenth of the largest are taken for stray marks. Several
+        phrases: a row for each that was found.
         """
+        options = {"threshold": threshold, "min_area": min_area, "guide": guide, "decoder": decoder}
+        several = self._each(source, edited, instruction, **options)
+        if several is not None:
+            return several
         mask, soft = self._found(source, edited, instruction, threshold, min_area, guide, decoder)
         if not mask.any():
             h, w = mask.shape

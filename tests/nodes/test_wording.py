@@ -58,3 +58,22 @@ def test_a_color_that_the_picture_has_already_is_refused_with_one_that_it_lacks(
     assert wording.word("segment", "the star", "red").colors[0].name == "red"  # no picture, no objection
     picture[:10, 4:16] = (20, 30, 200)  # some red pixels hide no answer
     assert wording.word("segment", "the star", "red", picture=picture).colors[0].name == "red"
+
+
+@pytest.mark.parametrize("task", ["segment", "refer", "detect"])
+def test_two_lines_are_two_subjects_with_a_color_each(wording: ModuleType, task: str) -> None:
+    made = wording.word(task, "the red circle\n\n the blue star ", "automatic")
+    assert made.subjects == ("the red circle", "the blue star")
+    assert len({c.name for c in made.colors}) == 2 and len(made.text.split("\n")) == 2
+    named = wording.word(task, "the red circle\nthe blue star", "green", picture=np.zeros((9, 9, 3), np.uint8))
+    assert named.colors[0].name == "green" and named.colors[1].name not in ("green", "black")
+    own = wording.word(task, "the circle\nthe star", "automatic", "show {subject} in {color}")
+    first, second = (c.name for c in own.colors)
+    assert own.text == f"show the circle in {first}\nshow the star in {second}"
+
+
+def test_everything_but_a_thing_is_the_rest_in_segment_and_refused_elsewhere(wording: ModuleType) -> None:
+    made = wording.word("segment", "everything but the dog", "automatic", "show {subject} in {color}")
+    assert made.complement and made.subjects == ("the dog",)
+    with pytest.raises(ValueError, match="`subject`.*segment"):
+        wording.word("detect", "everything but the dog", "automatic")

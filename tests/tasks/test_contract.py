@@ -216,7 +216,12 @@ def test_a_shared_owner_is_said_once() -> None:
     [
         ("segment", None, None, ValueError, "one subject"),
         ("segment", "  ", None, ValueError, "empty"),
-        ("segment", ["a", "b"], None, ValueError, "one subject"),
+        ("segment", [f"s{i}" for i in range(9)], None, ValueError, "1 to 8 subjects, got 9"),
+        ("segment", ["the star", "the star"], None, ValueError, "once"),
+        ("segment", ["the star", "everything but the dog"], None, ValueError, "leaves something out"),
+        ("segment", "all stars except the red one", None, ValueError, "leaves something out"),
+        ("refer", "everything but the dog", None, ValueError, "have segment mark"),
+        ("detect", "everything except the dog", None, ValueError, "have segment mark"),
         ("segment", "the star", ["mauve"], ValueError, "unknown colour 'mauve'"),
         ("segment", "the star", ["red", "blue"], ValueError, "need 1 colours"),
         ("segment", 3, None, TypeError, r"segment: expected words, as 'the red star'; got 3 \(int\)"),
