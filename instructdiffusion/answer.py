@@ -71,7 +71,8 @@ class Answer:
     def message(self) -> str:
         """What there is to say (`messages.remarks`), as "nothing found for 'the red star'"; empty where all went well.
 
-        "nothing was changed" where an edit or a watermark's removal kept every pixel.
+        "nothing was changed" where an edit or a watermark's removal kept every pixel; before that how free words were
+        understood.
         """
         from .messages import message
 

@@ -12,24 +12,27 @@ import numpy as np
 from .resize import as_resize_mode
 from .sampling import check_seeds
 from .tasks import Instruction, get_task
+from .tasks.understanding import understand
 
 
-def as_instructions(given: Any, task: str | None) -> tuple[list[Instruction], bool]:
-    """(instructions, whether a single one came)."""
-    if isinstance(given, (str, Instruction)):
-        return [as_instruction(given, task)], True
-    if not isinstance(given, Sequence):
+def as_instructions(given: Any) -> tuple[list[str | Instruction], bool]:
+    """(words and instructions, each of which `as_instruction` takes; whether a single one came)."""
+    single = isinstance(given, (str, Instruction))
+    if not single and not isinstance(given, Sequence):
         raise TypeError(
             f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
         )
-    return [as_instruction(g, task) for g in given], False
+    return [given] if single else list(given), single
 
 
-def as_instruction(given: Any, task: str | None) -> Instruction:
-    """Words or an Instruction as one; words are an edit unless `task` names another that answers with a picture.
+def as_instruction(
+    given: Any, task: str | None, picture: np.ndarray | None = None, verbatim: bool = False
+) -> Instruction:
+    """Words or an Instruction as one; words are understood (`tasks.understanding`), as `task` where it is named.
 
-    ValueError for empty words, for a task that draws in a colour (words do not say which), or where `task` is not
-    the instruction's own; TypeError for anything else.
+    picture: what colors are chosen to stand out from. verbatim: words without a task are an edit.
+    ValueError for empty words, words that the task cannot answer, or where `task` is not the instruction's own;
+    TypeError for anything else.
     """
     if isinstance(given, Instruction):
         if task not in (None, given.task):
@@ -40,22 +43,12 @@ def as_instruction(given: Any, task: str | None) -> Instruction:
         return given
     if not isinstance(given, str):
         raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
-    if not given.strip():
-        raise ValueError("the instruction is empty: say what to do, as in 'add a red star on the left'")
-    asked = get_task(task or "edit")
-    if asked.palette:
-        raise ValueError(
-            f"plain words do not say in which colour the answer of {asked.name!r} is drawn: "
-            f"pass TASKS[{asked.name!r}].instruct(subject), or call the method of that name"
-        )
-    if asked.max_subjects == 0:
-        return Instruction(" ".join(given.lower().split()), asked.name)
-    return asked.instruct(given)
+    return understand(given, picture, task=task, verbatim=verbatim)
 
 
 def paired(
-    pictures: list[np.ndarray], texts: list[Instruction], one_picture: bool, one_text: bool
-) -> tuple[list[np.ndarray], list[Instruction]]:
+    pictures: list[np.ndarray], texts: list[str | Instruction], one_picture: bool, one_text: bool
+) -> tuple[list[np.ndarray], list[str | Instruction]]:
     """One instruction a picture; a single one of either is used for all of the other."""
     if one_text and not one_picture:
         return pictures, texts * len(pictures)

@@ -53,12 +53,14 @@ def remarks(
     the source's size; what is None is not spoken of.
     """
     said = _answered(instruction, source, result, picture)
+    understood = getattr(instruction, "understanding", "")  # of free words; an older copy's instruction has none
+    first = [understood] if understood else []
     if knowledge is None or instruction.task in RESTORES:
-        return said
+        return first + said
     said += _unknown(knowledge, instruction, _is_answered(said, instruction, result, picture))
     if knowledge.draws_only and source is not None and _asks_for_things(knowledge, instruction):
         said += [_photograph(knowledge)] if looks_like_photograph(source) else []
-    return said
+    return first + said
 
 
 def _answered(
@@ -69,9 +71,8 @@ def _answered(
 ) -> list[str]:
     """What the answer itself says: nothing found, several found for one, nothing changed."""
     if result is not None and not isinstance(result, np.ndarray):
-        if result.message:
-            return [result.message]
-        return _several(instruction, result) if isinstance(result, (Masks, Boxes)) else []
+        said = [result.message] if result.message else []
+        return said + _several(instruction, result) if isinstance(result, (Masks, Boxes)) else said
     if instruction.task in KEEPS and source is not None and picture is not None:
         unchanged = _unchanged(instruction.task, source, picture)
         return [unchanged] if unchanged else []

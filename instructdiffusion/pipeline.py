@@ -162,8 +162,9 @@ class InstructDiffusion:
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
-        instruction: an `Instruction` (made by a task's `instruct`), or plain words; words are an edit,
-        unless `task` names one of the other tasks that answer with a picture.
+        instruction: an `Instruction` (made by a task's `instruct`), or free words, which are understood as the task
+        that they are ("where is the star?", `tasks.understanding`); `answer.message` says as what. task: the task of
+        the words where it is known; "edit" takes them as they are. Published checkpoints take all words as an edit.
         steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
         function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
         size; {"initial": any of these, "steps": a list of such noise, one a row that adds noise} gives the fresh
@@ -197,13 +198,15 @@ class InstructDiffusion:
         not even one picture fits.
         """
         pictures, one_picture = load_pictures(image)
-        texts, one_text = as_instructions(instruction, task)
-        pictures, texts = paired(pictures, texts, one_picture, one_text)
+        given, one_text = as_instructions(instruction)
+        pictures, given = paired(pictures, given, one_picture, one_text)
+        verbatim = self._verbatim
+        texts = [as_instruction(t, task, p, verbatim) for t, p in zip(given, pictures, strict=True)]
         check_options(
             batch_size, reuse, adaptive, decode, on_step=on_step, on_answer=on_answer, on_tile=on_tile
         )
-        for text in dict.fromkeys(t.text for t in texts):
-            self.editor.check_text(text)
+        for instructed in texts:
+            self._check_text(instructed)
         mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
         decode = decode_options(decode, decoder, [t.task for t in texts])
         initial, fresh = split_noise(noise)
@@ -293,8 +296,8 @@ class InstructDiffusion:
 
         MemoryError for a resolution at which no picture fits into memory.
         """
-        asked = as_instruction(instruction, task)
-        self.editor.check_text(asked.text)
+        asked = as_instruction(instruction, task, verbatim=self._verbatim)
+        self._check_text(asked)
         decode_options(None, decoder, [asked.task])
         settings = self.settings[asked.task].changed(
             steps=steps,
@@ -315,6 +318,16 @@ class InstructDiffusion:
         check_seeds(seed)
         return plan
 
+    @property
+    def _verbatim(self) -> bool:
+        """Whether free words are an edit whatever they say: published checkpoints read them as they are."""
+        return self.components.resize_mode == "authors"
+
+    def _check_text(self, instruction: Instruction) -> None:
+        """ValueError for a question that the model cannot read; `Editor.check_text`."""
+        for question in get_task(instruction.task).questions(instruction):
+            self.editor.check_text(question.text)
+
     def _plan(self, settings: Settings) -> Plan:
         sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
         return make_plan(sigmas, settings.solver, settings.guide(), self.schedule)
@@ -326,18 +339,21 @@ class InstructDiffusion:
         return self.run(questions[0] if single else questions, pictures[0] if single else pictures, **options)
 
     def segment(
-        self, image: Any, subject: str, *, color: str | None = None, **options: Unpack[RunOptions]
-    ) -> Answers:
+        self, image: Any, subject: str | Sequence[str], *, color: str | Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
         """Masks of everything that the subject names, one a connected region; empty where there is none.
 
-        color: the word for the colour drawn with, None for one far from the picture's colours. options: as
-        in `run`, here and in all the methods below.
+        Of several subjects each has its own masks, labelled with it; "everything but the dog" gives the rest as one.
+        color: the word for the colour drawn with (a list of them for several subjects), None for one far from the
+        picture's colours. options: as in `run`, here and in all the methods below.
         """
         return self._ask("segment", image, subject, color, options)
 
     def refer(
-        self, image: Any, phrase: str, *, color: str | None = None, **options: Unpack[RunOptions]
-    ) -> Answers:
+        self, image: Any, phrase: str | Sequence[str], *, color: str | Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
         """Masks with the one thing that the phrase describes ("the small star left of the circle")."""
         return self._ask("refer", image, phrase, color, options)
 
@@ -356,8 +372,9 @@ class InstructDiffusion:
         return self._ask("align", image, names, colors, options)
 
     def detect(
-        self, image: Any, subject: str, *, color: str | None = None, **options: Unpack[RunOptions]
-    ) -> Answers:
+        self, image: Any, subject: str | Sequence[str], *, color: str | Sequence[str] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Answers:  # fmt: skip
         """Boxes of every thing that the subject names, the surest first."""
         return self._ask("detect", image, subject, color, options)
 

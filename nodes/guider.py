@@ -15,6 +15,7 @@ from ..instructdiffusion.memory import fitting_batch
 from ..instructdiffusion.resize import RESIZE_MODES, pad_edge, resize_picture
 from ..instructdiffusion.sampling import BRANCHES, Guidance
 from ..instructdiffusion.settings import FORMULAS
+from ..instructdiffusion.tasks import get_task
 from .branches import two_sided
 from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
@@ -280,7 +281,12 @@ class InstructGuider(io.ComfyNode):
 
         if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
             raise ValueError(refused)
-        asked = question(instruction, text)
+        verbatim = model_settings(model)[2] == "authors"
+        asked = question(instruction, text, to_pictures(image[:1])[0], verbatim)
+        if len(get_task(asked.task).questions(asked)) > 1:
+            raise ValueError(
+                f"`instruction`: expected one subject, got {len(asked.subjects)}: InstructSampler asks for several"
+            )
         editor = ComfyEditor(model, clip, vae)
         settings, side, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode

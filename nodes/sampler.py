@@ -17,6 +17,7 @@ from ..instructdiffusion.resize import RESIZE_MODES, model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
+from ..instructdiffusion.tasks.understanding import understand
 from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
 from .choices import OWN, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
@@ -205,8 +206,8 @@ class InstructSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)
-        asked = question(instruction, text)
         pictures = to_pictures(image)
+        asked = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
         own, side, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
@@ -243,15 +244,24 @@ class InstructSampler(io.ComfyNode):
         return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, message, ui=preview)
 
 
-def question(instruction: Any, text: str) -> Instruction:
-    """The connected instruction, else the words as an edit; ValueError where there is neither."""
+def question(
+    instruction: Any, text: str, picture: np.ndarray | None = None, verbatim: bool = False
+) -> Instruction:
+    """The connected instruction, else the words as the task they are (an edit, with `verbatim`),
+    in colours that stand out from `picture`.
+
+    ValueError where there is neither, and for words that their task cannot answer.
+    """
     if instruction is not None:
         return as_instruction(instruction)
     if not text.strip():
         raise ValueError(
             "`text`: say what to change, as in 'add a red star on the left', or connect an `instruction`"
         )
-    return get_task("edit").instruct(text)
+    try:
+        return understand(text, picture, verbatim=verbatim)
+    except ValueError as error:
+        raise ValueError(f"`text`: {error}") from None
 
 
 def batch_size(editor: ComfyEditor, side: int) -> int:

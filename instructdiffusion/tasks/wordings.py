@@ -80,7 +80,8 @@ WORDINGS: dict[str, tuple[str, ...]] = {
     "detect": (
         f"(put|draw|place|make|lay|add|show) a (||filled |see-through ){{color}} {_BOX} (around|over|on|for) "
         "{subject}",
-        f"(mark|show|find|detect|locate|label|highlight|cover|surround|box) {{subject}} (with|by|using|in) a {{color}} "
+        f"(mark|show|find|detect|locate|label|highlight|cover|surround|box) {{subject}} (with|by|using|in) a "
+        f"{{color}} "
         f"{_BOX}",
         "(detect|locate|box) {subject} (in|with) {color}",
         f"(use|take) a {{color}} {_BOX} to (mark|show|cover|locate|detect|find) {{subject}}",
