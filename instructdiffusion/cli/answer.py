@@ -1,4 +1,5 @@
-"""segment, refer, keypoints, align, detect, classify, denoise, deblur, dewatermark, edit: ask about pictures."""
+"""ask, in free words, and a command a task (segment, refer, keypoints, align, detect, classify, denoise, deblur,
+dewatermark, edit): questions about pictures."""
 
 from __future__ import annotations
 
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 # command -> (help, the name of what is asked for or "", whether several may be named)
 ASKS: dict[str, tuple[str, str, bool]] = {
-    "segment": ("mask everything that the subject names", "SUBJECT", False),
-    "refer": ("mask the one thing that the phrase describes", "PHRASE", False),
+    "segment": ("mask everything that the subject names, each subject in its color", "SUBJECT", True),
+    "refer": ("mask the one thing that the phrase describes, of each phrase", "PHRASE", True),
     "keypoints": ("find named joints, as 'the left shoulder'", "JOINT", True),
     "align": ("find named landmarks of a face or parts of a thing", "PART", True),
-    "detect": ("box everything that the subject names", "SUBJECT", False),
+    "detect": ("box everything that the subject names, each subject in its color", "SUBJECT", True),
     "classify": ("say which of the categories it is, as 'a dog' 'a cat'", "CATEGORY", True),
     "denoise": ("take out noise", "", False),
     "deblur": ("take out blur", "", False),
@@ -37,16 +38,22 @@ DECODER: dict[str, Any] = {
     "default": "closed",
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
+ASK = "ask"  # free words, understood as one of the tasks
 MODEL = "tiny (ships), a folder (./tiny for one of that name), a checkpoint file or a hub id"
 
 
 def add_parser(commands: Any) -> None:
-    """Add one command a task."""
+    """Add one command a task, and `ask`, whose words say which."""
+    text = "ask in free words, as 'where is the star?' or 'remove the noise'"
+    parser = commands.add_parser(ASK, help=text, description=text[0].upper() + text[1:] + ".")
+    _add_picture(parser)
+    parser.add_argument("words", metavar="WORDS", nargs="+", help="a request or a question in English")
+    add_model_arguments(parser)
+    _add_output(parser)
+    parser.set_defaults(run=run)
     for name, (text, subject, several) in ASKS.items():
         parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        parser.add_argument(
-            "picture", type=Path, metavar="PICTURE", help="a picture, or a folder of pictures"
-        )
+        _add_picture(parser)
         if subject:
             parser.add_argument("subjects", metavar=subject, nargs="+" if several else 1, help="in words")
         if name not in COLORLESS:
@@ -58,9 +65,6 @@ def add_parser(commands: Any) -> None:
                 help="the colour to draw with, once a subject (chosen to stand out where left open)",
             )
         add_model_arguments(parser)
-        parser.add_argument(
-            "--raw", action="store_true", help="the model's own picture, nothing of the source laid over it"
-        )
         if name in MASKS:
             parser.add_argument("--decoder", **DECODER)
         if name in TILED:
@@ -69,10 +73,22 @@ def add_parser(commands: Any) -> None:
                 type=float,
                 help="make the picture so many times as large first, .25 to 4; default: the model's for this task",
             )
-        parser.add_argument(
-            "-o", "--output", type=Path, default=Path("out"), metavar="FOLDER", help="default: out"
-        )
+        _add_output(parser)
         parser.set_defaults(run=run)
+
+
+def _add_picture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("picture", type=Path, metavar="PICTURE", help="a picture, or a folder of pictures")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say what is written, and where."""
+    parser.add_argument(
+        "--raw", action="store_true", help="the model's own picture, nothing of the source laid over it"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("out"), metavar="FOLDER", help="default: out"
+    )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,13 +135,15 @@ def run(arguments: argparse.Namespace) -> int:
     The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
     """
     from ..files import WriteError, check_writable
-    from ..tasks import get_task
+    from ..tasks import Instruction, get_task
 
     pictures = _pictures(arguments.picture)
     try:  # what needs no model is checked before it is loaded
-        words = get_task(arguments.command).instruct(
-            getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
-        )
+        words: str | Instruction = " ".join(getattr(arguments, "words", ()))
+        if arguments.command != ASK:
+            words = get_task(arguments.command).instruct(
+                getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
+            )
         _check_apart(arguments.picture, arguments.output)
         check_resolution(arguments)
     except (ValueError, TypeError, MemoryError) as error:
@@ -176,10 +194,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def describe(answer: Answer) -> str:
     """An answer in a few words."""
-    from ..results import Keypoints, Label
+    from ..results import Boxes, Keypoints, Label, Masks
 
-    result, what = answer.result, answer.instruction.subject
-    said = answer.message
+    result, said = answer.result, answer.message
     if isinstance(result, Label):
         return "; ".join(filter(None, (result.name, said))) or "none of the categories"
     if isinstance(result, Keypoints):
@@ -190,10 +207,10 @@ def describe(answer: Answer) -> str:
             if there
         ]
         return "; ".join([*points, *([said] if said else [])]) or "nothing found"
-    if answer.task in COLORLESS:
+    if not isinstance(result, (Masks, Boxes)):
         return said or "done"
-    count = f"{len(result)} found for '{what}'" if len(result) else said or "nothing found"
-    return said if said.startswith(count) else "; ".join(filter(None, (count, said)))
+    counts = [f"{result.labels.count(label)} found for '{label}'" for label in dict.fromkeys(result.labels)]
+    return "; ".join(filter(None, (*(c for c in counts if c not in said), said))) or "nothing found"
 
 
 def hide_loading() -> None:
@@ -263,12 +280,15 @@ def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dic
     """The question as a function of a model, a picture and further options."""
     from ..tasks import get_task
 
-    task, options = get_task(arguments.command), {**model_options(arguments), "keep": not arguments.raw}
+    options = {**model_options(arguments), "keep": not arguments.raw}
     subjects = getattr(arguments, "subjects", None)
     colors = getattr(arguments, "colors", None)
 
     def ask(model: InstructDiffusion, picture: Any, more: dict[str, Any]) -> Answer:
-        answer = model.run(task.instruct(subjects, colors, picture=picture), picture, **options, **more)
+        words: Any = " ".join(getattr(arguments, "words", ()))
+        if arguments.command != ASK:
+            words = get_task(arguments.command).instruct(subjects, colors, picture=picture)
+        answer = model.run(words, picture, **options, **more)
         assert not isinstance(answer, list)
         return answer
 
