@@ -23,7 +23,7 @@ def report(
 
     What is true of all pictures is said once, other things with the pictures' numbers.
     """
-    lines = [getattr(asked, "understanding", "") or f"{asked.task}: {asked.text}"]
+    lines = [asked.understanding or f"{asked.task}: {'; '.join(asked.text.splitlines())}"]
     if asked.task in _READERS:
         lines.append(f"the answer is drawn on the picture: {_READERS[asked.task]} reads it")
     said: dict[str, list[int]] = {}

@@ -54,7 +54,10 @@ class InstructSampler(io.ComfyNode):
                     "text",
                     multiline=True,
                     default="",
-                    tooltip="What to change ('add a red star on the left'), where no INSTRUCTION is connected.",
+                    tooltip=(
+                        "What to do, in your own words ('make it darker', 'where is the star?'), where no INSTRUCTION "
+                        "is connected. `message` says what was understood. To read a mask back, connect InstructTask."
+                    ),
                 ),
                 io.Int.Input(
                     "seed",

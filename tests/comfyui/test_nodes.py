@@ -249,6 +249,11 @@ def test_the_sampler_says_what_was_asked_and_what_is_beyond_the_model(comfy: Com
     text = comfy.run(graph)["3"]["text"][0]
     assert "tiny does not know 'zebra'" in text
 
+    graph = asked("segment", text="where is the zebra?")
+    del graph["3"]["inputs"]["instruction"]
+    text = comfy.run(graph)["3"]["text"][0]
+    assert "understood as" in text.splitlines()[0] and "tiny does not know 'zebra'" in text
+
     graph = asked("edit", text="remove the mushroom")
     graph["2"] = node("EmptyImage", {"width": 64, "height": 64, "batch_size": 2, "color": 0x808080})
     del graph["3"]["inputs"]["instruction"]
