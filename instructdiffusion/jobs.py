@@ -14,6 +14,7 @@ from torch import Tensor
 from .answer import Answer
 from .batches import in_batches
 from .compose import (
+    add_difference,
     join_drawings,
     keep_detail,
     keep_unchanged,
@@ -266,12 +267,13 @@ class Job:
     def _picture(self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
         """The edit at the source's size; laid on the source where there is the autoencoder's copy to compare with."""
         check_interrupt()
-        if self.task.name == "denoise" and self.keep and is_tiled(self.task.name, self.resize_mode):
+        tiled = is_tiled(self.task.name, self.resize_mode)  # rules of our own restoration, not of published models
+        if self.task.name == "denoise" and self.keep and tiled:
             return keep_detail(source, edited)
         if copy is None or not self.keep:
             return resize_picture(to_uint8(edited), source.shape[:2], sharp=self.resize_mode == "authors")
         if self.task.name == "deblur":
-            return sharpen_blurred(source, edited, copy)
+            return (sharpen_blurred if tiled else add_difference)(source, edited, copy)
         if is_learned(self.task, self.settings):
             from .compositor import lay
 
@@ -280,7 +282,7 @@ class Job:
             laid = replace_changed(source, edited, copy, *CHANGED[self.task.name])
         else:
             return keep_unchanged(source, edited, copy)
-        return keep_unmarked(source, laid) if self.task.name == "dewatermark" else laid
+        return keep_unmarked(source, laid) if self.task.name == "dewatermark" and tiled else laid
 
 
 def _joined(drawings: Sequence[Drawing]) -> Drawing:
