@@ -63,7 +63,7 @@ class InstructSampler(io.ComfyNode):
                     "seed",
                     default=0,
                     min=0,
-                    max=2**63 - 1,
+                    max=2**64 - 1,
                     control_after_generate=True,
                     tooltip=(
                         "Chooses the noise. The same seed gives a picture the same answer in any batch, "

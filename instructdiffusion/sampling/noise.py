@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SEED_LIMIT = 2**63  # what ComfyUI's and torch's signed 64-bit seeds share
+SEED_LIMIT = 2**64  # as in ComfyUI's samplers
 
 
 class StepNoise(Protocol):
@@ -25,7 +25,7 @@ class StepNoise(Protocol):
 
 
 def check_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
-    """The seeds as whole numbers in 0 .. 2^63 - 1; one number is a batch of one. ValueError or TypeError."""
+    """The seeds as whole numbers in 0 .. 2^64 - 1; one number is a batch of one. ValueError or TypeError."""
     if isinstance(seeds, (bytes, bytearray)):  # whose items are numbers
         raise TypeError(f"a seed must be a whole number; got {seeds!r}")
     numbers = tuple(seeds) if isinstance(seeds, Iterable) else (seeds,)
@@ -40,7 +40,7 @@ def check_seeds(seeds: int | Iterable[int]) -> tuple[int, ...]:
         except TypeError:
             raise TypeError(f"a seed must be a whole number; got {seed!r}") from None
         if not 0 <= number < SEED_LIMIT:
-            raise ValueError(f"a seed must be in 0 .. 2^63 - 1; got {number}")
+            raise ValueError(f"a seed must be in 0 .. 2^64 - 1; got {number}")
         checked.append(number)
     return tuple(checked)
 
