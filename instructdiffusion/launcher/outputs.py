@@ -16,20 +16,19 @@ _PIECE = 1 << 20
 _UNFIT = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 
 
-def output_files(entry: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """The files of an entry in the server's history that nodes saved or previewed, each once:
-    {"filename", "subfolder", "type"} with the type output or temp."""
-    seen = set()
+def output_files(entry: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The files of an entry in the server's history that nodes saved, each once: {"filename", "subfolder", "type"}
+    with the type output; those that nodes previewed (temp) where nothing was saved."""
+    files: list[dict[str, str]] = []
     for _, shown in _shown(entry):
         for values in shown.values():
             for value in values if isinstance(values, list) else []:
                 if not isinstance(value, Mapping) or not value.get("filename"):
                     continue
                 file = {key: str(value.get(key) or "") for key in ("filename", "subfolder", "type")}
-                key = tuple(file.values())
-                if file["type"] in ("output", "temp") and key not in seen:
-                    seen.add(key)
-                    yield file
+                if file["type"] in ("output", "temp") and file not in files:
+                    files.append(file)
+    return [file for file in files if file["type"] == "output"] or files
 
 
 def output_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

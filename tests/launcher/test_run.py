@@ -45,7 +45,7 @@ def test_nothing_is_overwritten(run, fake, tmp_path):
     fake.outputs["3"] = {
         "images": [
             {"filename": "a_00001_.png", "subfolder": "", "type": "output"},  # once more the same
-            {"filename": "b_00001_.png", "subfolder": "sub", "type": "temp"},
+            {"filename": "b_00001_.png", "subfolder": "sub", "type": "output"},
             {"filename": "photo.png", "subfolder": "", "type": "input"},
         ],
         "animated": [True],
@@ -55,6 +55,17 @@ def test_nothing_is_overwritten(run, fake, tmp_path):
     assert run() == 0
     found = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert found == {"a_00001_.png": b"mine", "a_00001_-2.png": b"first", "b_00001_.png": b"second"}
+
+
+def test_previews_are_fetched_only_where_nothing_is_saved(run, fake, tmp_path):
+    preview = {"filename": "b_00001_.png", "subfolder": "sub", "type": "temp"}
+    saved = fake.outputs
+    fake.outputs = {"1": {"images": [preview]}, **saved}
+    assert run() == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_00001_.png"]
+    fake.outputs = {"1": {"images": [preview]}}
+    assert run() == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_00001_.png", "b_00001_.png"]
 
 
 def test_files_stay_in_their_folder(run, fake, tmp_path):
