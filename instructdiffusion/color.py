@@ -80,6 +80,22 @@ def far_colors(
     """
     if not 1 <= n <= len(among):
         raise ValueError(f"expected 1 to {len(among)} colours to choose, got n={n}")
+    table = np.stack([c.array for c in among])
+    reach = color_distances(picture, region, among)
+    chosen: list[int] = []
+    for _ in range(n):
+        reach_now = reach.copy()
+        for index in chosen:
+            reach_now = np.minimum(reach_now, np.linalg.norm(table - table[index], axis=1))
+        reach_now[chosen] = -1
+        chosen.append(int(np.argmax(reach_now)))
+    return [among[i] for i in chosen]
+
+
+def color_distances(
+    picture: np.ndarray, region: np.ndarray | None = None, among: Sequence[Color] = MASK_COLORS
+) -> np.ndarray:
+    """How far each colour is from what is in the picture, as `far_colors` has it: float [n], 0 to about 1.73."""
     if region is not None and region.shape != picture.shape[:2]:
         raise ValueError(f"region {region.shape} does not fit the picture {picture.shape[:2]}")
     pixels = picture.reshape(-1, 3) if region is None or not region.any() else picture[region]
@@ -90,12 +106,5 @@ def far_colors(
     # |p - c|^2 = |p|^2 - 2 p.c + |c|^2: one matrix product instead of a [pixels, colours, 3] difference.
     squares = (values**2).sum(1)[:, None] - 2 * values @ table.T + (table**2).sum(1)
     ranks = [len(values) // 50, len(values) // 5]
-    reach = np.sqrt(np.maximum(np.partition(squares, ranks, axis=0)[ranks], 0)).mean(0)
-    chosen: list[int] = []
-    for _ in range(n):
-        reach_now = reach.copy()
-        for index in chosen:
-            reach_now = np.minimum(reach_now, np.linalg.norm(table - table[index], axis=1))
-        reach_now[chosen] = -1
-        chosen.append(int(np.argmax(reach_now)))
-    return [among[i] for i in chosen]
+    distances: np.ndarray = np.sqrt(np.maximum(np.partition(squares, ranks, axis=0)[ranks], 0)).mean(0)
+    return distances

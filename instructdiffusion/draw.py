@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .color import MARK_COLORS, Color, color_named
+from .color import MARK_COLORS, Color, color_distances, color_named, far_colors
 from .paint import as_float
 from .results import Boxes, Keypoints, Label, Masks, Result
 
 _SIDE = 384  # overlays of smaller pictures are enlarged to about this
 _ORDER = ("red", "green", "blue", "yellow", "magenta", "cyan", "white", "gray", "black")
+_NEAR = 0.45  # a colour nearer than this to what it is drawn on (`color_distances`) is not made out there
 _PALETTE = tuple(color_named(name, MARK_COLORS) for name in _ORDER)
 
 
@@ -41,14 +42,21 @@ def enlarged(picture: np.ndarray, side: int = _SIDE) -> np.ndarray:
 
 
 def overlay_mask(picture: np.ndarray, mask: np.ndarray, color: Color, alpha: float = 0.5) -> np.ndarray:
-    """uint8 picture with the mask (bool [h, w]) tinted, and its inner edge drawn in the full colour."""
+    """uint8 picture with the mask (bool [h, w]) tinted, and its inner edge drawn in the full colour, lined within in
+    black or white, so that it shows on any ground."""
     painted = as_float(as_bytes(picture)).copy()
     if mask.shape != painted.shape[:2]:
         raise ValueError(f"a mask of {mask.shape} does not fit a picture of {painted.shape[:2]}: resize it")
-    painted[mask] += alpha * (color.array - painted[mask])
-    inner = np.pad(mask, 1)
-    edge = mask & ~(inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:])
-    painted[edge] = color.array
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return as_bytes(painted)
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    inside, part = mask[box], painted[box]
+    part[inside] += alpha * (color.array - part[inside])
+    width = max(1, round(max(mask.shape) / 800))
+    inner = _shrunk(inside, width)
+    part[inner & ~_shrunk(inner, width)] = np.float32(_contrast(color)) / 255
+    part[inside & ~inner] = color.array
     return as_bytes(painted)
 
 
@@ -81,10 +89,15 @@ def draw_boxes(picture: np.ndarray, boxes: Boxes, colors: Sequence[Color] | None
     draw = ImageDraw.Draw(image)
     width = max(1, round(max(image.size) / 150))
     free: list[tuple[float, float, float, float]] = []
-    shades = _row_shades(colors, boxes.labels)
+    regions = [_frame(box, image.size, 2 * width) for box in boxes.xyxy] if colors is None else []
+    shades = _row_shades(colors, boxes.labels, np.asarray(image), regions)
     for box, color in zip(boxes.xyxy, shades, strict=True):
         x1, y1, x2, y2 = box.tolist()
-        draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=color.rgb, width=width)
+        right, bottom = max(x1, x2 - 1), max(y1, y2 - 1)
+        draw.rectangle((x1, y1, right, bottom), outline=color.rgb, width=width)
+        if min(right - x1, bottom - y1) > 2 * width + 2:  # so that it shows on any ground
+            inside = (x1 + width, y1 + width, right - width, bottom - width)
+            draw.rectangle(inside, outline=_contrast(color), width=max(1, width // 3))
     if max(image.size) >= 256:
         for box, score, label, color in zip(boxes.xyxy, boxes.scores, boxes.labels, shades, strict=True):
             text = f"{label} {score:.2f}"
@@ -98,7 +111,7 @@ def overlay(
     """The picture with the answer drawn on, uint8; small pictures are enlarged so that people can see.
 
     A picture as a result is shown as it is. `colors`: one a point, mask or box (None: a fixed order, by label where
-    there are several, which masks then say).
+    there are several, which masks then say; a mask or box on ground of its colour has one far from that).
     """
     if isinstance(result, np.ndarray):
         return enlarged(as_bytes(result), side)
@@ -115,7 +128,7 @@ def overlay(
         return np.asarray(image)
     if isinstance(result, Masks):
         shown = result.resize(h, w)
-        shades = _row_shades(colors, shown.labels)
+        shades = _row_shades(colors, shown.labels, large, shown.data)
         for mask, color in zip(shown.data, shades, strict=True):
             large = overlay_mask(large, mask, color)
         return _named_masks(large, shown, shades) if len(set(shown.labels)) > 1 else large
@@ -212,13 +225,58 @@ def _shades(colors: Sequence[Color] | None, count: int) -> list[Color]:
     return [shades[i % len(shades)] for i in range(count)]
 
 
-def _row_shades(colors: Sequence[Color] | None, labels: Sequence[str]) -> list[Color]:
-    """A colour a row, or a label where there are several labels and no colours."""
-    names = list(dict.fromkeys(labels))
-    if colors is not None or len(names) < 2:
+def _row_shades(
+    colors: Sequence[Color] | None, labels: Sequence[str], picture: np.ndarray, regions: Sequence[np.ndarray]
+) -> list[Color]:
+    """A colour a row, or a label where there are several labels and no colours; one that is far from what lies under
+    and around the rows' regions (bool [h, w]) of the picture."""
+    if colors is not None:
         return _shades(colors, len(labels))
-    shades = _shades(None, len(names))
-    return [shades[names.index(label)] for label in labels]
+    names = list(dict.fromkeys(labels))
+    keys = [names.index(label) for label in labels] if len(names) > 1 else list(range(len(labels)))
+    shades: list[Color] = []
+    for number, usual in enumerate(_shades(None, max(keys, default=-1) + 1)):
+        region = np.zeros(picture.shape[:2], bool)
+        for key, part in zip(keys, regions, strict=True):
+            region |= part & (key == number)
+        shades.append(_visible(picture, region, usual, shades))
+    return [shades[key] for key in keys]
+
+
+def _visible(picture: np.ndarray, region: np.ndarray, usual: Color, others: Sequence[Color]) -> Color:
+    """The usual colour, or where the region or what is around it is near that, the farthest that no other has."""
+    from scipy import ndimage
+
+    step = max(1, max(region.shape) // 512)
+    if region[::step, ::step].any():
+        picture, region = picture[::step, ::step], region[::step, ::step]
+    around = ndimage.binary_dilation(region, iterations=max(2, max(region.shape) // 64)) & ~region
+    places = [place for place in (region, around) if place.any()]
+    near = any(color_distances(picture, place, [usual])[0] < _NEAR for place in places)
+    if not near and usual not in others:
+        return usual
+    left = [color for color in _PALETTE if color not in others] or list(_PALETTE)
+    return far_colors(picture, region | around, left)[0]
+
+
+def _frame(box: np.ndarray, size: tuple[int, int], width: int) -> np.ndarray:
+    """The pixels at the four sides of a box, bool [h, w]; size: (w, h)."""
+    frame = np.zeros((size[1], size[0]), bool)
+    x1, y1, x2, y2 = (max(0, round(v)) for v in box.tolist())
+    frame[y1:y2, x1:x2] = True
+    frame[y1 + width : max(0, y2 - width), x1 + width : max(0, x2 - width)] = False
+    return frame
+
+
+def _shrunk(mask: np.ndarray, width: int) -> np.ndarray:
+    """The mask without the pixels at its edge, so many times."""
+    for _ in range(width):
+        near = np.pad(mask, 1)
+        mask = near[:-2, 1:-1] & near[2:, 1:-1]
+        mask &= near[1:-1, :-2]
+        mask &= near[1:-1, 2:]
+        mask &= near[1:-1, 1:-1]
+    return mask
 
 
 def _named_masks(picture: np.ndarray, masks: Masks, shades: Sequence[Color]) -> np.ndarray:

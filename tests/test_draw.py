@@ -42,6 +42,35 @@ def test_overlay_of_nothing_is_the_picture() -> None:
         overlay(PLAIN, "a mask")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("around", [(90, 90, 90), (230, 20, 20)])
+@pytest.mark.parametrize("kind", ["masks", "boxes"])
+def test_the_overlay_shows_on_red(around, kind) -> None:
+    mask = some_mask()
+    picture = np.full_like(PLAIN, around)
+    picture[mask.data[0]] = (230, 20, 20)
+    drawn = overlay(picture, mask if kind == "masks" else mask.boxes()).astype(int)
+    found = mask.resize(384, 384).data[0]
+    edge = found & ~np.pad(found, 1)[2:, 1:-1]
+    assert np.linalg.norm(drawn[edge] - (230, 20, 20), axis=1).min() > 115
+    if kind == "masks":
+        assert np.linalg.norm(drawn[found] - (230, 20, 20), axis=1).min() > 80
+
+
+def test_the_overlay_is_red_where_that_shows_and_lined_in_another_light() -> None:
+    drawn = overlay(PLAIN, some_mask())
+    assert drawn[100, 96].tolist() == [255, 0, 0] and drawn[100, 97].tolist() == [255, 255, 255]
+    assert drawn[100, 98].tolist() == [173, 45, 45]
+
+
+def test_each_label_has_a_colour_of_its_own_on_any_ground() -> None:
+    data = np.zeros((3, 64, 64), bool)
+    data[0, :20, :20] = data[1, 30:50, :20] = data[2, 30:50, 40:60] = True
+    red = np.full((384, 384, 3), (250, 10, 10), np.uint8)
+    drawn = overlay(red, Masks(data, [1.0] * 3, ("a", "b", "c")).resize(384, 384))
+    edges = {tuple(drawn[y, x].tolist()) for y, x in ((60, 0), (240, 0), (240, 240))}
+    assert len(edges) == 3 and all(np.linalg.norm(np.subtract(e, (250, 10, 10))) > 115 for e in edges)
+
+
 def test_overlay_mask_tints_inside_only() -> None:
     mask = some_mask().data[0]
     drawn = overlay_mask(PLAIN, mask, MASK_COLORS[0])
