@@ -29,6 +29,8 @@ def report(
     said: dict[str, list[int]] = {}
     for number, (source, picture) in enumerate(zip(sources, drawn, strict=True), 1):
         for remark in remarks(knowledge, asked, source, None, picture):
+            if remark == asked.understanding:  # said already
+                continue
             said.setdefault(remark, []).append(number)
     for remark, numbers in said.items():
         some = f"picture {', '.join(map(str, numbers))}: " if len(numbers) < len(sources) else ""

@@ -33,3 +33,12 @@ def test_pictures_that_were_not_changed_are_numbered_unless_all_were_not(report,
     ]
     assert report(edit, [gray] * 2, [gray] * 2, None).splitlines()[1:] == ["nothing was changed"]
     assert report(edit, [gray], [dark], None).splitlines() == [f"edit: {edit.text}"]
+
+
+def test_what_was_understood_is_said_once(report, instruct) -> None:
+    from dataclasses import replace
+
+    gray = np.full((8, 8, 3), 99, np.uint8)
+    asked = replace(instruct["segment"].instruct("the star"), understanding="understood as segment: the star")
+    assert report(asked, [gray] * 2, [gray] * 2, None).count("understood as") == 1
+    assert report(asked, [gray], [gray], None).startswith("understood as segment")
