@@ -8,6 +8,7 @@ import numpy as np
 
 from ..instructdiffusion.color import Color, color_named, far_colors
 from ..instructdiffusion.tasks import Instruction, get_task
+from ..instructdiffusion.tasks.subjects import subjects_of
 
 AUTOMATIC = "automatic"
 _NEAR = 0.2  # distance in RGB, 0..1 a channel, within which a pixel has the colour already
@@ -21,6 +22,8 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
     except ValueError as error:
         raise ValueError(f"`task`: {error}") from None
     lines = [line.strip() for line in subject.splitlines() if line.strip()]
+    if asked.asks_singly and lines:
+        lines = list(subjects_of(subject))
     subjects: str | list[str] | None
     if asked.max_subjects == 0:
         subjects = None

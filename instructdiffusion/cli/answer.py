@@ -141,9 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:  # what needs no model is checked before it is loaded
         words: str | Instruction = " ".join(getattr(arguments, "words", ()))
         if arguments.command != ASK:
-            words = get_task(arguments.command).instruct(
-                getattr(arguments, "subjects", None), getattr(arguments, "colors", None)
-            )
+            words = get_task(arguments.command).instruct(_subjects(arguments), getattr(arguments, "colors", None))
         _check_apart(arguments.picture, arguments.output)
         check_resolution(arguments)
     except (ValueError, TypeError, MemoryError) as error:
@@ -276,12 +274,18 @@ def _stems(pictures: list[Path]) -> list[str]:
     return [p.name if names.count(p.stem) > 1 else p.stem for p in pictures]
 
 
+def _subjects(arguments: argparse.Namespace) -> str | list[str] | None:
+    """The subjects; a single argument is one text, which may list several."""
+    given = getattr(arguments, "subjects", None)
+    return given[0] if isinstance(given, list) and len(given) == 1 else given
+
+
 def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:
     """The question as a function of a model, a picture and further options."""
     from ..tasks import get_task
 
     options = {**model_options(arguments), "keep": not arguments.raw}
-    subjects = getattr(arguments, "subjects", None)
+    subjects = _subjects(arguments)
     colors = getattr(arguments, "colors", None)
 
     def ask(model: InstructDiffusion, picture: Any, more: dict[str, Any]) -> Answer:

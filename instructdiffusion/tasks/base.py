@@ -16,7 +16,7 @@ import numpy as np
 
 from ..color import MASK_COLORS, Color, color_named, far_colors
 from .instruction import Instruction
-from .subjects import clean_subject, everything_but, leaves_out, split_subjects
+from .subjects import clean_subject, everything_but, leaves_out, split_subjects, subjects_of
 
 DECODERS = ("closed", "unet")  # the closed form, and the light U-Net that reads masks
 ALPHA = 0.5  # how opaque masks and boxes are drawn (the paper's)
@@ -54,6 +54,9 @@ class Task(ABC):
         held_out: bool = False,
     ) -> Instruction:
         """The words that ask for `subjects`, with a colour for each.
+
+        A text is one subject a line; for tasks that find things also a list ("the star and the dog"). What comes as a
+        sequence is taken as it is.
 
         Colours left open are the ones farthest from what is in `picture` where it is given, else drawn by
         `rng`, else the first of the palette. The template is drawn by `rng`, or is the first; `held_out`
@@ -97,6 +100,8 @@ class Task(ABC):
 
     def _subjects(self, subjects: str | Sequence[str] | None) -> tuple[str, ...]:
         given = () if subjects is None else _several(subjects)
+        if isinstance(subjects, str) and subjects.strip() and self.palette and self.max_subjects > 1:
+            given = subjects_of(subjects) if self.asks_singly else tuple(filter(str.strip, subjects.splitlines()))
         wrong = [subjects] if given is None else [s for s in given if not isinstance(s, str)]
         if given is None or wrong:
             wanted = f"expected words, as {self.example!r}" if self.max_subjects else "expected no subject"

@@ -45,6 +45,16 @@ _SURE = (
 )
 
 
+# What is to stay as it is says nothing of what is to go: "sharpen it but keep the grain".
+_STAYING = (
+    r"(?:,? (?:but|and|while|yet)|,) (?:please )?(?:keep|leave|retain|preserve|maintain|keeping|leaving|retaining"
+    r"|preserving|do not (?:remove|touch|change|lose|reduce)|not (?:removing|touching|changing|losing)"
+    r"|without (?:removing|touching|changing|losing)) .+$",
+    r"^(?:keep|leave|retain|preserve) (?:the |all |all the |its )?[a-z]+(?: alone| as it is)?,? (?:but|and) ",
+    r" without (?:removing|touching|changing|losing) .+$",
+)
+
+
 def _about_picture(text: str) -> bool:
     """Whether a flaw is surely the picture's, though other things are spoken of."""
     return any(re.search(pattern, text) for pattern in _SURE)
@@ -53,6 +63,8 @@ def _about_picture(text: str) -> bool:
 def read_flaw(sentence: Sentence) -> str | None:
     """The task that mends what a request complains of; None where it says more than a flaw, its picture and mending."""
     text = sentence.text
+    for pattern in _STAYING:
+        text = re.sub(pattern, "", text)
     clean = (
         rf"(?:(?:clean(?: up)?|smoothe?n?(?: out)?) {PICTURE}|make {PICTURE} (?:clean|cleaner|smooth"
         rf"|smoother))(?: up)?"

@@ -140,14 +140,19 @@ def _name(side: str, part: str, owner: str) -> str:
     return f"{words} of {owner}" if re.match(r"(?:the|all|a|an)\b", owner) else f"{words} of the {owner}"
 
 
-def point_set(subject: str) -> tuple[str, tuple[str, ...]] | None:
-    """(task, subjects) that words for points as a whole stand for, as "the facial landmarks"; None for others."""
+def point_set(subject: str, is_point: Callable[[str], bool]) -> tuple[str, tuple[str, ...]] | None:
+    """(task, subjects) that words for points as a whole stand for, as "the facial landmarks"; None for others.
+
+    is_point: whether words name points themselves: "the keypoints of both knees" are these, not those of a figure.
+    """
     for pattern, (task, names) in POINT_SETS.items():
         found = re.fullmatch(
             rf"(?:(?:the|all|all the|his|her|its|their|main|some) )*{pattern}(?: (?:of|on|in|for) (?:(?:the|this"
             rf"|that|his|her|a|my) )?(.+))?",
             subject,
         )
+        if found and found[1] and is_point(found[1]):
+            return None
         if found:
             owner = (found[1] or "") if task == "keypoints" else ""
             if owner and re.fullmatch(rf"(?:\w+ )?{FACE}", owner):

@@ -17,7 +17,7 @@ INSIDE = rf"(?:in|on|from|of|within|inside|across|throughout|for) (?:{DETERMINER
 # What may stand before or after a question and says nothing about it.
 OPENINGS = (
     r"(?:alexa|(?:hey |hi )?siri|(?:(?:ok|okay|hey|hi|hello) )(?:google|computer|there)|computer|assistant"
-    r"|good (?:morning|evening|afternoon|day)|thanks for|thank you for|next|try|the task|request)[,!.:]? ",
+    r"|good (?:morning|evening|afternoon|day)|thanks for|thank you for|next|try(?! to )|the task|request)[,!.:]? ",
     r"(?:of|among|from|out of) (?:all )?(?:the |these )(?:[a-z]+ )?[a-z]+,? (?=(?:mask|mark|segment|highlight"
     r"|find|select)\b)",
     r"(?:i|we) (?:only )?(?:care about|mean|am interested in) ",
@@ -30,7 +30,7 @@ OPENINGS = (
     r"(?:i|we) (?:would|will|do|really|just|only|also|\W)*(?:want|need|like|love|wish|wanna|have)(?: for)?(?: you)?"
     r"(?: to)?(?: get| have| see| know)? ",
     r"i am (?:trying to|interested in) ",
-    r"(?:try to|help me(?: to)?|let us|let me(?: see| know)?|try to|go ahead and|do me a favou?r and|feel free to"
+    r"(?:try to|attempt to|help me(?: to)?|let us|let me(?: see| know)?|go ahead and|do me a favou?r and|feel free to"
     r"|it would be (?:nice|great|good) if you (?:could|would)|is it possible to|are you able to|make sure to"
     r"|do you think you (?:can|could)|(?:your|the|my) (?:task|job|goal|request|question) is(?: to)?:?"
     r"|what i (?:want|need) is(?: to)?|be so kind (?:as to|and)|you (?:should|must|need to|have to|can)|how about"
@@ -55,7 +55,9 @@ CLOSINGS = (
     r"(?:,? |,)(?:and )?(?:nothing (?:else|more)|no more)",
 )
 CONTRACTIONS: tuple[tuple[str, str], ...] = (
-    (r"\b(where|what|who|which|how|that|there|here|it|he|she)'?s (?!own\b)", r"\1 is "),
+    (r"\b(where|what|who|which|how|that|there|here|he|she)'?s (?!own\b)", r"\1 is "),
+    (r"\bit's ", "it is "),
+    (r"\bits (?=(?:too|so|very|rather|quite|really|a|an|all|not|full|out|noisy|grainy|blurry|blurred)\b)", "it is "),
     (r"\b(where|what|which|who|they|we|you)'?re\b", r"\1 are"),
     (r"\bi'?m\b", "i am"),
     (r"\bi'd\b", "i would"),
@@ -131,10 +133,28 @@ DISC_NOUN = (
     r"(?:(?:filled|key) )*(?:dots?|dis[ck]s?|points?|spots?|markers?|circles?|pins?|marks?|keypoints?|landmarks?"
     r"|crosshairs?|rings?|cross|crosses|arrows?|flags?|x)"
 )
+# Marks that are as often things of the picture: a color before one is the mark's only where it is to be drawn.
+SHAPE_NOUN = (
+    r"(?:(?:filled|square|target|object) )*(?:shape|region|silhouettes?|outlines?|contours?|box|boxes|rectangles?"
+    r"|rects?|frames?|squares?|dots?|dis[ck]s?|points?|spots?|markers?|circles?|pins?|marks?|crosshairs?|rings?|cross"
+    r"|crosses|arrows?|flags?|x)"
+)
+DRAWING = (
+    r"(?:put|place|draw|lay|add|set|make|give|show|use|stick|drop|paint|overlay|create|produce|render|return|get"
+    r"|sketch|need|want|provide|generate|have|receive|mark)"
+)
 PIXELS = (
     r"(?:(?:all |all the |every |each |only |the |just )*(?:pixels?|area|areas|region|regions|shape|outline|part"
     r"|instances?|occurrences?|location|position|place|coordinates?|whereabouts|extent)(?: that| which)?"
     r"(?: belonging to| of| that (?:is|are)| part of| covered by| occupied by| showing| belong to) )"
+)
+
+# Two words for one thing.
+PAIRS = (
+    r"\b(?:salt and pepper|pepper and salt|bread and butter|cup and saucer|fish and chips|mac(?:aroni)? and cheese"
+    r"|ham and cheese|ham and eggs|bow and arrows?|horse and carriage|skull and crossbones|ball and chain"
+    r"|lock and key|needle and thread|pen and paper|mortar and pestle|gin and tonic|stars and stripes"
+    r"|hammer and sickle|peanut butter and jelly|bed and breakfast|hook and eye|nuts and bolts|rock and roll)\b"
 )
 
 # Points that stand on a figure or a face: words of one part, whose side and owner are said beside it.
@@ -164,7 +184,7 @@ POINT_SETS: dict[str, tuple[str, tuple[str, ...]]] = {
         "align",
         ("the left eye", "the right eye", "the nose", "the left mouth corner", "the right mouth corner"),
     ),
-    r"(?:(?:body|human|skeleton) )?(?:joints?|key ?points?|pose|skeleton|body parts?|body points?)": (
+    r"(?:(?:body|human|skeleton|pose) )?(?:joints?|key ?points?|pose|skeleton|body parts?|body points?)": (
         "keypoints",
         ("the nose", "the left wrist", "the right wrist", "the left ankle", "the right ankle"),
     ),
@@ -214,6 +234,12 @@ EVERYTHING = (
     r"|all the things|all objects|all the objects|every object|everything there|the rest|the whole (?:picture"
     r"|image|photo)"
     rf"|the entire (?:picture|image|photo)|the (?:picture|image|photo))(?: {INSIDE}| else| that)?"
+)
+# A subject that says what is not meant; "no parking sign" is a thing.
+NEGATION = (
+    r"(?:not|no|non|(?:what|whatever|anything|everything|all)(?: that| which)? (?:is|are) not|(?:the |all |all the )?"
+    r"(?:pixels?|parts?|areas?|regions?) (?:that|which) (?:is|are|do|does) not(?: show| belong to)?)"
+    r" (?!.*\bsigns?$)(.+)"
 )
 
 # Restoration: what is wrong with a picture, what is to be done about it, and what means something else.

@@ -29,6 +29,7 @@ from .sentences import COLOR, stripped
 _S = r"(?P<s>.+?)"
 _WITH = r"(?:with|using|by|in|inside|into|under|behind|as)"
 _A = ARTICLE.replace("the |", "")  # of what is drawn: "a box" is, "the box" may be in the picture
+_COVER = MASK_NOUN.replace("|shape|region", "")  # "find the red shape" asks for a thing
 _SHALL = r"(?:(?:should|must|has to|have to|needs? to|is to|are to|shall|to) (?:be )?)?"
 _AT = r"(?: located| hiding| placed| positioned| to be found| at| standing| sitting| lying)?"
 # What is wanted: "mask", "box", "count", "point"; "locate": a box of a thing, "ring": a box of a thing, both a point of
@@ -71,12 +72,17 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         rf"(?:{MAKING})?{ARTICLE}(?:bounding {BOX_NOUN}|bbox|bboxes|detection boxe?s?) (?:on|onto|to|at) {_S}",
     ),
     ("box", rf"(?:{MAKING})?(?:the )?{_S} (?:bounding boxes|bounding box|bboxes|bbox|detections?)"),
+    ("box", rf"(?:{MAKING}|{SEARCH} )?{ARTICLE}(?:bounding[ -]box(?:es)?|bbox(?:es)?):?(?: -)? "
+            rf"(?!(?:in|on|at|to)\b){_S}"),
+    ("box", rf"{BOX_NOUN}: {_S}"),
     ("box", rf"(?:(?:object )?detect(?:ion|or)|localization)(?: (?:of|for)|:| -) {_S}"),
     ("ring", rf"(?:draw|put|place|make|add) {ARTICLE}(?:circle|ring)s? (?:around|round|about) {_S}"),
+    ("ring", rf"{_A}(?:circle|ring)s? (?:around|round|about) {_S}"),
     ("point", rf"(?:{MAKING}|use )?{ARTICLE}{DISC_NOUN} (?:around|on|at|over|for|of|to|onto|by|where|in|upon) "
               rf"{_S}(?: is| are)?"),
     ("point", rf"(?:{SEARCH}|{MASKING}|{DOTTING}) {PIXELS}?{_S} (?:{_WITH}|as) {_A}{DISC_NOUN}"),
-    ("point", rf"(?:{MAKING}|{SEARCH} |{MASKING} )?(?:the )?(?:key ?points?|landmarks?|joints?|points?)(?: of| "
+    ("point", r"(?!point (?:at|to|on) )"
+              rf"(?:{MAKING}|{SEARCH} |{MASKING} )?(?:the )?(?:key ?points?|landmarks?|joints?|points?)(?: of| "
               rf"for| on| at)?:? {_S}"),
     ("mask", rf"(?:which|what)(?: of the)? (?:pixels?|parts?|areas?|regions?)(?: {INSIDE})? (?:is|are|belongs? "
              rf"to|shows?|makes? up"
@@ -84,7 +90,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("mask", rf"(?:{MAKING}|{SEARCH} )?{ARTICLE}{MASK_NOUN} (?:of|for|over|around|covering|onto|that covers"
              rf"|across|from) {PIXELS}?{_S}"),
     ("worn", rf"{MAKING}{ARTICLE}{MASK_NOUN} (?:on|to) {PIXELS}?{_S}"),
-    ("mask", rf"(?:{SEARCH}|{MASKING}|{COLORING}|give) {PIXELS}?{_S}(?: {_WITH})? {ARTICLE}{MASK_NOUN}"),
+    ("mask", rf"(?:{SEARCH}|{MASKING}|{COLORING}|give) {PIXELS}?{_S}(?: {_WITH})? {ARTICLE}{_COVER}"),
     ("mask", rf"(?:separate|split|divide|detach|tell|distinguish|cut|isolate|extract|segment) {_S} (?:apart )?from "
              r"(?:the |its |their )?(?:background|rest|surroundings?|everything else|others|remaining.*)"),
     ("mask", rf"(?:cut|pick|mask|single|segment|carve) {_S} out"),
@@ -206,7 +212,7 @@ def _is_thing(words: str) -> bool:
         return False
     if re.match(rf"(?:(?:the|this|my|that) )*{PICTURE_NOUN} (?:in|as|at|with|without|like|from)\b", words):
         return False
-    if re.fullmatch(r"(?:me|you|how|what|why|something|anything|nothing|us|out|up|the difference).*", words):
+    if re.fullmatch(r"(?:me|you|how|what(?! is not)|why|something|anything|nothing|us|out|up|the difference).*", words):
         return False
     return not (_EDITS.search(words) or _SCENIC.search(f" {words}"))
 

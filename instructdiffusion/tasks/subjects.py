@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import re
 
-from .lexicon import EVERYTHING, EXCEPTION, MANY, PICTURE, PLURALS, RELATION, SINGULARS, SUPERLATIVE
+from .lexicon import (
+    EVERYTHING,
+    EXCEPTION,
+    MANY,
+    NEGATION,
+    PAIRS,
+    PICTURE,
+    PLURALS,
+    RELATION,
+    SINGULARS,
+    SUPERLATIVE,
+)
 
 _STARTS = r"(?:the|a|an|all|every|each|both|my|his|her|its|their|our|this|that|these|those|any|some)\b"
 _OWNER = (
@@ -20,7 +31,7 @@ def split_subjects(text: str) -> tuple[str, ...]:
     Words after a relation belong to it ("between the dog and the cat"), and colors joined by "and" to their thing.
     """
     parts = re.split(r",? and also |,? as well as |,? plus |, and |, | and | & ", text)
-    if len(parts) == 1:
+    if len(parts) == 1 or re.search(PAIRS, text):
         return (text,)
     determined = all(re.match(_STARTS, p) for p in parts)
     bare = all(re.fullmatch(r"[\w-]+(?: [\w-]+)?", p) and not re.match(_STARTS, p) for p in parts)
@@ -32,12 +43,28 @@ def split_subjects(text: str) -> tuple[str, ...]:
         for p in parts[:-1]
     )
     related = any(_INSIDES.search(f" {p} ") for p in parts[:-1])
+    if determined and not colors and all(_INSIDES.search(f" {p} ") for p in parts):  # each with its own relation
+        related = bool(re.search(r" (?:between|among|amid) ", text))
     if colors or related or not (determined or bare or first_only):
         return (text,)
     if first_only and not determined and not bare:
         lead = re.match(rf"{_STARTS}(?: of)?(?: the)?", parts[0])
         parts = [parts[0], *(f"{lead[0]} {p}" for p in parts[1:])] if lead else parts
     return tuple(p.strip() for p in parts if p.strip())
+
+
+def subjects_of(text: str) -> tuple[str, ...]:
+    """The subjects that one text names: a line each, and on a line a list ("the star and the dog"); at least one.
+
+    What leaves something out ("everything but the star and the dog") is one.
+    """
+    lines = [line for line in text.splitlines() if line.strip()] or [text]
+    names: list[str] = []
+    for line in lines:
+        words = " ".join(line.lower().split()).rstrip(" .!")
+        whole = everything_but(words) is not None or leaves_out(words)
+        names += (words,) if whole else split_subjects(words)
+    return tuple(dict.fromkeys(names))
 
 
 def clean_subject(subject: str) -> str:
@@ -94,8 +121,8 @@ def _relation_start(words: str) -> int:
 
 
 def everything_but(text: str) -> str | None:
-    """What is left out by words such as "everything but the dog"; None where they are no such words."""
-    found = re.fullmatch(rf"{EVERYTHING},? {EXCEPTION}:? (.+)", text)
+    """What words such as "everything but the dog" or "not the dog" leave out; None for other words."""
+    found = re.fullmatch(rf"{EVERYTHING},? {EXCEPTION}:? (.+)", text) or re.fullmatch(NEGATION, text)
     if not found:
         found = re.fullmatch(
             r"(?:the )?(?:inverse|opposite|complement|rest|background|surroundings) (?:of|without|around|behind) (.+)",

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..color import Color, far_colors
 from .base import listed
 from .categories import read_choice
 from .flaws import read_flaw
 from .instruction import Instruction
 from .landmarks import Landmark, point_set, points_task, read_landmarks, tail_landmarks
-from .lexicon import DOTTING, MAKING, MASKING, PIXELS, SEARCH
+from .lexicon import DOTTING, MAKING, MASKING, PIXELS, SEARCH, SHAPE_NOUN
 from .own_wordings import read_own
 from .searches import is_place, read_search
 from .sentences import COLOR, Sentence, read_sentence, stripped
@@ -89,7 +90,7 @@ def _instructed(meant: Understanding, text: str, image: np.ndarray | None) -> In
     if not task.palette:
         return replace(task.instruct(), understanding=f"understood as {meant.task}")
     subjects = _checked(meant)
-    colors, note = _shades(meant, task.palette)
+    colors, note = _shades(meant, task.palette, image)
     made = task.instruct(subjects, colors, picture=image)
     shown = [f"'{s}' in {c.name}" for s, c in zip(made.subjects, made.colors, strict=True)]
     what = listed(shown)
@@ -113,18 +114,29 @@ def _checked(meant: Understanding) -> tuple[str, ...]:
     return tuple(dict.fromkeys(meant.subjects))
 
 
-def _shades(meant: Understanding, palette: tuple) -> tuple[list[str] | None, str]:
-    """(names of the colors, or None for ones that stand out; what there is to say of those that cannot be had)."""
+def _shades(
+    meant: Understanding, palette: tuple[Color, ...], image: np.ndarray | None
+) -> tuple[list[Color] | None, str]:
+    """(colors, or None for ones that stand out; what there is to say of those that cannot be had).
+
+    Subjects without a color beside ones with theirs get others; a last subject's alone is meant for all.
+    """
     named = [c for c in meant.colors if c]
+    count = len(set(meant.subjects))
     if not named:
         return None, ""
-    known = {c.name for c in palette}
-    unknown = [c for c in named if c not in known]
+    shades = {c.name: c for c in palette}
+    unknown = [c for c in named if c not in shades]
     if unknown:
         return None, f" ({unknown[0]} is no color that {meant.task} draws in)"
-    if len(named) != len(meant.subjects) or len(set(named)) != len(named):
-        return None, f" (each has a color of its own, not all {named[0]})"
-    return list(meant.colors), ""
+    each = len(meant.colors) == count and (count == 1 or len(named) > 1 or not meant.colors[-1])
+    if not each or len(set(named)) != len(named):
+        return None, f" (each has a color of its own, not all {named[0]})" if count > 1 else ""
+    others = tuple(c for c in palette if c.name not in named)
+    wanted = count - len(named)
+    chosen = others[:wanted] if image is None or not wanted else far_colors(image, None, others, wanted)
+    further = iter(chosen)
+    return [shades[c] if c else next(further) for c in meant.colors], ""
 
 
 def _of_task(task: str, text: str, image: np.ndarray | None) -> Instruction:
@@ -147,7 +159,7 @@ def _of_task(task: str, text: str, image: np.ndarray | None) -> Instruction:
         return _instructed(Understanding(task, _things(left), rest=True), text, image)
     if task in _POINTS and len(lines) == 1 and (points := _points_of(lines[0].lower())):
         return known.instruct(tuple(p.name for p in points), picture=image)
-    return known.instruct(lines, picture=image)
+    return known.instruct("\n".join(lines), picture=image)
 
 
 def _own(sentence: Sentence) -> Understanding | None:
@@ -160,13 +172,16 @@ def _own(sentence: Sentence) -> Understanding | None:
                     continue
                 task = _own_points(task, [p[0] for p in points])
                 subjects = tuple(p[0].name for p in points)
-            elif task == "detect" and any(is_place(s) for s in subjects):
-                continue
+            elif task == "detect":
+                subjects = split_subjects(subjects[0])
+                if any(is_place(s) for s in subjects):
+                    continue
             elif task in ("segment", "refer"):
                 if (rest := everything_but(subjects[0])) is not None:
                     return Understanding("segment", _things(rest), colors, rest=True)
-                subjects = (_bare(subjects[0]),)
+                subjects = split_subjects(_bare(subjects[0]))
                 one = task == "refer" or tells_one(subjects[0]) or bool(_ONLY.search(sentence.words))
+                one = one and len(subjects) == 1
                 task = "refer" if one and not is_plural(subjects[0]) else "segment"
             if task in _AREAS:
                 subjects = tuple(clean_subject(s) for s in subjects)
@@ -199,10 +214,11 @@ def _search(sentence: Sentence) -> Understanding | None:
     asked = re.fullmatch(
         rf"(?:(?:{SEARCH}|{MASKING}|{DOTTING}|{MAKING.strip()}|where are) ?)?(?P<s>.+)", sentence.text
     )
-    if asked and (whole := point_set(asked["s"])):
+    if asked and (whole := point_set(asked["s"], _names_points)):
         return Understanding(*whole)
     found = read_search(sentence.text, sentence.color)
-    ending = tail_landmarks(sentence.text, _points_of)
+    thing = re.search(rf"\b{COLOR} {SHAPE_NOUN}\b", sentence.text)  # "the red dot on the nose" is no point
+    ending = () if thing else tail_landmarks(sentence.text, _points_of)
     if ending and all(_is_point(p, False) for p in ending):
         named = (sentence.color,) if sentence.color else ()
         return Understanding(points_task(ending), tuple(p.name for p in ending), named)
@@ -258,6 +274,11 @@ def _is_point(point: Landmark, loose: bool) -> bool:
     if point.kind == "thing":
         return loose
     return point.kind != "limb" or loose or bool(point.side)
+
+
+def _names_points(words: str) -> bool:
+    points = _points_of(words)
+    return bool(points) and all(_is_point(p, False) for p in points)
 
 
 def _things(words: str) -> tuple[str, ...]:
