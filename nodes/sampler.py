@@ -55,8 +55,9 @@ class InstructSampler(io.ComfyNode):
                     multiline=True,
                     default="",
                     tooltip=(
-                        "What to do, in your own words ('make it darker', 'where is the star?'), where no INSTRUCTION "
-                        "is connected. `message` says what was understood. To read a mask back, connect InstructTask."
+                        "What to do, in your own words ('make it darker', 'where is the star?', 'segment the star and "
+                        "the dog'), where no INSTRUCTION is connected. `message` says what was understood. To read a "
+                        "mask back, connect InstructTask."
                     ),
                 ),
                 io.Int.Input(

@@ -35,8 +35,9 @@ class InstructTask(io.ComfyNode):
                     multiline=True,
                     default="the red star",
                     tooltip=(
-                        "segment, refer, detect: what to look for. keypoints, align: one point a line. classify: one "
-                        "category a line. edit: what to change. denoise, deblur, dewatermark: not used."
+                        "segment, refer, detect: what to look for, one subject a line. keypoints, align: one point "
+                        "a line. classify: one category a line. edit: what to change. denoise, deblur, dewatermark: "
+                        "not used."
                     ),
                 ),
                 io.Combo.Input(
