@@ -47,7 +47,8 @@ CHANGED = {"edit": (0.04, 0.12), "dewatermark": (0.06, 0.06)}
 class Question:
     """An instruction on a picture uint8 [h, w, 3] with the seed of its noise.
 
-    start: unit noise [c, h, w] at latent size to begin with (in tiles: that of the picture as enlarged and padded),
+    start: unit noise [c, h, w] at latent size to begin with (in tiles: that of the picture as enlarged and padded; of
+    what is added to a long picture: that of the square drawn in, `Task.window`),
     steps: the same for each row that adds noise; None for what the seed gives. All questions of a run have steps, or
     none.
     """
@@ -88,7 +89,7 @@ class Job:
     def drawn(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, np.ndarray]]:
         """(number of the question, what the model drew: uint8 at the picture's own size), nothing read back."""
         for number, drawings in self._drawings(editor, questions):
-            yield number, self._picture(questions[number].picture, *_joined(drawings))
+            yield number, self._whole(questions[number], *_joined(drawings))
 
     def _drawings(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, list[Drawing]]]:
         """(number of the question, a drawing for each of what the model was asked for it: several subjects have one
@@ -100,13 +101,41 @@ class Job:
             rounds = [[a for a in asked if a[1] == k] for k in range(max(map(len, parts), default=0))]
         drawings: dict[int, dict[int, Drawing]] = {}
         for places in rounds:
-            singles = [replace(questions[i], instruction=parts[i][k]) for i, k in places]
+            singles = [replace(self._part(questions[i]), instruction=parts[i][k]) for i, k in places]
             for number, edited, copy in self.sketches(editor, singles):
                 i, k = places[number]
                 drawings.setdefault(i, {})[k] = (edited, copy)
                 if len(drawings[i]) == len(parts[i]):
                     done = drawings.pop(i)
                     yield i, [done[k] for k in range(len(parts[i]))]
+
+    def _window(self, question: Question) -> tuple[slice, slice] | None:
+        """(rows, columns) of the square of a question's picture that the model is shown; None where that is all of it.
+
+        Models that have only seen squares know where "on the left" is in those.
+        """
+        height, width = question.picture.shape[:2]
+        if self.resize_mode != "shortest_edge" or height == width:
+            return None
+        corner = self.task.window(question.instruction, (height, width))
+        if corner is None:
+            return None
+        (y, x), side = corner, min(height, width)
+        return slice(y, y + side), slice(x, x + side)
+
+    def _part(self, question: Question) -> Question:
+        """The question on what of its picture the model is shown."""
+        window = self._window(question)
+        return question if window is None else replace(question, picture=question.picture[window])
+
+    def _whole(self, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> np.ndarray:
+        """The edit of a whole picture from that of the part that the model was shown; the rest is the source."""
+        window = self._window(question)
+        if window is None:
+            return self._picture(question.picture, edited, copy)
+        whole = question.picture.copy()
+        whole[window] = self._picture(question.picture[window], edited, copy)
+        return whole
 
     def sketches(
         self, editor: Editor, questions: Sequence[Question]
@@ -246,7 +275,7 @@ class Job:
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
         if not self.task.perception:
-            picture = self._picture(source, *_joined(drawings))
+            picture = self._whole(question, *_joined(drawings))
             result = self.task.decode(source, picture, instruction, **self.decode)
             return Answer(instruction, result, result, source, settings, self.knowledge)
         options = dict(self.decode)

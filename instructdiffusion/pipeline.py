@@ -169,7 +169,8 @@ class InstructDiffusion:
         function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
         size; {"initial": any of these, "steps": a list of such noise, one a row that adds noise} gives the fresh
         noise too, so that another sampler's run can be repeated; what is left out comes from the seed. Of a picture
-        that is worked on in tiles the latent size is that of all of it, enlarged by `zoom` and padded.
+        that is worked on in tiles the latent size is that of all of it, enlarged by `zoom` and padded; of one that
+        a thing is added to with "shortest_edge" ("add a star on the left") it is that of the square drawn in.
         What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
         evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer but for rounding, in any batch.

@@ -163,7 +163,8 @@ class InstructSampler(io.ComfyNode):
                     "edited", display_name="edited", tooltip="What the model drew, at the input's size."
                 ),
                 io.Latent.Output(
-                    tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the tiles)."
+                    tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the "
+                    "tiles; of a thing added to a long picture: the square that it is drawn in)."
                 ),
                 io.String.Output(
                     "message",

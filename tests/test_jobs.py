@@ -388,3 +388,43 @@ def test_what_a_published_checkpoint_restored_is_not_held_to_our_rules(name, pub
     )
     assert np.array_equal(answer, rule(source, drawn[1], drawn[0]))
     assert not np.array_equal(again, answer)
+
+
+def test_what_is_added_to_a_long_picture_is_drawn_in_a_square_of_it(model, record):
+    recorder = record(lambda copies: 1 - copies)
+    wide = np.random.default_rng(2).integers(0, 256, (32, 72, 3), dtype=np.uint8)
+    for words, start in (("add a cat on the left", 8), ("add a cat", 20), ("add a cat on the right", 32)):
+        for source, axis in ((wide, 1), (wide.transpose(1, 0, 2), 0)):
+            place = words.replace("left", "top").replace("on the right", "at the bottom") if axis == 0 else words
+            answer = model.edit(source, place, compose="rules", resize_mode="shortest_edge")
+            part = np.arange(start, start + 32)
+            seen = resize_picture(source.take(part, axis), (64, 64))
+            assert np.array_equal(recorder.pictures[-1], seen)
+            assert recorder.starts[-1].shape == (4, 16, 16)
+            rest = np.setdiff1d(np.arange(72), part)
+            assert np.array_equal(answer.picture.take(rest, axis), source.take(rest, axis))
+            assert (answer.picture != source).take(part, axis).mean() > 0.8
+
+
+def test_other_edits_sizes_and_modes_show_the_whole_picture(model, record):
+    recorder = record()
+    wide = np.random.default_rng(2).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    model.edit(wide, "make the cat on the left red", resize_mode="shortest_edge")
+    model.edit(wide, "add a hat to the cat", resize_mode="shortest_edge")
+    for mode, shape in (("longest_edge", (32, 64, 3)), ("stretch", (64, 64, 3)), ("authors", (32, 64, 3))):
+        model.edit(wide, "add a cat on the left", resize_mode=mode)
+        assert recorder.pictures[-1].shape == shape
+    assert [p.shape for p in recorder.pictures[:2]] == [(64, 128, 3)] * 2
+    square = wide[:, :32]
+    model.edit(square, "add a cat on the left", resize_mode="shortest_edge")
+    assert np.array_equal(recorder.pictures[-1], resize_picture(square, (64, 64)))
+
+
+def test_noise_for_what_is_added_is_that_of_the_square(model, record):
+    recorder = record()
+    wide = np.full((64, 128, 3), 90, np.uint8)
+    noise = np.random.default_rng(4).standard_normal((4, 16, 16)).astype(np.float32)
+    model.edit(wide, "add a cat on the left", noise=noise, resize_mode="shortest_edge")
+    assert np.array_equal(recorder.starts[-1].numpy(), noise)
+    with pytest.raises(ValueError, match=r"noise must have shape \[4, 16, 16\]"):
+        model.edit(wide, "add a cat", noise=noise.repeat(2, 2), resize_mode="shortest_edge")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from instructdiffusion import InstructDiffusion
 
@@ -30,3 +31,41 @@ def test_a_circle_is_found_in_a_picture_of_any_shape(tiny: InstructDiffusion, si
         found = answer.result.union()
         assert found.shape == size
         assert (found & mask).sum() / (found | mask).sum() > 0.9
+
+
+PLACES = {
+    "on the left": (0.2, 0.5),
+    "in the middle": (0.5, 0.5),
+    "on the right": (0.8, 0.5),
+    "at the top": (0.5, 0.2),
+    "in the bottom right corner": (0.8, 0.8),
+}
+
+
+@pytest.mark.parametrize("size", [(144, 256), (256, 144), (128, 256)])
+def test_one_whole_thing_is_added_where_the_words_say(tiny: InstructDiffusion, size: tuple[int, int]) -> None:
+    """Drawn on the whole canvas, as before, 16:9 had two hearts joined by a smear, or one cut off at the edge."""
+    height, width = size
+    plain = np.full((*size, 3), 235, np.uint8)
+    words = [f"add a red heart {place}" for place in PLACES]
+    answers = tiny.run(words, [plain] * len(words), task="edit", seed=3)
+    for (place, (x, y)), answer in zip(PLACES.items(), answers, strict=True):
+        picture = answer.picture.astype(int)
+        assert picture.shape == plain.shape
+        labels, _ = ndimage.label(np.abs(picture - 235).max(2) > 70)
+        areas = np.bincount(labels.ravel())[1:]
+        (one,) = np.flatnonzero(areas > 0.012 * min(size) ** 2) + 1
+        rows, columns = np.nonzero(labels == one)
+        assert 0 < rows.min() and rows.max() < height - 1 and 0 < columns.min() and columns.max() < width - 1
+        assert 0.6 < np.ptp(rows) / np.ptp(columns) < 1.6, place
+        middle = (rows.min() + rows.max()) / 2 - y * height, (columns.min() + columns.max()) / 2 - x * width
+        assert np.abs(middle).max() < 0.08 * min(size), place
+
+
+def test_what_lies_outside_of_the_square_stays_as_it_is(tiny: InstructDiffusion) -> None:
+    source = np.random.default_rng(0).integers(0, 256, (12, 32, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+    answer = tiny.edit(source, "add a red heart on the left", seed=1)
+    left, side = round(0.2 * (512 - 192)), 192
+    changed = (answer.picture != source).any(2).any(0)
+    assert changed[left : left + side].any()
+    assert not changed[: left - 8].any() and not changed[left + side + 8 :].any()

@@ -93,6 +93,18 @@ class Task(ABC):
         rows = zip(lines, instruction.subjects, instruction.colors, strict=True)
         return tuple(Instruction(line, instruction.task, (s,), (c,)) for line, s, c in rows)
 
+    def window(self, instruction: Instruction, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Say which square of a picture the answer is drawn in, where it needs no more of the picture than that.
+
+        Args:
+            instruction: The instruction.
+            size: (height, width) of the picture; the square's side is the shorter of them.
+
+        Returns:
+            (y, x) of the square's upper left corner; None for the whole picture.
+        """
+        return None
+
     def join(self, results: Sequence[Any], instruction: Instruction) -> Any:
         """The answers to `questions(instruction)` as the one answer to it."""
         (result,) = results

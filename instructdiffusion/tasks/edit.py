@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .instruction import Instruction
+from .placing import place_of
 from .restore import PictureTask
 
 
@@ -35,3 +37,16 @@ class Edit(PictureTask):
         "edit: {subject}, change nothing else",
         "now {subject}, leave everything else",
     )
+
+    def window(self, instruction: Instruction, size: tuple[int, int]) -> tuple[int, int] | None:
+        """The square in which a thing that is added lies as in a square picture: of `size` (height, width) the corner
+        (y, x) whose distance from the picture's is the place's share of what is left beside the square.
+
+        So "on the left", a fifth of the width in squares, is a fifth of the width in pictures of any shape. None for
+        other edits, and for things placed by others ("next to the dog").
+        """
+        place = place_of(instruction.text)
+        if place is None:
+            return None
+        (height, width), short = size, min(size)
+        return round(place[1] * (height - short)), round(place[0] * (width - short))
