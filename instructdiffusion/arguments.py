@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,14 @@ from .resize import as_resize_mode
 from .sampling import check_seeds
 from .tasks import Instruction, get_task
 from .tasks.understanding import understand
+
+# The options of the tasks' `decode` that are numbers: their kind, and what each is in words.
+DECODE: dict[str, tuple[Any, str]] = {
+    "threshold": (Real, "a share from 0 to 1, as 0.5"),
+    "score": (Real, "a share from 0 to 1, as 0.5"),
+    "min_area": (Real, "a number of pixels, as 9, or None for the task's own"),
+    "max_boxes": (Integral, "a whole number, as 20"),
+}
 
 
 def as_instructions(given: Any) -> tuple[list[str | Instruction], bool]:
@@ -60,8 +68,8 @@ def paired(
 
 
 def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **functions: Any) -> None:
-    """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping and
-    for `functions` (on_step, ...) that cannot be called; all but the first two may be None."""
+    """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping, for
+    options in it that are no numbers and for `functions` (on_step, ...) that cannot be called; all but the first two may be None."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
     if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
@@ -71,6 +79,12 @@ def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **fun
         raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
     if not (decode is None or isinstance(decode, Mapping)):
         raise TypeError(f"decode is a dict of options, as {{'min_area': 9}}, got {decode!r}")
+    for name, (kind, meaning) in DECODE.items():
+        value = (decode or {}).get(name)
+        if value is None and (decode is None or name not in decode or name == "min_area"):
+            continue
+        if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"decode option {name} is {meaning}, got {value!r}")
     for name, function in functions.items():
         if not (function is None or callable(function)):
             raise TypeError(f"{name} is a function, or None for none; got {function!r}")

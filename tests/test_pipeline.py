@@ -347,6 +347,28 @@ def test_unknown_colours_and_misspelt_options(model, picture):
         model.segment(picture, "the red star", decode={"thresh": 3})
 
 
+@pytest.mark.parametrize(
+    "decode, expected",
+    [
+        ({"threshold": "x"}, "threshold is a share from 0 to 1, as 0.5, got 'x'"),
+        ({"threshold": None}, "threshold is a share"),
+        ({"min_area": "9"}, "min_area is a number of pixels"),
+        ({"min_area": True}, "min_area is a number of pixels"),
+        ({"max_boxes": 2.5}, "max_boxes is a whole number"),
+        ({"score": [0.5]}, "score is a share"),
+    ],
+)
+def test_decode_options_say_what_they_are_before_anything_is_asked(decode, expected, model, picture, monkeypatch):
+    monkeypatch.setattr(model.editor, "draw", lambda *a, **k: pytest.fail("the model was asked"))
+    with pytest.raises(TypeError, match=expected):
+        (model.detect if "score" in decode else model.segment)(picture, "the red star", decode=decode)
+
+
+def test_decode_options_may_be_numbers_of_any_kind(model, picture):
+    model.segment(picture, "the red star", decode={"threshold": np.float32(0.5), "min_area": None})
+    model.detect(picture, "the red star", decode={"max_boxes": np.int64(2)})
+
+
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
 def test_nan_weights_are_an_error(part, model, picture):
     module = getattr(model.components, part)
