@@ -69,7 +69,8 @@ def paired(
 
 def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **functions: Any) -> None:
     """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping, for
-    options in it that are no numbers and for `functions` (on_step, ...) that cannot be called; all but the first two may be None."""
+    options in it that are no numbers, and for `functions` (on_step, ...) that cannot be called; all but the first two
+    may be None."""
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
     if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:

@@ -26,7 +26,7 @@ from .editor import Editor
 from .interrupts import check_interrupt
 from .kept import Kept
 from .knowledge import Knowledge
-from .memory import canvas_bytes, fitting_batch
+from .memory import Canvas, fitting_batch
 from .overlay import keep_unmarked
 from .resize import content_size, model_size, pad_edge, resize_field, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
@@ -34,7 +34,7 @@ from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_
 from .sampling.noise import generator, moved
 from .settings import LEARNED, Settings
 from .tasks import Instruction, Task, check_decoder, get_task
-from .tiles import Blend, Pace, Tile, cut_tiles, overlap_of, pad_for_tiles, plan_tiles
+from .tiles import Blend, Pace, Tile, cut_tiles, overlap_of, pad_for_tiles, padded_size, plan_tiles
 
 Drawing = tuple[np.ndarray, np.ndarray | None]  # what the model drew, and the autoencoder's copy of the source
 KEPT = 2**28  # bytes of step noise that the tiles of a run keep for one another
@@ -77,6 +77,7 @@ class Job:
     keep: bool = True
     on_tile: Callable[[int, int], None] | None = None
     knowledge: Knowledge | None = None  # what answers say of the model
+    trained_at: int | None = None  # the model's own resolution, which refusals name
 
     def __post_init__(self) -> None:
         get_ready(self.task, self.settings)
@@ -164,15 +165,19 @@ class Job:
                     h, w = content_size(questions[number].picture.shape[:2], *shape)
                     yield number, edited[row][:h, :w], None if copies is None else copies[row][:h, :w]
 
-    def _fitting(self, editor: Editor, size: tuple[int, int], count: int, further: int = 0) -> int:
+    def _fitting(
+        self, editor: Editor, size: tuple[int, int], count: int, canvas: Canvas | None = None
+    ) -> int:
         """How many of `count` pictures (or tiles) of `size` may go through at once; MemoryError for none.
 
-        further: bytes that pictures in tiles take beside.
+        canvas: the largest of the pictures that are put together of their tiles.
         """
-        advice = "pass a smaller picture, or a smaller zoom" if further else ""
         branches = max(len(row.branches) for row in self.plan)
         return fitting_batch(
-            editor.footprint, size, count, branches, editor.device, free=editor.free, further=further, advice=advice
+            *(editor.footprint, size, count, branches, editor.device),
+            free=editor.free,
+            canvas=canvas,
+            trained_at=self.trained_at,
         )
 
     def _edit(
@@ -206,9 +211,12 @@ class Job:
         tile, grid = model_size((1, 1), self.resolution, editor.multiple)[0], editor.factor
         overlap = overlap_of(tile)
         zoom = self.settings.zoom
-        canvas = max((canvas_bytes(zoomed(q.picture.shape[:2], zoom)) for q in questions), default=0)
+        sizes = [q.picture.shape[:2] for q in questions]
+        tiles = plan_tiles([padded_size(zoomed(s, zoom), tile, grid) for s in sizes], tile, overlap, grid)
+        # Before anything is enlarged, which alone takes seconds.
+        canvas = max((Canvas(s, zoom) for s in sizes), key=Canvas.bytes, default=None)
+        at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
         padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
-        tiles = plan_tiles([p.shape[:2] for p in padded], tile, overlap, grid)
         if self.on_tile is not None:
             self.on_tile(0, len(tiles))
         last = {t.picture: i for i, t in enumerate(tiles)}
@@ -236,7 +244,6 @@ class Job:
                 adaptive=self.adaptive,
             )
 
-        at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
         pace = Pace(tiles, tile, at_once)
         for first, batch, (edited, copies) in in_batches(tiles, at_once, edit):
             check_interrupt()

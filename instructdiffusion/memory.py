@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .resize import zoomed
+
 SPARE = 0.95  # share of the free memory that a run may plan with
 UNCHECKED = 2**26  # bytes: where no more is needed, what is free is not looked up
 # Values that lie in memory at once at the peak, measured with float32 and bfloat16 on a CPU (docs/memory.md): of the
@@ -17,6 +19,8 @@ UNCHECKED = 2**26  # bytes: where no more is needed, what is free is not looked 
 _ENCODE, _DECODE, _UNET = 5.0, 5.6, 35.0
 _PICTURE = 60  # bytes a pixel of the pictures around the networks: uint8 in, float32 in, out, and the copy's
 _CANVAS = 160  # bytes a pixel of a picture in tiles: sums and weights of two blends, and what lays them on the source
+
+_SMALLER = (3, 2, 1.5, 1, 0.75, 0.5, 0.25)  # zooms that are proposed where a larger one does not fit
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,39 @@ def folder_footprint(folder: Path, itemsize: int = 4) -> Footprint | None:
         return None  # what is wrong with it is for the loader to say
 
 
-def canvas_bytes(size: tuple[int, int]) -> int:
-    """Bytes on the host of a picture of `size` (height, width) that is worked on in tiles."""
-    return size[0] * size[1] * _CANVAS
+def folder_resolution(folder: Path, footprint: Footprint) -> int | None:
+    """The side in pixels at which a model folder's model was trained; None where its config does not say."""
+    try:
+        size = json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))["sample_size"]
+        return int(size if isinstance(size, int) else max(size)) * footprint.factor
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The picture of `size` (height, width) that a run in tiles has most work with, and its `zoom`."""
+
+    size: tuple[int, int]
+    zoom: float = 1.0
+
+    def bytes(self, zoom: float | None = None) -> int:
+        """Bytes on the host, at this or another zoom."""
+        height, width = zoomed(self.size, self.zoom if zoom is None else zoom)
+        return height * width * _CANVAS
+
+    def describe(self) -> str:
+        """It in words, as the subject of a sentence."""
+        height, width = zoomed(self.size, self.zoom)
+        made = "" if self.zoom == 1 else f", made {self.zoom:g} times as large"
+        return f"putting a picture of {width}x{height} pixels{made}, together of its tiles"
+
+    def smaller(self, fits: Callable[[int], bool]) -> str:
+        """What to ask for instead: the largest of the usual zooms whose bytes fit."""
+        for zoom in _SMALLER:
+            if zoom < self.zoom and fits(self.bytes(zoom)):
+                return f"zoom={zoom:g} fits"
+        return "pass a smaller picture, or a part of it"
 
 
 def fitting_batch(
@@ -106,20 +140,22 @@ def fitting_batch(
     device: Any = "cpu",
     *,
     free: Callable[[Any], int | None] | None = None,
-    further: int = 0,
-    advice: str = "",
+    canvas: Canvas | None = None,
+    trained_at: int | None = None,
 ) -> int:
     """How many of `count` pictures that a model sees at `size` (height, width) may go through at once.
 
     Halved until they fit into SPARE of what is free, with a warning that names the number. free: device -> bytes, None
-    where that is not known (`free_memory`). further: bytes that the host needs beside. advice: how to ask for less,
-    where a smaller resolution is not it. MemoryError where not even one fits, with what it would take, what is free,
-    and the largest resolution that would do.
+    where that is not known (`free_memory`). canvas: what the host needs beside, for pictures in tiles. trained_at: the
+    model's own resolution, if known. MemoryError where not even one fits, with what takes most, what is free, and the
+    largest resolution, or zoom, that would do.
     """
     free = free_memory if free is None else free
     host = getattr(device, "type", str(device)).partition(":")[0] == "cpu"
 
-    def need(number: int, at: tuple[int, int]) -> dict[Any, int]:
+    beside = 0 if canvas is None else canvas.bytes()
+
+    def need(number: int, at: tuple[int, int], further: int = beside) -> dict[Any, int]:
         networks = footprint.networks(at, number, branches, vae=False)
         pictures = footprint.pictures(at, number) + further
         return {"cpu": networks + pictures} if host else {device: networks, "cpu": pictures}
@@ -148,10 +184,15 @@ def fitting_batch(
         return number
     place, amount = max(need(1, size).items(), key=lambda item: item[1] - (room[item[0]] or 0))
     where = "memory" if place == "cpu" else f"memory of {place}"
+    if canvas is not None and place == "cpu" and 2 * beside > amount:
+        what, advice = canvas.describe(), canvas.smaller(lambda further: fits(need(1, size, further)))
+    else:
+        what = f"the model would see {size[1]}x{size[0]} pixels, which"
+        advice = _smaller(size, footprint.multiple, lambda at: fits(need(1, at)))
+        if trained_at is not None and min(size) > trained_at:
+            advice += f"; the model was trained at {trained_at}, and is best there"
     raise MemoryError(
-        f"the model would see {size[1]}x{size[0]} pixels, which takes about {_gigabytes(amount)} of {where}, and "
-        f"{_gigabytes(room[place] or 0)} are free: "
-        + (advice or _smaller(size, footprint.multiple, lambda at: fits(need(1, at))))
+        f"{what} takes about {_gigabytes(amount)} of {where}, and {_gigabytes(room[place] or 0)} are free: {advice}"
     )
 
 

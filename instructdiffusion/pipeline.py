@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -27,7 +28,7 @@ from .jobs import Job, Question, decode_options, get_ready
 from .knowledge import read_knowledge
 from .memory import fitting_batch
 from .reasons import first_line
-from .resize import model_size
+from .resize import large_resolution, model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
 from .tasks import Instruction, get_task
@@ -175,7 +176,8 @@ class InstructDiffusion:
         evaluation without guidance, unless that is given.
         seed: one for all, or one a picture; the same seed gives the same answer but for rounding, in any batch.
         resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
-        at). resize_mode: "shortest_edge", "longest_edge", "stretch" or "authors" (`resize.model_size`), None for the
+        at; beyond four times that a warning says that it takes long).
+        resize_mode: "shortest_edge", "longest_edge", "stretch" or "authors" (`resize.model_size`), None for the
         model's own: the authors' for published checkpoints, "shortest_edge" for others; `fit` is its old name.
         batch_size: squares that go through at once; where they do not fit into memory they are halved until they do,
         with a warning that says how many do.
@@ -234,6 +236,9 @@ class InstructDiffusion:
                 compose=compose,
             )
             side = self.components.resolution if resolution is None else resolution
+            model_size((1, 1), side, self.editor.multiple, mode)  # what is none is refused before it is remarked on
+            if remark := large_resolution(side, self.components.resolution):
+                warnings.warn(remark, stacklevel=2)
             plan = self._plan(settings)
             if fresh is not None and len(fresh) < plan.draws:
                 raise ValueError(
@@ -241,7 +246,7 @@ class InstructDiffusion:
                 )
             job = Job(
                 *(get_task(name), settings, plan, side, mode, batch_size, on_step, decode),
-                *(reuse, adaptive, keep, on_tile, self.knowledge),
+                *(reuse, adaptive, keep, on_tile, self.knowledge, self.components.resolution),
             )
             chosen = [i for i, t in enumerate(texts) if t.task == name]
             for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
@@ -315,7 +320,11 @@ class InstructDiffusion:
         mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
         size = model_size((side, side), side, self.editor.multiple, mode)
         branches = max(len(row.branches) for row in plan)
-        fitting_batch(self.editor.footprint, size, 1, branches, self.editor.device, free=self.editor.free)
+        fitting_batch(
+            *(self.editor.footprint, size, 1, branches, self.editor.device),
+            free=self.editor.free,
+            trained_at=self.components.resolution,
+        )
         check_seeds(seed)
         return plan
 

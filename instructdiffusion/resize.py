@@ -161,6 +161,25 @@ def resize_picture(picture: np.ndarray, size: tuple[int, int], sharp: bool = Fal
     return np.asarray(image)
 
 
+def large_resolution(resolution: int, trained_at: int) -> str:
+    """What there is to say before a run at a resolution far beyond the model's own; empty at others.
+
+    Args:
+        resolution: Side in pixels that is asked for.
+        trained_at: The side at which the model was trained.
+
+    Returns:
+        A sentence where a picture has more than 16 times the pixels of one that the model was trained with.
+    """
+    times = (resolution / trained_at) ** 2
+    if times <= 16:
+        return ""
+    return (
+        f"resolution {resolution} takes long, {times:,.0f} times the work of {trained_at}, at which the model was "
+        "trained and is best: that is what it takes where no resolution is given"
+    )
+
+
 def zoomed(size: tuple[int, int], zoom: float) -> tuple[int, int]:
     """(height, width) in whole pixels, at least 1, of what is `zoom` times as large as `size` (height, width)."""
     height, width = (max(1, round(side * zoom)) for side in size)

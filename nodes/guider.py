@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..instructdiffusion.memory import fitting_batch
-from ..instructdiffusion.resize import RESIZE_MODES, pad_edge, resize_picture
+from ..instructdiffusion.resize import RESIZE_MODES, large_resolution, pad_edge, resize_picture
 from ..instructdiffusion.sampling import BRANCHES, Guidance
 from ..instructdiffusion.settings import FORMULAS
 from ..instructdiffusion.tasks import get_task
@@ -292,7 +293,11 @@ class InstructGuider(io.ComfyNode):
         mode = chosen(resize_mode) or own_mode
         pictures = to_pictures(image)
         content, size = model_sizes(pictures[0].shape[:2], resolution or side, editor.multiple, mode)
-        fitting_batch(editor.footprint, size, 1, device=editor.device, free=editor.free)
+        if remark := large_resolution(min(size), side):
+            logging.warning("InstructGuider: %s", remark)
+        fitting_batch(
+            editor.footprint, size, 1, device=editor.device, free=editor.free, trained_at=side
+        )
         sharp = mode == "authors"
         condition = vae.encode(to_image([pad_edge(resize_picture(p, content, sharp), size) for p in pictures]))
         own = settings[asked.task]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from comfy_api.latest import io, ui
 
 from ..instructdiffusion.jobs import Job, Question, is_tiled
-from ..instructdiffusion.resize import RESIZE_MODES, model_size, zoomed
+from ..instructdiffusion.resize import RESIZE_MODES, large_resolution, model_size, zoomed
 from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
@@ -214,7 +215,7 @@ class InstructSampler(io.ComfyNode):
         pictures = to_pictures(image)
         asked = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
-        own, side, own_mode = model_settings(model)
+        own, trained_at, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
         scales = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
         settings = own[asked.task].changed(
@@ -229,16 +230,20 @@ class InstructSampler(io.ComfyNode):
         plan = make_plan(
             schedule.sigmas(settings.schedule, settings.steps), settings.solver, settings.guide(), schedule
         )
-        side = resolution or side
+        side = resolution or trained_at
         try:
             model_size((1, 1), side, editor.multiple, mode)
         except ValueError as error:
             raise ValueError(f"`resolution`: {error}") from None
+        if remark := large_resolution(side, trained_at):
+            logging.warning("InstructSampler: %s", remark)
         batch = batch_size(editor, side)
         tiled = is_tiled(asked.task, mode)
         sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
         progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
-        job = Job(get_task(asked.task), settings, plan, side, mode, batch, progress)
+        job = Job(
+            *(get_task(asked.task), settings, plan, side, mode, batch, progress), trained_at=trained_at
+        )
         questions = [Question(asked, picture, seed) for picture in pictures]
         with interrupts():
             found = dict(job.drawn(editor, questions))

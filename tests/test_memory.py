@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from instructdiffusion import memory
+from instructdiffusion import jobs, memory
 from instructdiffusion.memory import Footprint, fitting_batch, folder_footprint, free_memory
 
 TINY = Path(memory.__file__).parent / "assets" / "tiny"
@@ -59,6 +59,55 @@ def test_the_resolution_that_fits_keeps_the_shape():
         fitting_batch(
             folder_footprint(TINY), (1024, 2048), 1, free=lambda device: 512 * 1024 * 630 / memory.SPARE
         )
+
+
+def test_the_models_own_resolution_is_named_beside_the_largest_that_fits():
+    tiny = folder_footprint(TINY)
+    for own, said in ((64, "; the model was trained at 64, and is best there"), (None, "shorter side)")):
+        with pytest.raises(MemoryError) as refused:
+            fitting_batch(tiny, (4096, 4096), 1, free=lambda device: 10**9, trained_at=own)
+        assert str(refused.value).endswith(said) and "a resolution of " in str(refused.value)
+
+
+def test_an_enlargement_that_cannot_fit_is_refused_before_it_is_made(model, monkeypatch):
+    """zoom=4 on 12 million pixels: the enlarged picture takes the memory, the tiles of 64 pixels hardly any."""
+    source = np.zeros((300, 400, 3), np.uint8)
+    monkeypatch.setattr(model.editor, "free", lambda device: 80_000_000)
+    monkeypatch.setattr(jobs, "zoom_picture", lambda *a: pytest.fail("the picture was enlarged"))
+    with pytest.raises(MemoryError) as refused:
+        model.denoise(source, zoom=4)
+    said = str(refused.value)
+    assert "1600x1200 pixels" in said and "4 times as large" in said and "64x64" not in said
+    assert "0.3 GB of memory" in said and said.endswith("zoom=1.5 fits")
+    tiny = model.editor.footprint
+    free = {"free": lambda device: 80_000_000, "trained_at": 64}
+    assert fitting_batch(tiny, (64, 64), 1, canvas=memory.Canvas((300, 400), 1.5), **free) == 1
+    with pytest.raises(MemoryError, match="times as large"):
+        fitting_batch(tiny, (64, 64), 1, canvas=memory.Canvas((300, 400), 2), **free)
+    with pytest.raises(MemoryError, match="pass a smaller picture"):
+        fitting_batch(tiny, (64, 64), 1, canvas=memory.Canvas((3000, 4000), 4), free=lambda device: 1000)
+
+
+def test_tiles_that_are_too_large_for_memory_are_what_is_named(model):
+    with pytest.raises(MemoryError, match="would see 4096x4096 pixels.* a resolution of .* trained at 64"):
+        fitting_batch(
+            *(model.editor.footprint, (4096, 4096), 1),
+            canvas=memory.Canvas((300, 400)),
+            free=lambda device: 10**9,
+            trained_at=64,
+        )
+
+
+def test_a_resolution_far_beyond_the_models_own_is_remarked_on_beforehand(model, picture):
+    from instructdiffusion.resize import large_resolution
+
+    def stop(*_):
+        raise KeyboardInterrupt  # in the first step: the remark came before
+
+    with pytest.warns(UserWarning, match="resolution 512 takes long, 64 times the work of 64, .*trained"):
+        with pytest.raises(KeyboardInterrupt):
+            model.segment(picture, "the star", resolution=512, on_step=stop)
+    assert large_resolution(256, 64) == large_resolution(512, 512) == "" != large_resolution(272, 64)
 
 
 def test_the_batch_is_made_smaller_before_anything_is_refused():
@@ -200,6 +249,7 @@ def test_the_command_refuses_what_runs_away(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "6,200 GB of memory" in done.stderr and "a resolution of " in done.stderr
+    assert "the model was trained at 64" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

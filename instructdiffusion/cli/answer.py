@@ -244,15 +244,16 @@ def check_resolution(arguments: argparse.Namespace) -> None:
     side = arguments.resolution
     if side is None or side < 1:
         return
-    from ..memory import fitting_batch, folder_footprint
+    from ..memory import fitting_batch, folder_footprint, folder_resolution
     from ..models.loading import BUILT_IN, find_folder
     from ..pipeline import best_device
 
     if arguments.model not in BUILT_IN and not Path(arguments.model).is_dir():
         return
-    footprint = folder_footprint(find_folder(arguments.model))
+    folder = find_folder(arguments.model)
+    footprint = folder_footprint(folder)
     if footprint is not None and (arguments.device or best_device()) == "cpu":
-        fitting_batch(footprint, (side, side), 1)
+        fitting_batch(footprint, (side, side), 1, trained_at=folder_resolution(folder, footprint))
 
 
 def _pictures(path: Path) -> list[Path]:
