@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -163,20 +164,22 @@ def run(arguments: argparse.Namespace) -> int:
         plan = model.check(words, **model_options(arguments))
     except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
-    ask = _ask(arguments)
+    ask, brief = _ask(arguments), Brief()
     stems = _stems(pictures)
     failed = 0
     single = len(pictures) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *rest, **more: tqdm.write(f"note: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *rest, **more: tqdm.write(
+            f"note: {brief(str(message))}", file=sys.stderr
+        )
         with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
             for path, stem in zip(pictures, stems):
                 name = os.fsencode(path.name).decode(errors="replace")  # not every file's name is UTF-8
                 try:
                     answer = _answer(model, ask, path, len(plan) if single else None)
                     answer.save(arguments.output, stem, name)
-                    tqdm.write(f"{name}: {describe(answer)}")
+                    tqdm.write(f"{name}: {brief(describe(answer))}")
                 except WriteError:
                     raise  # the next picture would meet the same full or closed disk
                 except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
@@ -188,6 +191,25 @@ def run(arguments: argparse.Namespace) -> int:
         f"{done} of {len(pictures)} answered: look in {arguments.output}" if done else "nothing was written"
     )
     return 1 if failed else 0
+
+
+class Brief:
+    """Texts whose long clauses are in full once: afterwards each is as far as its first colon or bracket."""
+
+    LONG = 100  # characters
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        """The text, as it is to be said now."""
+        clauses = text.split("; ")
+        for number, clause in enumerate(clauses):
+            if clause in self._seen:
+                clauses[number] = re.split(r" \(|: ", clause)[0] + " (as above)"
+            elif len(clause) > self.LONG:
+                self._seen.add(clause)
+        return "; ".join(clauses)
 
 
 def describe(answer: Answer) -> str:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from instructdiffusion import TASKS, InstructDiffusion, files
 from instructdiffusion.cli import main
-from instructdiffusion.cli.answer import ASKS, COLORLESS, MASKS, TILED
+from instructdiffusion.cli.answer import ASKS, COLORLESS, MASKS, TILED, Brief
+from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.sampling import instructpix2pix
 
 WORDS = {
@@ -149,6 +150,28 @@ def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):
     assert "3 of 5 answered" in said.out
     assert "dot.png: skipped: " in said.err and "at least 8" in said.err
     assert "text.png: skipped: " in said.err and "2 frames" in said.err
+
+
+def test_a_long_remark_is_in_full_once(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        Image.fromarray(photographs("val", short_side=96)[0]).save(folder / f"{name}.png")
+    assert main(["segment", str(folder), "the star", "-o", str(out), "--device", "cpu"]) == 0
+    first, *others = capsys.readouterr().out.splitlines()[:3]
+    full = "tiny knows drawn things only (circle"
+    assert full in first and "for photographs load another" in first
+    for line in others:
+        assert line.endswith("this looks like a photograph; tiny knows drawn things only (as above)")
+    written = json.loads((out / "c_segment.json").read_text())["info"]["message"]
+    assert "for photographs load another" in written  # files stay whole
+
+
+def test_short_remarks_are_said_each_time():
+    brief = Brief()
+    short, long = "2 found for 'the star'; all were taken", "so it is (and so on): " + "on and " * 20
+    assert [brief(short), brief(short)] == [short, short]
+    assert [brief(f"x; {long}"), brief(f"y; {long}")] == [f"x; {long}", "y; so it is (as above)"]
 
 
 def test_a_name_that_is_not_utf8(model_folder, tmp_path, picture, capsys):
