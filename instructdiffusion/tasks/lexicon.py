@@ -38,7 +38,7 @@ OPENINGS = (
     rf"(?:in|on|for|from|with|given|using|within|looking at) (?:{DETERMINER} )+(?:\w+ )?{PICTURE_NOUN},? ",
 )
 CLOSINGS = (
-    r"(?:,? |,)(?:that |which )?you (?:can )?(?:find|spot|see)",
+    r"(?:,? |,)(?:that |which |do |can )?you (?:can )?(?:find|spot|see)",
     r"(?:,? |,)(?:please|pls|plz|thanks(?: a lot| so much)?|thank you(?: very much| so much)?|for me|for us|if you can"
     r"|if possible|if you could|if you would|right now|now|would you|will you|can you|could you|ok|okay|asap|as well"
     r"|carefully|precisely|exactly|accurately|somewhere|anywhere|right away|quickly|cheers|again|too)",
@@ -236,6 +236,11 @@ EVERYTHING = (
     rf"|the entire (?:picture|image|photo)|the (?:picture|image|photo))(?: {INSIDE}| else| that)?"
 )
 # A subject that says what is not meant; "no parking sign" is a thing.
+# "The red and the blue star" are two stars; "the red and blue star" is one.
+TELLING = (
+    r"(?:black|white|red|blue|green|yellow|brown|gray|orange|pink|purple|cyan|big|small|large|little|tiny|tall|short"
+    r"|long|old|young|left|right|upper|lower|first|second|third|last|front|back|round|[a-z]+(?:est|most|er))"
+)
 NEGATION = (
     r"(?:not|no|non|(?:what|whatever|anything|everything|all)(?: that| which)? (?:is|are) not|(?:the |all |all the )?"
     r"(?:pixels?|parts?|areas?|regions?) (?:that|which) (?:is|are|do|does) not(?: show| belong to)?)"

@@ -78,7 +78,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("box", rf"(?:(?:object )?detect(?:ion|or)|localization)(?: (?:of|for)|:| -) {_S}"),
     ("ring", rf"(?:draw|put|place|make|add) {ARTICLE}(?:circle|ring)s? (?:around|round|about) {_S}"),
     ("ring", rf"{_A}(?:circle|ring)s? (?:around|round|about) {_S}"),
-    ("point", rf"(?:{MAKING}|use )?{ARTICLE}{DISC_NOUN} (?:around|on|at|over|for|of|to|onto|by|where|in|upon) "
+    ("point", r"(?!point (?:at|to) )"
+              rf"(?:{MAKING}|use )?{ARTICLE}{DISC_NOUN} (?:around|on|at|over|for|of|to|onto|by|where|in|upon) "
               rf"{_S}(?: is| are)?"),
     ("point", rf"(?:{SEARCH}|{MASKING}|{DOTTING}) {PIXELS}?{_S} (?:{_WITH}|as) {_A}{DISC_NOUN}"),
     ("point", r"(?!point (?:at|to|on) )"
@@ -110,6 +111,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("any", rf"(?:{MAKING}|{SEARCH} |{MASKING} )?(?:the )?(?:location|position|place|spot|whereabouts) of {_S}"),
     ("any", rf"(?:which|what)(?: one| thing| object| person| animal| shape| of them| of these)? (?:is|are) {_S}"),
     ("any", rf"(?:{SEARCH}|{MASKING}) {PIXELS}?{_S}"),
+    ("any", rf"see (?=(?:the|any|a|an|all) )(?!.*\bor\b){_S}"),
     ("any", rf"do you see (?!.*\bor\b){_S}"),
     ("mask", rf"{_S} {_SHALL}(?:masked|segmented|highlighted|marked|outlined|selected|isolated|extracted|cut "
              rf"out)(?: out)?"),
@@ -166,7 +168,7 @@ def read_search(text: str, color: str) -> tuple[str, str] | None:
     which = _WHICH.fullmatch(text)
     if which and not re.match(r"(?:one|thing|object|pixels?|parts?|areas?|regions?|of)\b", which["noun"]):
         rest = re.sub(r"^the ", "", which["rest"])
-        short = re.fullmatch(r"(?:[\w-]+most|[\w-]+est|(?:most|least) \w+)", rest)
+        short = re.fullmatch(rf"(?:[\w-]+most|[\w-]+est|(?:most|least) \w+|{COLOR})", rest)
         doing = {"has": "with ", "wears": "wearing ", "holds": "holding "}.get(which["verb"], "")
         return "any", f"the {rest} {which['noun']}" if short else f"the {which['noun']} {doing}{rest}"
     for wanted, pattern in _PATTERNS:

@@ -15,6 +15,7 @@ from .lexicon import (
     RELATION,
     SINGULARS,
     SUPERLATIVE,
+    TELLING,
 )
 
 _STARTS = r"(?:the|a|an|all|every|each|both|my|his|her|its|their|our|this|that|these|those|any|some)\b"
@@ -42,14 +43,17 @@ def split_subjects(text: str) -> tuple[str, ...]:
         re.fullmatch(r"(?:the |a )?(?:black|white|red|blue|green|yellow|brown|gray|orange|pink)", p)
         for p in parts[:-1]
     )
+    lead = re.fullmatch(rf"the {TELLING} (.+)", parts[-1])
+    if lead and all(re.fullmatch(rf"the {TELLING}", p) for p in parts[:-1]):
+        return (*(f"{p} {lead[1]}" for p in parts[:-1]), parts[-1])
     related = any(_INSIDES.search(f" {p} ") for p in parts[:-1])
     if determined and not colors and all(_INSIDES.search(f" {p} ") for p in parts):  # each with its own relation
         related = bool(re.search(r" (?:between|among|amid) ", text))
     if colors or related or not (determined or bare or first_only):
         return (text,)
     if first_only and not determined and not bare:
-        lead = re.match(rf"{_STARTS}(?: of)?(?: the)?", parts[0])
-        parts = [parts[0], *(f"{lead[0]} {p}" for p in parts[1:])] if lead else parts
+        article = re.match(rf"{_STARTS}(?: of)?(?: the)?", parts[0])
+        parts = [parts[0], *(f"{article[0]} {p}" for p in parts[1:])] if article else parts
     return tuple(p.strip() for p in parts if p.strip())
 
 
@@ -61,7 +65,7 @@ def subjects_of(text: str) -> tuple[str, ...]:
     lines = [line for line in text.splitlines() if line.strip()] or [text]
     names: list[str] = []
     for line in lines:
-        words = " ".join(line.lower().split()).rstrip(" .!")
+        words = re.sub(r" ?[;,] ?", ", ", " ".join(line.lower().split()).rstrip(" .!,;"))
         whole = everything_but(words) is not None or leaves_out(words)
         names += (words,) if whole else split_subjects(words)
     return tuple(dict.fromkeys(names))

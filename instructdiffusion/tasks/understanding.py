@@ -21,7 +21,7 @@ from .lexicon import DOTTING, MAKING, MASKING, PIXELS, SEARCH, SHAPE_NOUN
 from .own_wordings import read_own
 from .searches import is_place, read_search
 from .sentences import COLOR, Sentence, read_sentence, stripped
-from .subjects import clean_subject, everything_but, is_plural, split_subjects, tells_one
+from .subjects import clean_subject, everything_but, is_picture, is_plural, split_subjects, tells_one
 
 _LONGEST = (
     300  # characters of a request; what says more describes an edit, and patterns would take long over it
@@ -258,11 +258,14 @@ def _named(sentence: Sentence) -> Understanding | None:
     if points and all(_is_point(p, False) for p in points):
         return Understanding(points_task(points), tuple(p.name for p in points), colored)
     if re.match(r"the ", words) and len(words.split()) <= 12 and not _VERBAL.search(words):
+        if _SEEING.match(sentence.words) and not is_picture(words):
+            return Understanding("refer" if tells_one(words) else "segment", (words,), colored)
         if tells_one(words) or words != sentence.text:
             return Understanding("refer", (words,), colored)
     return None
 
 
+_SEEING = re.compile(r"(?:let me|can i|could i|may i)(?: please)? see the ")
 _VERBAL = re.compile(
     r"\b(?:is|are|should|must|has|have|needs?|wants?|will|would|could|becomes?|turns?|made|into|instead|gone|as"
     r"|and|to be)\b|,"

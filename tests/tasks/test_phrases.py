@@ -24,6 +24,9 @@ THINGS = ("circle", "square", "ring", "dot", "point", "box", "rectangle", "frame
         ("detect the {}", "detect"),
         ("draw a box around the {}", "detect"),
         ("circle the {}", "detect"),
+        ("point to the {}", "segment"),
+        ("can you see the {}?", "segment"),
+        ("let me see the {}", "segment"),
         ("in this picture, highlight the {}", "segment"),
     ],
 )
@@ -50,6 +53,11 @@ def test_a_mark_that_is_to_be_drawn_names_the_color(
 ) -> None:
     meant = read(text)
     assert (meant.task, meant.subjects, meant.colors) == (task, subjects, colors)
+
+
+def test_a_question_for_a_thing_of_a_color_says_it_before_the_thing() -> None:
+    assert read("which circle is red?").subjects == ("the red circle",)
+    assert read("how many green boxes do you see?").subjects == ("the green boxes",)
 
 
 def test_categories_keep_their_colors() -> None:
@@ -119,6 +127,9 @@ LISTS = [
      ("the man in the red hat", "the woman in the blue dress")),
     ("the man in the red and blue shirt", ("the man in the red and blue shirt",)),
     ("the star between the circle and the square", ("the star between the circle and the square",)),
+    ("the red and the blue star", ("the red star", "the blue star")),
+    ("the red and blue star", ("the red and blue star",)),
+    ("the dog;the cat,the bird", ("the dog", "the cat", "the bird")),
     ("salt and pepper", ("salt and pepper",)),
     ("the black and white cat", ("the black and white cat",)),
     ("the dog next to the cat and the bird", ("the dog next to the cat and the bird",)),
