@@ -170,6 +170,23 @@ def masked(run: Run) -> bool:
     return bool(left.max() < 1e-3 < min(right.mean(), drawn[..., :8].abs().mean()))
 
 
+def added(run: Run) -> dict[str, Any]:
+    """A thing added to a batch of two long pictures: the shape of the LATENT, the columns between which it changed."""
+    image = torch.full((2, 128, 256, 3), 0.9)
+    inputs = {"model": run.model, "clip": run.clip, "vae": run.vae, "image": image}
+    asked = {**OPTIONS, "text": "add a red heart on the right", "steps": 0}
+    edited, latent, _ = run.kinds["InstructSampler"].execute(**inputs, **asked).args
+    columns = ((edited - image).abs() > 0.02).any(dim=3).any(dim=1).nonzero()
+    heart = (edited[..., 0] - edited[..., 1] > 0.3).any(dim=1).float()
+    places = (heart * torch.arange(256)).sum(dim=1) / heart.sum(dim=1)
+    return {
+        "latent": list(latent["samples"].shape),
+        "edited": list(edited.shape),
+        "columns": [int(columns[:, 1].min()), int(columns[:, 1].max())],
+        "places": places.tolist(),
+    }
+
+
 def defaults(run: Run) -> dict[str, list[Any]]:
     """[evaluations of the plan, its first row's weights, resize mode] by default: of the built-in model, of one that
     says nothing of itself (as ComfyUI's own loader gives it), and of a folder that diffusers wrote."""
@@ -277,7 +294,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder_paths.set_temp_directory(folder)  # where previews go
         run = Run(kinds)
-        found |= {"hooks": hooked(run), "mask": masked(run)}
+        found |= {"hooks": hooked(run), "mask": masked(run), "added": added(run)}
         found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
         found |= {"defaults": defaults(run), "formulas": formulas(run), "known": known(run)}
         found |= {"progress": progress(run), "unload": unloaded(run)}

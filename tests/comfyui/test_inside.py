@@ -53,6 +53,14 @@ def test_hooks_and_masks_are_honoured(seen: dict[str, Any]) -> None:
     assert seen["mask"]
 
 
+def test_a_thing_is_added_to_long_pictures_in_a_square_of_them(seen: dict[str, Any]) -> None:
+    found = seen["added"]
+    assert found["latent"] == [2, 4, 16, 16] and found["edited"] == [2, 128, 256, 3]
+    first, last = found["columns"]
+    assert round(0.8 * 128) <= first < last < round(0.8 * 128) + 128
+    assert all(abs(place - 0.8 * 256) < 8 for place in found["places"])
+
+
 def test_models_that_say_nothing_of_themselves_are_asked_as_published_ones(seen: dict[str, Any]) -> None:
     """100 steps with the authors' guidance; one plain evaluation is for models that learned to answer in one."""
     found = seen["defaults"]
