@@ -31,9 +31,10 @@ from .overlay import keep_unmarked
 from .resize import content_size, model_size, pad_edge, resize_field, resize_picture, zoom_picture, zoomed
 from .results import Boxes, Keypoints, Masks
 from .sampling import GivenNoise, OnStep, Plan, SeededNoise, StepNoise, initial_noise
-from .sampling.noise import generator, moved
+from .scales import scaled_sketches
 from .settings import LEARNED, Settings
 from .tasks import Instruction, Task, check_decoder, get_task
+from .tile_noise import TileNoise, check_steps
 from .tiles import Blend, Pace, Tile, cut_tiles, overlap_of, pad_for_tiles, padded_size, plan_tiles
 
 Drawing = tuple[np.ndarray, np.ndarray | None]  # what the model drew, and the autoencoder's copy of the source
@@ -78,6 +79,7 @@ class Job:
     on_tile: Callable[[int, int], None] | None = None
     knowledge: Knowledge | None = None  # what answers say of the model
     trained_at: int | None = None  # the model's own resolution, which refusals name
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         get_ready(self.task, self.settings)
@@ -144,25 +146,28 @@ class Job:
         """(number of the question, what the model drew, the autoencoder's copy of the source, or None where none is
         needed): float32 [h, w, 3] in 0..1 at the size at which the model saw the picture, nothing laid on the source.
         """
-        draw = self._draw_tiles if is_tiled(self.task.name, self.resize_mode) else self._draw_whole
-        return draw(editor, questions)
+        if is_tiled(self.task.name, self.resize_mode):
+            return self._draw_tiles(editor, questions)
+        if self.task.perception and self.settings.scales != (1.0,):
+            return scaled_sketches(self, editor, questions)
+        return self.draw_whole(editor, questions)
 
     @property
     def _compares(self) -> bool:
         """Whether the autoencoder's copy of the source is needed: to read marks against, or to keep the rest."""
         return self.task.local and (self.keep or self.task.perception)
 
-    def _draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
-        """Every picture resized to the model; pictures of one model size share batches."""
-        shape = (self.resolution, editor.multiple, self.resize_mode)
-        sizes = [model_size(q.picture.shape[:2], *shape) for q in questions]
+    def draw_whole(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:
+        """Every picture resized to the model, at the job's scale; pictures of one model size share batches."""
+        seen = [self._sizes(q, editor.multiple) for q in questions]
+        sizes = [whole for _, whole in seen]
         for size in dict.fromkeys(sizes):
             same = [i for i, s in enumerate(sizes) if s == size]
             edit = partial(self._edit, editor, questions, size)
             batch = self._fitting(editor, size, min(len(same), self.batch_size))
             for _, numbers, (edited, copies) in in_batches(same, batch, edit):
                 for row, number in enumerate(numbers):
-                    h, w = content_size(questions[number].picture.shape[:2], *shape)
+                    h, w = seen[number][0]
                     yield number, edited[row][:h, :w], None if copies is None else copies[row][:h, :w]
 
     def _fitting(
@@ -180,6 +185,18 @@ class Job:
             trained_at=self.trained_at,
         )
 
+    def _sizes(self, question: Question, multiple: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(size of the picture itself, that with its padding) as it goes through the model, at the job's scale.
+
+        Enlarged, it has a larger resolution; made smaller, it is a part of a canvas as large as without.
+        """
+        size, side = question.picture.shape[:2], self.resolution
+        if self.scale > 1:
+            side = round(side * self.scale / multiple) * multiple
+        shape = (side, multiple, self.resize_mode)
+        content = content_size(size, *shape)
+        return zoomed(content, min(1.0, self.scale)), model_size(size, *shape)
+
     def _edit(
         self, editor: Editor, questions: Sequence[Question], size: tuple[int, int], numbers: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -187,7 +204,7 @@ class Job:
         batch, shape = [questions[i] for i in numbers], editor.latent_shape(size)
         pictures = []
         for q in batch:
-            content = content_size(q.picture.shape[:2], self.resolution, editor.multiple, self.resize_mode)
+            content, _ = self._sizes(q, editor.multiple)
             seen = resize_picture(q.picture, content, sharp=self.resize_mode == "authors")
             pictures.append(pad_edge(seen, size))
         return editor.draw(
@@ -373,61 +390,11 @@ def decode_options(decode: Mapping[str, Any] | None, decoder: str, tasks: Sequen
     return options
 
 
-class TileNoise:
-    """Step noise for tiles, cut from one field a picture, so that tiles agree where they overlap.
-
-    fields: (seed, shape) of the picture of each tile; given: that picture's own noise, one [c, h, w] a draw. kept:
-    where fields stay for the batches to come, by (seed, shape, draw); None keeps nothing.
-    """
-
-    def __init__(
-        self,
-        tiles: Sequence[Tile],
-        fields: Sequence[tuple[int, Sequence[int]]],
-        grid: int,
-        given: Sequence[Sequence[Tensor] | None] | None = None,
-        kept: Kept[Tensor] | None = None,
-    ) -> None:
-        self._kept = Kept(0) if kept is None else kept
-        self._tiles = tuple(tiles)
-        self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
-        self._grid = grid
-        self._given = tuple(given) if given is not None else (None,) * len(self._tiles)
-        for steps, (_, shape) in zip(self._given, self._fields, strict=True):
-            _check_steps(steps, shape)
-
-    def step(self, draw: int, like: Tensor) -> Tensor:
-        """Unit noise number `draw` for every tile, in like's shape, dtype and device."""
-        missing = {f for f, given in zip(self._fields, self._given, strict=True) if given is None}
-        drawn = {f: self._field(*f, draw) for f in missing}
-        height, width = like.shape[2:]
-        cuts = []
-        for tile, key, given in zip(self._tiles, self._fields, self._given, strict=True):
-            field_ = drawn[key] if given is None else given[draw]
-            y, x = tile.y // self._grid, tile.x // self._grid
-            cuts.append(field_[:, y : y + height, x : x + width])
-        return moved(torch.stack(cuts), like)
-
-    def _field(self, seed: int, shape: tuple[int, ...], draw: int) -> Tensor:
-        """The noise of a whole picture; every batch of its tiles comes by in every step, so it is kept."""
-
-        def drawn(_: list[int]) -> list[Tensor]:
-            return [torch.randn(shape, generator=generator(seed, draw))]
-
-        return self._kept.of([(seed, shape, draw)], drawn)[0]
-
-
 def _step_noise(batch: Sequence[Question], shape: tuple[int, int, int]) -> StepNoise:
     """The step noise of whole pictures: the given one, or their seeds'."""
     given = [q.steps for q in batch]
     if any(steps is None for steps in given):
         return SeededNoise([q.seed for q in batch])
     for steps in given:
-        _check_steps(steps, shape)
+        check_steps(steps, shape)
     return GivenNoise([torch.stack(row) for row in zip(*(s for s in given if s is not None), strict=True)])
-
-
-def _check_steps(steps: Sequence[Tensor] | None, shape: Sequence[int]) -> None:
-    for k, noise in enumerate(steps or ()):
-        if tuple(noise.shape) != tuple(shape):
-            raise ValueError(f"noise of step {k} must have shape {list(shape)}, got {list(noise.shape)}")

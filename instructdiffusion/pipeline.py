@@ -64,6 +64,7 @@ class RunOptions(TypedDict, total=False):
     keep: bool
     zoom: float | None
     compose: str | None
+    scales: Sequence[float] | None
     fit: str | None  # resize_mode, as it was called before
 
 
@@ -159,6 +160,7 @@ class InstructDiffusion:
         keep: bool = True,
         zoom: float | None = None,
         compose: str | None = None,
+        scales: Sequence[float] | None = None,
         fit: str | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
@@ -196,6 +198,9 @@ class InstructDiffusion:
         has the picture's own size, the tiles are about zoom^2 times as many. It means nothing to any other task, nor to
         a published checkpoint, which sees whole pictures. compose: how an edit is laid on its source, where keep is
         True: by the "rules" of `compose`, or "learned" (`compositor`); to tasks that draw marks it means nothing.
+        scales: at how many times the resolution a task that perceives sees the picture, .25 to 4: at the first of them,
+        at each further one above 1 only where nothing was found yet, and at those below 1 to see large things whole
+        (`Settings.scales`); (1,) looks once. Where noise is given the first is the only one.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -234,6 +239,7 @@ class InstructDiffusion:
                 formula=formula,
                 zoom=zoom,
                 compose=compose,
+                scales=scales,
             )
             side = self.components.resolution if resolution is None else resolution
             model_size((1, 1), side, self.editor.multiple, mode)  # what is none is refused before it is remarked on
@@ -296,6 +302,7 @@ class InstructDiffusion:
         formula: str | None = None,
         zoom: float | None = None,
         compose: str | None = None,
+        scales: Sequence[float] | None = None,
         fit: str | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture.
@@ -313,6 +320,7 @@ class InstructDiffusion:
             formula=formula,
             zoom=zoom,
             compose=compose,
+            scales=scales,
         )
         get_ready(get_task(asked.task), settings)
         plan = self._plan(settings)

@@ -17,7 +17,7 @@ from .tasks import TASKS, Task
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
 LEARNED = ("dewatermark", "edit")  # what `compositor` has learned to lay
-ZOOMS = (0.25, 4)  # the least and the most
+ZOOMS = (0.25, 4)  # the least and the most, of scales too
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
     "instructdiffusion": instructdiffusion,
@@ -35,6 +35,9 @@ class Settings:
     long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
     compose: how an edit is laid on its source, by the "rules" of `compose`, or as the small network of `compositor` has
     "learned" it from `tiny`: that for LEARNED alone, to other tasks it means nothing.
+    scales: .25 to 4, at how many times the resolution a task that perceives sees the picture: at the first, and in turn
+    at each further one. Above 1 that is asked where nothing was found yet. Below 1 the picture is seen smaller within
+    its canvas, always, and that answer counts where it has something large (`scales`).
     """
 
     steps: int = 20
@@ -45,6 +48,7 @@ class Settings:
     formula: str = "instructdiffusion"
     zoom: float = 1.0
     compose: str = "rules"
+    scales: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
@@ -59,6 +63,7 @@ class Settings:
         if not number or not ZOOMS[0] <= self.zoom <= ZOOMS[1]:
             raise ValueError(f"zoom is a number from {ZOOMS[0]} to {ZOOMS[1]}, got {self.zoom!r}")
         object.__setattr__(self, "zoom", float(self.zoom))
+        object.__setattr__(self, "scales", _checked_scales(self.scales))
 
     def guide(self) -> Guidance:
         """The guidance as the function the plan asks."""
@@ -85,12 +90,14 @@ class Settings:
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; formula, zoom and compose only where they are not the defaults, which older data leave
-        unsaid."""
+        """Plain data for JSON; formula, zoom, compose and scales only where they are not the defaults, which older data
+        leave unsaid."""
         values = dataclasses.asdict(self)
-        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0), ("compose", "rules")):
+        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0), ("compose", "rules"), ("scales", (1.0,))):
             if values[name] == unsaid:
                 del values[name]
+        if "scales" in values:
+            values["scales"] = list(self.scales)
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
         return values
 
@@ -113,7 +120,8 @@ def read_settings(folder: str | Path | None, published: bool = False) -> dict[st
     A published folder that diffusers wrote as an InstructPix2Pix pipeline (timbrooks/instruct-pix2pix, and what was
     trained like it) is asked by that paper's formula of guidance, with its scales of 7.5 and 1.5.
     The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise",
-    "formula", "zoom", "compose"}}}; every name may be left out. ValueError names the file and what is wrong in it.
+    "formula", "zoom", "compose", "scales": [factors]}}}; every name may be left out. ValueError names the file and what
+    is wrong in it.
     """
     settings = {name: task_settings(task, published) for name, task in TASKS.items()}
     if folder is None:
@@ -155,6 +163,16 @@ def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Setting
     if values.get("compose") == "learned" and name not in LEARNED:
         raise ValueError(f"compose 'learned' is for {' and '.join(LEARNED)}: leave {name!r} at 'rules'")
     return dataclasses.replace(settings[name], **values)
+
+
+def _checked_scales(value: Any) -> tuple[float, ...]:
+    numbers = tuple(value) if isinstance(value, (list, tuple)) else ()
+    plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
+    if not numbers or not plain or any(not ZOOMS[0] <= v <= ZOOMS[1] for v in numbers):
+        raise ValueError(f"scales are numbers from {ZOOMS[0]} to {ZOOMS[1]}, as (1, 2), got {value!r}")
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"expected every scale once, got {value!r}")
+    return tuple(float(v) for v in numbers)
 
 
 def _scales(value: Any) -> tuple[float, float]:

@@ -251,7 +251,9 @@ class InstructSampler(io.ComfyNode):
         edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
         progress.end(drawn)
         preview = shown(ui.PreviewImage(edited, cls=cls), message)
-        return io.NodeOutput(edited, {"samples": torch.cat(editor.latents)}, message, ui=preview)
+        # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.
+        latents = editor.latents if tiled else first_latents(editor.latents, len(pictures))
+        return io.NodeOutput(edited, {"samples": torch.cat(latents)}, message, ui=preview)
 
 
 def question(
@@ -279,6 +281,15 @@ def batch_size(editor: ComfyEditor, side: int) -> int:
     return (
         max(1, 16 * 64 * 64 // (side * side)) if editor.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
     )
+
+
+def first_latents(latents: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The first batches of latents, until there are `count` rows."""
+    chosen: list[torch.Tensor] = []
+    for batch in latents:
+        if sum(map(len, chosen)) < count:
+            chosen.append(batch)
+    return chosen
 
 
 def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, grid: int) -> int:

@@ -12,9 +12,10 @@ from PIL import Image, ImageOps
 
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.compose import add_difference, replace_changed, to_uint8
-from instructdiffusion.jobs import CHANGED, TileNoise
+from instructdiffusion.jobs import CHANGED
 from instructdiffusion.resize import resize_picture
 from instructdiffusion.sampling import SeededNoise
+from instructdiffusion.tile_noise import TileNoise
 from instructdiffusion.tiles import Tile
 
 
@@ -83,13 +84,13 @@ def test_noise_for_a_gpu_goes_through_memory_that_is_copied_without_waiting(monk
 
 
 def test_the_noise_of_a_picture_is_drawn_once_for_all_its_batches(model, monkeypatch):
-    from instructdiffusion import jobs
+    from instructdiffusion import jobs, tile_noise
 
     source = np.random.default_rng(1).integers(0, 256, (64, 160, 3), dtype=np.uint8)
     options = {"steps": 3, "solver": "euler_ancestral", "batch_size": 1}
     drawn = []
-    real = jobs.generator
-    monkeypatch.setattr(jobs, "generator", lambda seed, draw: drawn.append((seed, draw)) or real(seed, draw))
+    real = tile_noise.generator
+    monkeypatch.setattr(tile_noise, "generator", lambda seed, draw: drawn.append((seed, draw)) or real(seed, draw))
     kept = model.denoise([source, source], seed=[5, 6], **options)
     assert drawn == [(5, 0), (5, 1), (6, 0), (6, 1)]  # not three times each, for the three tiles
     monkeypatch.setattr(jobs, "KEPT", 0)

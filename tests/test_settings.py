@@ -179,3 +179,15 @@ def test_only_a_change_between_one_and_many_brings_it():
     assert own.changed(steps=4) == Settings(steps=4, solver="euler", guidance=(2, 1))
     single = Settings(steps=1, solver="euler", guidance=(2, 1))  # a model's file says so
     assert single.changed(steps=1) == single.changed(seed=None) == single
+
+
+def test_scales_are_read_from_the_models_file_and_told_where_they_are_not_the_usual(tmp_path):
+    (tmp_path / FILE).write_text('{"defaults": {"detect": {"scales": [1, 0.5, 2]}}}')
+    settings = read_settings(tmp_path)
+    assert settings["detect"].scales == (1.0, 0.5, 2.0) and settings["segment"].scales == (1.0,)
+    assert settings["detect"].to_dict()["scales"] == [1.0, 0.5, 2.0]
+    assert "scales" not in settings["segment"].to_dict()
+    assert settings["detect"].changed(scales=[1]).to_dict() == settings["segment"].to_dict()
+    (tmp_path / FILE).write_text('{"defaults": {"detect": {"scales": [1, 8]}}}')
+    with pytest.raises(ValueError, match=r"scales are numbers from 0\.25 to 4, as \(1, 2\), got \[1, 8\]"):
+        read_settings(tmp_path)

@@ -32,6 +32,7 @@ ASKS: dict[str, tuple[str, str, bool]] = {
 # What `tasks` says too, which a test holds: importing it brings numpy, and twice the time until the parser is there.
 MASKS = ("segment", "refer")  # the tasks that have more than one decoder
 TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles
+PERCEPTION = ("segment", "refer", "keypoints", "align", "detect", "classify")  # the tasks that draw marks
 COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})  # the tasks that draw in no colour
 RESIZE_MODES = ("shortest_edge", "longest_edge", "stretch", "authors")  # as in `resize`, for the same reason
 DECODER: dict[str, Any] = {
@@ -73,6 +74,15 @@ def add_parser(commands: Any) -> None:
                 "--zoom",
                 type=float,
                 help="make the picture so many times as large first, .25 to 4; default: the model's for this task",
+            )
+        if name in PERCEPTION:
+            parser.add_argument(
+                "--scales",
+                type=float,
+                nargs="+",
+                metavar="FACTOR",
+                help="see the picture at so many times the resolution, .25 to 4: above 1 for small things, where "
+                "nothing was found before, below 1 for large ones, as 1 .5 2; default: the model's for this task",
             )
         _add_output(parser)
         parser.set_defaults(run=run)
@@ -126,7 +136,7 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
     names = ("steps", "solver", "schedule", "formula", "seed", "resolution", "resize_mode")
-    some = {name: getattr(arguments, name) for name in ("decoder", "zoom") if hasattr(arguments, name)}
+    some = {name: getattr(arguments, name) for name in ("decoder", "zoom", "scales") if hasattr(arguments, name)}
     return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **some}
 
 

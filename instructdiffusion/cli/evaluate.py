@@ -50,6 +50,7 @@ def add_parser(commands: Any) -> None:
     scenes.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all")
     scenes.add_argument("--count", type=int, default=1000, help="scenes a task; default: 1000")
     _add_asking(scenes, batch=64)
+    _add_scales(scenes)
     scenes.add_argument("--split", choices=("test", "val", "train"), default="test", help="default: test")
     scenes.add_argument("--seed", type=int, default=0, help="of the first scene; default: 0")
     scenes.add_argument(
@@ -109,6 +110,13 @@ def _add_asking(parser: argparse.ArgumentParser, batch: int) -> None:
         type=float,
         help="restoration: make pictures so many times as large first, .25 to 4; default: the model's for each task",
     )
+
+
+def _add_scales(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scales", type=float, nargs="+", metavar="FACTOR",
+        help="perception: see pictures at so many times the resolution, as 1 .5 2; default: the model's for each task",
+    )  # fmt: skip
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -194,6 +202,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         oracle=arguments.oracle,
         decoder=arguments.decoder,
         zoom=arguments.zoom,
+        scales=arguments.scales,
         breadth=breadth,
         processes=processes,
     )

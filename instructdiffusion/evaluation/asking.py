@@ -15,7 +15,7 @@ from ..tasks import TASKS, check_decoder, get_task
 def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """How the task will be asked, as plain data, with the UNet evaluations that an answer costs.
 
-    changes: steps, solver, schedule, guidance, zoom; what is None comes from the model's settings for the task.
+    changes: steps, solver, schedule, guidance, zoom, scales; what is None comes from the model's settings for the task.
     """
     known = getattr(model, "settings", None)
     if known is None:
@@ -47,6 +47,11 @@ def check_readable(tasks: Sequence[str], decoder: str) -> None:
 def zoom_of(task: str, zoom: float | None) -> float | None:
     """The zoom that `task` is asked with where `zoom` is wanted: None, the model's own, for what is not tiled."""
     return zoom if get_task(task).tiled else None
+
+
+def scales_of(task: str, scales: Sequence[float] | None) -> Sequence[float] | None:
+    """The scales that `task` is asked with where `scales` are wanted: None, its own, where it draws no marks."""
+    return scales if get_task(task).perception else None
 
 
 def check_zoom(tasks: Sequence[str], zoom: float | None) -> None:

@@ -51,6 +51,7 @@ class Oracle:
             batch_size=len(examples),
             decoder=self.decoder,
             zoom=self.zoom,
+            scales=(1.0,),
         )
         assert isinstance(answers, list)
         return answers

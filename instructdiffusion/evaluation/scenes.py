@@ -20,6 +20,7 @@ from .asking import (
     decoder_of,
     decoder_settings,
     in_order,
+    scales_of,
     settings_hash,
     zoom_of,
 )
@@ -81,6 +82,7 @@ def evaluate_scenes(
     oracle: bool = False,
     decoder: str = "closed",
     zoom: float | None = None,
+    scales: Sequence[float] | None = None,
     breadth: Breadth | None = None,
     quiet: bool = False,
     processes: Processes | None = None,
@@ -93,7 +95,8 @@ def evaluate_scenes(
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
     how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. zoom: .25 to 4, how
-    many times as large pictures are made that are worked on in tiles; the other tasks are asked as without it.
+    many times as large pictures are made that are worked on in tiles; the other tasks are asked as without it. scales:
+    at which tasks that perceive see pictures (`Settings.scales`), None for the model's; (1,) looks once.
 
     output: a folder for results.json, table.md, sheet.png, report.html and tasks/<task>.json with a row for every
     answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
@@ -118,7 +121,8 @@ def evaluate_scenes(
     folder = None if output is None else check_writable(output)
     quiet = quiet or not processes.first
     changes = {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guidance}
-    asked = {name: asked_settings(model, name, {**changes, "zoom": zoom_of(name, zoom)}) for name in names}
+    own = {name: {"zoom": zoom_of(name, zoom), "scales": scales_of(name, scales)} for name in names}
+    asked = {name: asked_settings(model, name, {**changes, **own[name]}) for name in names}
     components = getattr(model, "components", None)
     side = size or int(getattr(components, "resolution", 64))
     common = {
@@ -143,8 +147,10 @@ def evaluate_scenes(
         told: dict[str, Any] = {}
         if read[name]["decoder"] != "closed":
             told["decoder"] = read[name]["decoder"]
-        if zoom_of(name, zoom) is not None:
+        if own[name]["zoom"] is not None:
             told["zoom"] = zoom
+        if own[name]["scales"] is not None and not oracle:  # the oracle looks once
+            told["scales"] = scales
         if oracle:
             from .oracle import Oracle
 

@@ -119,6 +119,29 @@ def test_the_parser_knows_of_the_tasks_what_they_say_themselves():
     }
 
 
+def test_the_scales_and_the_resize_mode_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    options = ["--model", str(model_folder), "--device", "cpu", "-o", str(out)]
+    command = ["segment", str(photo), "the star", *options]
+    assert main([*command, "--scales", "1", ".5", "--resize-mode", "stretch"]) == 0
+    told = json.loads((out / "photo_segment.json").read_text())["info"]["settings"]
+    assert told["scales"] == [1.0, 0.5]
+    assert main([*command, "--scales", "9"]) == 2
+    assert "scales are numbers from 0.25 to 4" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["denoise", str(photo), *options, "--scales", "2"])
+    with pytest.raises(SystemExit):
+        main([*command, "--resize-mode", "crop"])
+
+
+def test_the_shells_lists_are_the_packages():
+    from instructdiffusion import resize
+    from instructdiffusion.cli import answer
+
+    assert answer.RESIZE_MODES == resize.RESIZE_MODES
+    assert {name for name, task in TASKS.items() if task.perception} == set(answer.PERCEPTION)
+
+
 def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2"]
