@@ -13,6 +13,11 @@ OWN = "task's own"
 NATIVE = "none"  # a picture is seen at its own size
 
 
+SCALES: dict[str, tuple[float, ...]] = {  # as the input says them
+    "1": (1,), "1, 2": (1, 2), "1, 0.5": (1, 0.5), "1, 0.5, 2": (1, 0.5, 2), "1, 0.5, 2, 3": (1, 0.5, 2, 3),
+}  # fmt: skip
+
+
 def chosen(value: Any) -> Any:
     """The value of an input; None, which keeps the task's own, for `OWN` and for 0."""
     return None if value == OWN or value == 0 else value

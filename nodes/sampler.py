@@ -20,7 +20,7 @@ from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tasks.understanding import understand
 from ..instructdiffusion.tiles import overlap_of, padded_size, plan_tiles
-from .choices import OWN, chosen, valid_zoom
+from .choices import OWN, SCALES, chosen, valid_zoom
 from .convert import alphas, to_image, to_pictures
 from .engine import ComfyEditor, model_knowledge, model_settings
 from .guards import interrupts
@@ -158,6 +158,17 @@ class InstructSampler(io.ComfyNode):
                         "code has it. task's own: what the model wants."
                     ),
                 ),
+                io.Combo.Input(
+                    "scales",
+                    options=[OWN, *SCALES],
+                    default=OWN,
+                    optional=True,
+                    tooltip=(
+                        "Tasks that find things: at how many times `resolution` the picture is looked at. 1: once. "
+                        "Above 1 it is looked at again for small things, where nothing was found; below 1 for things "
+                        "that fill the picture. Every look takes its time, larger ones more."
+                    ),
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -177,7 +188,7 @@ class InstructSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN
+        cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN, scales=OWN
     ) -> bool | str:
         """Refused before anything runs, naming the input."""
         found = valid_choices(
@@ -186,6 +197,7 @@ class InstructSampler(io.ComfyNode):
             guidance=(guidance, GUIDANCES),
             formula=(formula, [OWN, *FORMULAS]),
             resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
+            scales=(scales, [OWN, *SCALES]),
         )
         return valid_zoom(zoom) if found is True else found
 
@@ -209,6 +221,7 @@ class InstructSampler(io.ComfyNode):
         formula=OWN,
         zoom=0.0,
         resize_mode=OWN,
+        scales=OWN,
     ) -> io.NodeOutput:
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)
@@ -217,14 +230,15 @@ class InstructSampler(io.ComfyNode):
         editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
         own, trained_at, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
-        scales = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
+        weights = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
         settings = own[asked.task].changed(
             steps=chosen(steps),
             solver=chosen(solver),
             schedule=chosen(scheduler),
-            guidance=scales,
+            guidance=weights,
             formula=chosen(formula),
             zoom=chosen(zoom),
+            scales=None if scales == OWN else SCALES[scales],
         )
         schedule = Schedule(alphas(model))
         plan = make_plan(

@@ -236,6 +236,21 @@ def test_a_resize_mode_is_the_package_s(comfy: Comfy, tiny: InstructDiffusion, m
     assert np.abs(drawn.astype(int) - expected).max() <= 2
 
 
+def test_scales_are_the_package_s(comfy: Comfy, tiny: InstructDiffusion) -> None:
+    """A circle of a tenth of the side is found at twice the size."""
+    y, x = np.mgrid[:96, :96] + 0.5
+    picture = np.full((96, 96, 3), 200, np.uint8)
+    picture[np.hypot(y - 30, x - 60) < 5] = (250, 140, 25)
+    image, words = Image.fromarray(picture), {"task": "segment", "subject": "the circle", "color": "blue", "words": ""}
+    graph = asked("segment", upload(comfy, "small.png", image), instruction=["5", 0])
+    graph["5"] = node("InstructTask", words)
+    for text, scales in (("1", (1,)), ("1, 2", (1, 2))):
+        graph["3"]["inputs"]["scales"] = text
+        drawn = comfy.pictures(comfy.run(graph), 4)[0]
+        expected = tiny.segment(image, "the circle", color="blue", seed=3, scales=scales).picture
+        assert np.abs(drawn.astype(int) - expected).max() <= 2
+
+
 def test_the_sampler_says_what_was_asked_and_what_is_beyond_the_model(comfy: Comfy) -> None:
     graph = asked("segment")
     outputs = comfy.run(graph | {"9": node("PreviewAny", {"source": ["3", 2]})})

@@ -24,7 +24,7 @@ FIRST = {
     },
 }  # fmt: skip
 LATER = {
-    "InstructSampler": {"formula": "task's own", "zoom": 0.0, "resize_mode": "task's own"},
+    "InstructSampler": {"formula": "task's own", "zoom": 0.0, "resize_mode": "task's own", "scales": "task's own"},
     "InstructGuider": {"formula": "task's own", "resize_mode": "none", "resolution": 0},
 }
 
@@ -50,7 +50,7 @@ def test_a_whole_graph_from_before_becomes_what_it_became(file: Path) -> None:
         if node["class_type"] in SNAPSHOT:
             found = made[number]["inputs"]
             assert {name: found[name] for name in node["inputs"]} == node["inputs"]
-            assert {*found} - {*node["inputs"]} <= {"formula", "zoom", "decoder", "resize_mode", "resolution"}
+            assert {*found} - {*node["inputs"]} <= {"formula", "zoom", "decoder", "resize_mode", "resolution", "scales"}
 
 
 def test_new_inputs_are_optional_and_last_and_new_outputs_last() -> None:
