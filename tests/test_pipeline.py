@@ -365,8 +365,10 @@ def test_decode_options_say_what_they_are_before_anything_is_asked(decode, expec
 
 
 def test_decode_options_may_be_numbers_of_any_kind(model, picture):
-    model.segment(picture, "the red star", decode={"threshold": np.float32(0.5), "min_area": None})
-    model.detect(picture, "the red star", decode={"max_boxes": np.int64(2)})
+    odd = model.segment(picture, "the red star", decode={"threshold": np.float32(0.5), "min_area": None}).result
+    assert np.array_equal(odd.data, model.segment(picture, "the red star", decode={"threshold": 0.5}).result.data)
+    odd = model.detect(picture, "the red star", decode={"max_boxes": np.int64(2)}).result
+    assert np.array_equal(odd.xyxy, model.detect(picture, "the red star", decode={"max_boxes": 2}).result.xyxy)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
