@@ -55,6 +55,36 @@ _STAYING = (
 )
 
 
+# Complaints that name no flaw by a word of its own, or among other words: (task, pattern).
+_HARM = r"(?:spoil|ruin|cover|block|annoy|disfigur|hid|obscur|mar)(?:s|ing|ring|es|ed)?|in the way"
+_GHOSTLY = r"(?:faint|ghostly|half[ -]transparent|see[ -]through|semi-?[ ]?transparent|translucent|pale)"
+_LETTERS = r"(?:lettering|letters|text|words?|writing|logos?|stamp|inscription)"
+_GOING = rf"(?:{REMOVING}|has to go|have to go|must go|should go|off|away|gone)"
+_COMPLAINTS = (
+    ("dewatermark", r"\bwatermarks?\b.*\b(?:" + _HARM + r")\b"),
+    ("dewatermark", rf"\b{_GHOSTLY} {_LETTERS}\b.*\b{_GOING}\b|\b{_GOING}\b.*\b{_GHOSTLY} {_LETTERS}\b"),
+    ("dewatermark", rf"\b{REMOVING}\b.*\b{_LETTERS}\b.*\b(?:laid|printed|written|stamped) (?:over|across) "),
+    ("dewatermark", r"^(?:get|take) (?:the |that |this )(?:\w+ )?watermark (?:away|off|out)\b"),
+    ("denoise", r"\b(?:sensor|iso|low[ -]light|luminance|chroma|digital) noise\b|\bnoise (?:is )?(?:everywhere"
+     r"|all over)"),
+    ("denoise", r"\bsuffer(?:s|ing|ed)? from (?:[a-z]+ ){0,4}(?:noise|grain)\b"),
+    ("denoise", r"\b(?:dots|specks|spots|pixels) from (?:the|my|a) (?:sensor|camera|chip)\b"),
+    ("denoise", r"\btv\b.*\bstatic\b.*\bclean\b"),
+    ("deblur", r"\b(?:hands?|camera|phone|tripod|arms?) (?:shook|trembled|wobbled|was shaking|were shaking)\b"),
+    ("deblur", r"\bfocus (?:was |is |got |has been )?(?:missed|off|wrong|lost)\b|\bmissed (?:the |my )?focus\b"),
+    ("deblur", r"\b(?:everything|the whole thing|it|all|the details?) (?:is|are|looks?|came out) (?:[a-z]+ )?"
+               r"(?:smeared|smudged|smeary)\b"),
+    ("deblur", r"\b(?:reverse|undo|cancel|counteract|invert) (?:the |this |that )?(?:motion |camera )?(?:blur"
+     r"|shake)\b"),
+    ("deblur", rf"^crisp(?:en)? {PICTURE}(?: up)?$|^{PICTURE} crisper$|^sharpen (?:the )?{PICTURE_NOUN}$"),
+    ("deblur", r"\b(?:is|looks) (?:\w+ )?(?:blurred|blurry)\b.*\bclear(?:er)?\b"),
+)  # fmt: skip
+
+
+def _complaint(text: str) -> str | None:
+    return next((task for task, pattern in _COMPLAINTS if re.search(pattern, text)), None)
+
+
 def _about_picture(text: str) -> bool:
     """Whether a flaw is surely the picture's, though other things are spoken of."""
     return any(re.search(pattern, text) for pattern in _SURE)
@@ -81,6 +111,8 @@ def read_flaw(sentence: Sentence) -> str | None:
     if re.match(_CHANGING, text):
         return None
     text = re.sub(r'"[^"]*"', "", text)
+    if (task := _complaint(text)) is not None:
+        return task
     words = re.findall(r"[a-z][a-z'-]*", text)
     flaws = {}
     for task, pattern in _DEGRADED:

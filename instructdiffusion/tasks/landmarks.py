@@ -50,7 +50,7 @@ def read_landmarks(subject: str) -> tuple[Landmark, ...]:
         "",
         subject,
     )
-    words = _turned(words)
+    words = _turned(re.sub(r"(?<=[a-z]) (?:joint|center|centre)$", "", words))
     for kind, part in _PARTS:
         found = re.fullmatch(
             rf"{_ARTICLE}({SIDE})({part})(?: (?:of|on|in|from) (?:(?:the|a|his|her|this|my|that|their) )?(.+))?",
@@ -153,6 +153,8 @@ def point_set(subject: str, is_point: Callable[[str], bool]) -> tuple[str, tuple
         )
         if found and found[1] and is_point(found[1]):
             return None
+        if found and found[1] and re.match(r"(?:the )?(?:key ?point|joint|landmark) of ", subject):
+            return task, (f"the {found[1]}",)  # one point by a name that is not known, not those of a figure
         if found:
             owner = (found[1] or "") if task == "keypoints" else ""
             if owner and re.fullmatch(rf"(?:\w+ )?{FACE}", owner):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # What is asked about, as a whole.
 PICTURE_NOUN = (
-    r"(?:drawings?|paintings?|illustrations?|pictures?|images?|photos?|photographs?|pics?|shots?|snapshots?"
+    r"(?:drawings?|paintings?|illustrations?|pictures?|images?|photos?|photographs?|pics?|shots?|snaps?|snapshots?"
     r"|screenshots?|scenes?|scans?"
     r"|pictue|imgs?)"
 )
@@ -161,7 +161,7 @@ PAIRS = (
 FACE_PART = (
     r"(?:eyebrows?|brows?|(?:mouth|lip) corners?|corners? of (?:the |his |her )?(?:mouth|lips)|chin|lips?|mouth"
     r"|cheeks?"
-    r"|forehead|pupils?|nostrils?|jaw|jawline|eyelids?|temples?|earlobes?|eyelash(?:es)?|iris(?:es)?"
+    r"|forehead|pupils?|nostrils?|jaw|jawline|eyelids?|temples?|ear ?lobes?|eyelash(?:es)?|iris(?:es)?"
     r"|bridge of the nose|tip of the nose|nose tip|top of the head|eye corners?|corners? of the (?:left |right )?eye)"
 )
 BODY_PART = (
@@ -209,7 +209,8 @@ RELATION = (
     r"|between|near|nearest|closest|close|nearby|inside|outside|across|opposite|against|facing|by|around|with|without"
     r"|eating|drinking|playing|jumping|driving|flying|reading|wearing|holding|carrying|standing|sitting|riding"
     r"|looking|lying|running|walking|touching|having|further|farther"
-    r"|that|which|who|whose|leaning|among|along|atop|alongside|amid|beyond|from|than|adjacent|pointing) "
+    r"|that|which|who|whose|leaning|among|along|atop|alongside|amid|beyond|from|than|adjacent|pointing|past|ahead"
+    r"|swimming|hanging|sleeping|climbing|crossing|resting|kneeling) "
 )
 MANY = r"^(?:all|every|each|both|any|several|two|three|four|five|many|multiple|some|these|those)\b"
 PLURALS = frozenset(

@@ -19,6 +19,7 @@ from .instruction import Instruction
 from .landmarks import Landmark, point_set, points_task, read_landmarks, tail_landmarks
 from .lexicon import DOTTING, MAKING, MASKING, PIXELS, SEARCH, SHAPE_NOUN
 from .own_wordings import read_own
+from .rephrasing import rephrased, tidied
 from .searches import is_place, read_search
 from .sentences import COLOR, Sentence, read_sentence, stripped
 from .subjects import clean_subject, everything_but, is_picture, is_plural, split_subjects, tells_one
@@ -71,7 +72,14 @@ def read(text: str) -> Understanding:
     """What free words ask for; an edit where they are not surely another task."""
     if len(text) > _LONGEST:
         return Understanding("edit")
-    sentence = read_sentence(text)
+    words = tidied(text)
+    meant = _meant(read_sentence(words))
+    if meant.task == "edit" and (other := rephrased(words)) != words:
+        return _meant(read_sentence(other))
+    return meant
+
+
+def _meant(sentence: Sentence) -> Understanding:
     if (own := _own(sentence)) is not None:
         return own
     if (task := read_flaw(sentence)) is not None:
@@ -231,7 +239,10 @@ def _search(sentence: Sentence) -> Understanding | None:
     if (left := everything_but(words)) is not None:
         task = {"mask": "segment", "any": "segment"}.get(wanted, "detect" if wanted != "point" else "align")
         return Understanding(task, _things(left), colored, rest=True)
-    points = _points_of(words)
+    shades = re.findall(rf" in ({COLOR})(?=,| and |$)", words)  # "the left eye in blue and the nose in green"
+    points = _points_of(re.sub(rf" in {COLOR}(?=,| and |$)", "", words))
+    if shades and len(shades) + bool(sentence.color) == len(points):
+        colored = (*shades, *colored)
     loose = wanted in ("point", "ring")
     if points and wanted not in ("mask", "box", "count") and all(_is_point(p, loose) for p in points):
         return Understanding(points_task(points), tuple(p.name for p in points), colored)

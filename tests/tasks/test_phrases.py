@@ -175,3 +175,95 @@ def test_a_color_of_one_among_several_is_its_own() -> None:
         assert "color of its own" not in understand(text).understanding
     for text in ("mask the star and the dog in red", "draw a red box around the dog and the cat"):
         assert "(each has a color of its own, not all red)" in understand(text).understanding
+
+
+REPHRASED = [
+    ("kettles, mask", "segment", ("the kettles",)),
+    ("the walrus - please mask it", "refer segment", ("the walrus",)),
+    ("acorns: boxes", "detect", ("the acorns",)),
+    ("the parked scooters need a box around them", "detect", ("the parked scooters",)),
+    ("the leftmost pear, could you shade it in?", "refer", ("the leftmost pear",)),
+    ("the nurse's left wrist, just a point", "keypoints", ("the left wrist of the nurse",)),
+    ("I want to edit later, so first mask the lantern", "segment", ("the lantern",)),
+    ("there are five vases; mask the right one", "refer segment", ("the right one",)),
+    ("in this portrait mark the chin", "align", ("the chin",)),
+    ("for each otter draw a box", "detect", ("the otter",)),
+    ("of the three boats, mark the longest one", "refer", ("the longest one",)),
+    ("generate a mask containing the shutters", "segment", ("the shutters",)),
+    ("tap the spot where the right elbow is", "keypoints", ("the right elbow",)),
+    ("plot the left knee and the right knee", "keypoints", ("the left knee", "the right knee")),
+    ("stick pins on the left eyebrow and on the chin", "align", ("the left eyebrow", "the chin")),
+    ("run a detector on buoys", "detect", ("the buoys",)),
+    ("use boxes to mark the cranes", "detect", ("the cranes",)),
+    ("I need detections of the barrels", "detect", ("the barrels",)),
+    ("my goal: a mask of the chimney", "segment", ("the chimney",)),
+    ("yolo boxes for yaks", "detect", ("the yaks",)),
+    ("binary mask -> pylons", "segment", ("the pylons",)),
+    ("object detector on lizards", "detect", ("the lizards",)),
+    ("one box per acorn", "detect", ("the acorn",)),
+    ("would it be possible to get a mask of the windmill?", "segment", ("the windmill",)),
+    ("how do I get a mask of the violin?", "segment", ("the violin",)),
+    ("can this tool detect moles?", "detect", ("the moles",)),
+    ("what would the bounding box of the barn be?", "detect", ("the barn",)),
+    ("whereabouts is the left eyebrow?", "align", ("the left eyebrow",)),
+    ("can you work out where the chin is?", "align", ("the chin",)),
+    ("please to segment the anchor", "segment", ("the anchor",)),
+    ("please you detect the tram", "detect", ("the tram",)),
+    ("please make for me the mask of the harp", "segment", ("the harp",)),
+    ("me need mask for the plough", "segment", ("the plough",)),
+    ("make box on the goose", "detect", ("the goose",)),
+    ("segment the zeppelin \U0001f64f", "segment", ("the zeppelin",)),
+    ("give me a mask of the trumpet thx", "segment", ("the trumpet",)),
+    ("mark with a red dot the swimmer's left ankle", "keypoints", ("the left ankle of the swimmer",)),
+    ("keypoints: left wrist + right wrist", "keypoints", ("the left wrist", "the right wrist")),
+    ("keypoints: left hip; right hip", "keypoints", ("the left hip", "the right hip")),
+    ("the keypoint of the fetlock", "keypoints", ("the fetlock",)),
+    ("annotate the left eyebrow in blue and the chin in green", "align", ("the left eyebrow", "the chin")),
+    ("show me which is the tallest mast", "refer", ("the tallest mast",)),
+    ("detect if there is any lynx and box it", "detect", ("the lynx",)),
+    ("detect the following: a rake, a spade and a hoe", "detect", ("the rake", "the spade", "the hoe")),
+    ("is it possible to denoise my photo?", "denoise", ()),
+    ("the sensor noise is terrible", "denoise", ()),
+    ("noise everywhere, sadly", "denoise", ()),
+    ("is there any way to unblur this?", "deblur", ()),
+    ("my hands shook on that bridge", "deblur", ()),
+    ("the focus was missed, can you save the portrait", "deblur", ()),
+    ("reverse the motion blur from the passing train", "deblur", ()),
+    ("crisp it up", "deblur", ()),
+    ("image sharp please", "deblur", ()),
+    ("a watermark is ruining my wedding picture", "dewatermark", ()),
+    ("get the ghostly letters off this page", "dewatermark", ()),
+    ("remove the see-through writing", "dewatermark", ()),
+    ("am I looking at a lynx or a bobcat?", "classify", ("a lynx", "a bobcat")),
+    ("out of rake, spade and hoe, which is it?", "classify", ("a rake", "a spade", "a hoe")),
+    ("which of harp, lute and lyre is this", "classify", ("a harp", "a lute", "a lyre")),
+    ("my aunt says it's a crow, I say it's a raven. Which is it?", "classify", ("a crow", "a raven")),
+    ("classes = [rake, spade, hoe]", "classify", ("a rake", "a spade", "a hoe")),
+    ("choose the best match from harp|lute|lyre", "classify", ("a harp", "a lute", "a lyre")),
+    ("it's either a crow or a raven, right? Which?", "classify", ("a crow", "a raven")),
+    ("which is depicted here, an elm or an ash?", "classify", ("an elm", "an ash")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "tasks", "subjects"), REPHRASED, ids=[text for text, _, _ in REPHRASED])
+def test_requests_said_another_way_are_the_same_requests(
+    text: str, tasks: str, subjects: tuple[str, ...]
+) -> None:
+    meant = read(text)
+    assert meant.task in tasks.split() and meant.subjects == subjects
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tint the sky orange", "color the house blue", "the cat, make it black", "umbrellas, remove them",
+        "there are three bottles; remove the left one", "for each window draw a curtain", "touch up her makeup",
+        "the sky needs more clouds", "run a race track through the field", "is there a way to add snow",
+        "please you add a tree", "make hat on the cat", "add ghostly text saying boo", "put the cat in a box",
+        "my hand is cut off, extend the picture", "the wall, color it pink", "make a box on the table",
+        "replace the sign with one that says options: a, b, c", "make everything smeared like an oil painting",
+        "how do I get a bigger nose?", "can this thing turn day into night?", "plot a course on the map",
+    ],
+)  # fmt: skip
+def test_changes_said_another_way_stay_edits(text: str) -> None:
+    assert read(text).task == "edit"
