@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Of the short side: what a look from further away counts for. Smaller things it sees worse than the first look does,
 # larger ones that one sees in part or not at all (docs/sizes.md).
 LARGE = 0.65
+# What the first look must have found of such a thing, of the short side, where the words may mean several things: from
+# further away several that stand together become one.
+PART = 0.5
 
 Sketch = tuple[np.ndarray, "np.ndarray | None"]
 
@@ -36,9 +39,13 @@ class Look(NamedTuple):
         """Say whether a look at `scale` may find what this one did not: from nearer only where it found nothing."""
         return self.extent is not None and (scale < 1 or self.extent == 0)
 
-    def replaces(self, scale: float) -> bool:
-        """Say whether this look, at `scale`, counts rather than the one before."""
-        return self.extent is None or self.extent >= (LARGE if scale < 1 else 1e-9)
+    def replaces(self, before: Look, scale: float, several: bool) -> bool:
+        """Say whether this look, at `scale`, counts rather than the one before; several: may the words mean several?"""
+        if self.extent is None or before.extent is None:
+            return self.extent is None
+        if scale > 1:
+            return self.extent > 0
+        return self.extent >= LARGE and (not several or before.extent == 0 or before.extent >= PART)
 
 
 def scaled_sketches(
@@ -63,7 +70,7 @@ def scaled_sketches(
                 number = asked[row]
                 question = questions[number]
                 new = Look((edited, copy), _extent(job, question, edited, copy))
-                if not place or new.replaces(scale):
+                if not place or new.replaces(looks[number], scale, job.task.several):
                     looks[number] = new
                 own = question.start is not None or question.steps is not None
                 if own or not any(looks[number].wants(more) for more in scales[place + 1 :]):

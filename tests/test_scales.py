@@ -66,10 +66,13 @@ def test_a_wide_picture_keeps_its_shape_at_every_scale(ask):
 
 
 def test_a_part_found_near_gives_way_to_the_whole_seen_from_further_away(model, monkeypatch):
-    """And a small thing that only a far look sees does not: there it sees badly."""
+    """And a small thing that only a far look sees does not: there it sees badly. Of what may be several, a small part
+    does not either: from further away several become one."""
     source = np.random.default_rng(0).integers(90, 150, (64, 64, 3), dtype=np.uint8)
-    question = TASKS["segment"].instruct("the star", ["red"])
-    for sides, expected in (((30, 24), 24 / 32), ((16, 12), 16 / 64), ((0, 12), 0)):
+    cases = [("segment", (34, 24), 24 / 32), ("segment", (16, 12), 16 / 64), ("segment", (0, 12), 0)]
+    cases += [("segment", (28, 24), 28 / 64), ("refer", (28, 24), 24 / 32), ("segment", (0, 24), 24 / 32)]
+    for task, sides, expected in cases:
+        question = TASKS[task].instruct("the star", ["red"])
         looks = []
 
         def draw(pictures, *_, sides=sides, looks=looks, **__):

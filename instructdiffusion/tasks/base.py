@@ -36,6 +36,7 @@ class Task(ABC):
     guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
     perception: bool  # True: answered in one evaluation
     local: bool  # True: what did not change is kept from the source
+    several: bool = True  # False: a subject means one thing, whatever there is
     tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none

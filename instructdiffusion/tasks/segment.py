@@ -217,6 +217,7 @@ class Refer(_MaskTask):
     """Referring segmentation: the one thing that a phrase describes."""
 
     name = "refer"
+    several = False
     templates: tuple[str, ...] = (
         "lay a {color} layer over {subject} only",
         "point out {subject} with a {color} mask",
