@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from .answer import Answer
-from .arguments import (
+from .imaging.images import load_pictures
+from .imaging.resize import large_resolution, model_size
+from .inference.answer import Answer
+from .inference.backend import Editor
+from .inference.inputs import (
     as_instruction,
     as_instructions,
     as_seeds,
@@ -22,16 +25,13 @@ from .arguments import (
     paired,
     split_noise,
 )
-from .editor import Editor
-from .images import load_pictures
-from .jobs import Job, Question, decode_options, get_ready
+from .inference.memory import fitting_batch
+from .inference.runner import Job, Question, decode_options, get_ready
 from .knowledge import read_knowledge
-from .memory import fitting_batch
-from .reasons import first_line
-from .resize import large_resolution, model_size
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
 from .tasks import Instruction, get_task
+from .utils.errors import first_line
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,7 +76,7 @@ class InstructDiffusion:
         answer.result      # Masks at the photo's own size
         answer.save("out", "photo")
 
-    A picture is a path, PIL image, array or tensor (`images.load_picture`); a list of them, of any sizes,
+    A picture is a path, PIL image, array or tensor (`imaging.images.load_picture`); a list of them, of any sizes,
     gives a list of answers in the same order.
     """
 
@@ -190,14 +190,14 @@ class InstructDiffusion:
         the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
         adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
         most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
-        decoder: how masks are read, "closed" or "unet" (`decoding.refiner`); other tasks have the closed form only.
+        decoder: how masks are read, "closed" or "unet" (`light_unet`); other tasks have the closed form only.
         formula: what the two scales of guidance mean, "instructdiffusion" or "instructpix2pix", whose own checkpoint
         wants the latter (7.5, 1.5 there). keep: what a task did not mean to change is the source's; False gives the
         model's own picture, decoded and brought to the source's size, as its authors show it. zoom: how many times as
         large a picture that is worked on in tiles (denoise, deblur, dewatermark) is made first, .25 to 4; the answer
         has the picture's own size, the tiles are about zoom^2 times as many. It means nothing to any other task, nor to
         a published checkpoint, which sees whole pictures. compose: how an edit is laid on its source, where keep is
-        True: by the "rules" of `compose`, or "learned" (`compositor`); to tasks that draw marks it means nothing.
+        True: by the "rules" of `compose`, or "learned" (`learned`); to tasks that draw marks it means nothing.
         scales: at how many times the resolution a task that perceives sees the picture, .25 to 4: at the first of them,
         at each further one above 1 only where nothing was found yet, and at those below 1 to see large things whole
         (`Settings.scales`); (1,) looks once. Where noise is given the first is the only one.
@@ -282,7 +282,7 @@ class InstructDiffusion:
         Raises:
             TypeError / ValueError / FileNotFoundError: At once for what fits no picture, while iterating for a picture.
         """
-        from .streaming import stream
+        from .inference.streaming import stream
 
         return stream(self, instruction, images, dict(options))
 

@@ -16,7 +16,7 @@ from .tasks import TASKS, Task
 
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
-LEARNED = ("dewatermark", "edit")  # what `compositor` has learned to lay
+LEARNED = ("dewatermark", "edit")  # what `compositing.learned` has learned to lay
 ZOOMS = (0.25, 4)  # the least and the most, of scales too
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
@@ -30,10 +30,10 @@ class Settings:
     """How a plan is made. guidance: (text, image) scales, None for the plain conditional prediction, or a
     function sigma -> branch weights. noise: "seed" starts from the seed's Gaussian noise, "zero" from none.
     formula: what the two scales mean, "instructdiffusion" or "instructpix2pix" (`sampling.guidance`).
-    zoom: .25 to 4, how many times as large a picture that is worked on in tiles (`jobs.is_tiled`) is made first; the
+    zoom: .25 to 4, how many times as large a picture that is worked on in tiles (`runner.is_tiled`) is made first; the
     answer comes back at the picture's own size. Larger loses less to the autoencoder and takes about zoom^2 times as
     long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
-    compose: how an edit is laid on its source, by the "rules" of `compose`, or as the small network of `compositor` has
+    compose: how an edit is laid on its source, by the "rules" of `compose`, or as the small network of `learned` has
     "learned" it from `tiny`: that for LEARNED alone, to other tasks it means nothing.
     scales: .25 to 4, at how many times the resolution a task that perceives sees the picture: at the first, and in turn
     at each further one. Above 1 that is asked where nothing was found yet. Below 1 the picture is seen smaller within

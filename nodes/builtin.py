@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ..instructdiffusion.knowledge import read_knowledge
-from ..instructdiffusion.models.ldm_keys import (
+from ..instructdiffusion.models.formats.ldm_keys import (
     TEXT_PREFIX,
     UNET_PREFIX,
     VAE_PREFIX,
@@ -29,9 +29,9 @@ from ..instructdiffusion.models.ldm_keys import (
     unet_to_ldm,
     vae_to_ldm,
 )
-from ..instructdiffusion.models.parts import read_weights
+from ..instructdiffusion.models.formats.weight_files import read_weights
 from ..instructdiffusion.settings import read_settings
-from .engine import ATTACHMENT
+from .comfy_backend import ATTACHMENT
 from .guards import guard_vae
 from .model_files import folder_resize_mode
 
@@ -96,7 +96,7 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
 
 def attach(model: Any, folder: Path, resolution: int, resize_mode: str) -> None:
     """Let a MODEL carry the settings of its folder, the side in pixels at which it sees pictures, how they come to
-    that size (`resize.model_size`), and what the model says of itself."""
+    that size (`imaging.resize.model_size`), and what the model says of itself."""
     own = {
         "settings": read_settings(folder, published=resize_mode == "authors"),
         "resolution": resolution,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..instructdiffusion.resize import content_size, model_size
+from ..instructdiffusion.imaging.resize import content_size, model_size
 from ..instructdiffusion.sampling import Guidance, none
 from ..instructdiffusion.settings import FORMULAS, ZOOMS, Settings
 from ..instructdiffusion.tasks import get_task

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..instructdiffusion.images import load_picture
+from ..instructdiffusion.imaging.images import load_picture
 from ..instructdiffusion.results import Boxes, Keypoints
-from .home import bring_home
+from .source_size import bring_home
 
 # The Impact Pack reads these fields by name and by place.
 SEG = namedtuple(
@@ -83,7 +83,7 @@ def from_mask(mask: Tensor, name: str = "mask") -> np.ndarray:
 def paired(source: Tensor, edited: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Source and edited pictures of one number and of the sources' size; a single source serves a batch of edits.
 
-    Edited pictures of another size are brought home to their sources (`home.bring_home`).
+    Edited pictures of another size are brought home to their sources (`source_size.bring_home`).
     """
     sources, drawn = to_pictures(source, "source"), to_pictures(edited, "edited")
     if len(sources) == 1:

@@ -7,16 +7,16 @@ from pathlib import Path
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
-from .boxes import BoxFromMask
-from .edits import EditExtract
-from .guider import InstructGuider
-from .keypoints import KeypointExtract
-from .label import ClassExtract
-from .loader import InstructLoader
-from .masks import MaskExtract
-from .sampler import InstructSampler
-from .scene import InstructScene
-from .task import InstructTask
+from .box_from_mask import BoxFromMask
+from .class_extract import ClassExtract
+from .edit_extract import EditExtract
+from .instruct_guider import InstructGuider
+from .instruct_loader import InstructLoader
+from .instruct_sampler import InstructSampler
+from .instruct_scene import InstructScene
+from .instruct_task import InstructTask
+from .keypoint_extract import KeypointExtract
+from .mask_extract import MaskExtract
 
 _LORAS = Path(__file__).resolve().parent.parent / "instructdiffusion" / "assets" / "loras"
 

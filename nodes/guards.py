@@ -11,9 +11,9 @@ import comfy.ldm.modules.diffusionmodules.model as autoencoder
 import comfy.model_management
 from torch import Tensor
 
-from ..instructdiffusion.interrupts import interruptible
-from ..instructdiffusion.memory import Footprint, free_memory
-from ..instructdiffusion.pieces import pieces
+from ..instructdiffusion.inference.memory import Footprint, free_memory
+from ..instructdiffusion.inference.pieces import pieces
+from ..instructdiffusion.utils.interrupts import interruptible
 
 _GUARDED = "_instructdiffusion_guarded"
 # Queries times keys, a head: beyond it ComfyUI's attention on a CPU takes as much memory as it finds, for minutes.

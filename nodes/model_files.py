@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..instructdiffusion.resize import resize_mode_in
+from ..instructdiffusion.imaging.resize import resize_mode_in
 
 
 def find_folders(roots: Iterable[str | Path]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..instructdiffusion.resize import resize_picture
+from ..instructdiffusion.imaging.resize import resize_picture
 from ..instructdiffusion.results import Boxes
 
 _MOST = 1000  # regions of a picture

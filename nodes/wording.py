@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from ..instructdiffusion.color import Color, color_named, far_colors
+from ..instructdiffusion.imaging.colors import Color, color_named, far_colors
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tasks.subjects import subjects_of
 

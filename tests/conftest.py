@@ -13,8 +13,8 @@ def model_folder(tmp_path_factory):
     """A model folder in diffusers' layout, with random weights drawn from a fixed seed."""
     import torch
 
-    from instructdiffusion.models.build import build_text_encoder, build_unet, build_vae
-    from instructdiffusion.models.layout import SCHEDULER, write_index
+    from instructdiffusion.models.architecture import build_text_encoder, build_unet, build_vae
+    from instructdiffusion.models.formats.folder import SCHEDULER, write_index
     from instructdiffusion.models.tokenizer import write_tokenizer
     from instructdiffusion.tasks import TASKS
 

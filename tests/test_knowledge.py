@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import instructdiffusion
-from instructdiffusion.datasets.scenes import scene_record, words
-from instructdiffusion.datasets.scenes.vocabulary import CATEGORIES
+from instructdiffusion.datasets.synthetic import scene_record, words
+from instructdiffusion.datasets.synthetic.vocabulary import CATEGORIES
 from instructdiffusion.knowledge import FILE, Knowledge, read_knowledge, words_of
 from instructdiffusion.settings import read_settings
 from instructdiffusion.tasks import TASKS

@@ -9,8 +9,8 @@ import pickle
 import numpy as np
 import pytest
 
-from instructdiffusion.answer import Answer
-from instructdiffusion.jobs import Job
+from instructdiffusion.inference.answer import Answer
+from instructdiffusion.inference.runner import Job
 from instructdiffusion.results import Masks
 from instructdiffusion.tasks import TASKS
 

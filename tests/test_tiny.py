@@ -14,7 +14,7 @@ import instructdiffusion
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photograph, photographs
-from instructdiffusion.datasets.scenes.restoration import add_noise, psnr
+from instructdiffusion.datasets.synthetic.degradations import add_noise, psnr
 from instructdiffusion.evaluation.measures import figures, measure
 
 ASSETS = Path(instructdiffusion.__file__).parent / "assets" / "tiny"

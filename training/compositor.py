@@ -1,4 +1,4 @@
-"""Train the small network that lays edits on their sources (`compositor`) on what a model draws, beside the rules.
+"""Train the small network that lays edits on their sources (`learned`) on what a model draws, beside the rules.
 
     python training/compositor.py
 
@@ -26,8 +26,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from instructdiffusion.compose import replace_changed
-from instructdiffusion.compositor import (
+from instructdiffusion.compositing.learned import (
     SHIPPED,
     Compositor,
     candidates,
@@ -35,16 +34,17 @@ from instructdiffusion.compositor import (
     load_compositor,
     statistics,
 )
+from instructdiffusion.compositing.rules import replace_changed
 from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photographs
-from instructdiffusion.datasets.scenes.restoration import psnr, watermark
-from instructdiffusion.files import write_files
-from instructdiffusion.jobs import CHANGED, Job, Question
-from instructdiffusion.paint import as_float
+from instructdiffusion.datasets.synthetic.degradations import psnr, watermark
+from instructdiffusion.imaging.rasterize import as_float
+from instructdiffusion.imaging.resize import resize_picture
+from instructdiffusion.inference.runner import CHANGED, Job, Question
 from instructdiffusion.pipeline import InstructDiffusion
-from instructdiffusion.resize import resize_picture
 from instructdiffusion.settings import LEARNED
 from instructdiffusion.tasks import Instruction, get_task
+from instructdiffusion.utils.files import write_files
 
 LEVELS = (3, 3, 3, 1)  # of the scenes, as the UNet's last stages were trained
 # Of the scenes to learn from: training counts its own from 0, the refiner from 100,000,000.

@@ -28,17 +28,17 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from instructdiffusion.color import MASK_COLORS
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.record import Example
-from instructdiffusion.decoding.refiner import SHIPPED, Refiner, refiner_features
+from instructdiffusion.datasets.records import Example
+from instructdiffusion.decoding.light_unet import SHIPPED, Refiner, refiner_features
 from instructdiffusion.evaluation.measures import figures, measure
-from instructdiffusion.files import write_files
-from instructdiffusion.models.speed import slow_at_bfloat16
-from instructdiffusion.paint import as_float, blend
+from instructdiffusion.imaging.colors import MASK_COLORS
+from instructdiffusion.imaging.rasterize import as_float, blend
+from instructdiffusion.models.optimization import slow_at_bfloat16
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.sampling import SeededNoise, initial_noise
 from instructdiffusion.tasks import get_task
+from instructdiffusion.utils.files import write_files
 
 TASKS = ("segment", "refer")
 LEVELS = (3, 3, 3, 1)  # of the scenes, as the UNet's last stages were trained

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..answer import Answer
+    from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
 
 # command -> (help, the name of what is asked for or "", whether several may be named)
@@ -145,8 +145,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
     """
-    from ..files import WriteError, check_writable
     from ..tasks import Instruction, get_task
+    from ..utils.files import WriteError, check_writable
 
     pictures = _pictures(arguments.picture)
     try:  # what needs no model is checked before it is loaded
@@ -276,7 +276,7 @@ def check_resolution(arguments: argparse.Namespace) -> None:
     side = arguments.resolution
     if side is None or side < 1:
         return
-    from ..memory import fitting_batch, folder_footprint, folder_resolution
+    from ..inference.memory import fitting_batch, folder_footprint, folder_resolution
     from ..models.loading import BUILT_IN, find_folder
     from ..pipeline import best_device
 
@@ -289,7 +289,7 @@ def check_resolution(arguments: argparse.Namespace) -> None:
 
 
 def _pictures(path: Path) -> list[Path]:
-    from ..images import EXTENSIONS, list_pictures
+    from ..imaging.images import EXTENSIONS, list_pictures
 
     if not path.exists():
         raise FileNotFoundError(f"there is no picture or folder {path}")
@@ -336,7 +336,7 @@ def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, ro
     """The answer for one picture; a bar counts its steps where `rows` says how many a picture or tile takes."""
     from tqdm import tqdm
 
-    from ..images import load_picture
+    from ..imaging.images import load_picture
 
     picture = load_picture(path)
     if rows is None:

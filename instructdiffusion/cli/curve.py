@@ -57,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.minutes is not None and not arguments.minutes > 0:
         raise ValueError("expected --minutes above 0")
 
-    from ..evaluation import curve as curves
-    from ..evaluation.curve_report import summary, write_curve
-    from ..files import check_writable
+    from ..evaluation.sweep import sweep as curves
+    from ..evaluation.sweep.tables import summary, write_curve
     from ..pipeline import InstructDiffusion
+    from ..utils.files import check_writable
 
     check_writable(arguments.output)
     model = InstructDiffusion.from_pretrained(arguments.model, device=arguments.device)

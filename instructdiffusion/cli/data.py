@@ -44,7 +44,7 @@ def run_check(arguments: argparse.Namespace) -> int:
 
     from ..datasets.readers import READERS, LayoutMissing, open_reader, reader_named
     from ..datasets.readers.check import check_part, half_report, report_table, sheet, survey
-    from ..files import check_writable, json_bytes, png_bytes, write_files
+    from ..utils.files import check_writable, json_bytes, png_bytes, write_files
 
     if (arguments.limit is not None and arguments.limit < 1) or arguments.samples < 0:
         raise ValueError("expected --limit of at least 1 and --samples of at least 0")

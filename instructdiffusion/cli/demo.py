@@ -13,7 +13,7 @@ from .answer import MODEL, hide_loading
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..answer import Answer
+    from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
 
 PHOTOGRAPH = "astronaut.png"
@@ -46,7 +46,7 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write sheet.png and the files of every answer."""
-    from ..files import check_writable, write_png
+    from ..utils.files import check_writable, write_png
 
     if arguments.scenes < 1 or arguments.seed < 0:
         raise ValueError("expected --scenes of at least 1 and --seed of at least 0")
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from ..draw import contact_sheet
+    from ..imaging.annotate import contact_sheet
     from ..pipeline import InstructDiffusion
     from ..tasks import TASKS
 
@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _scene(model: InstructDiffusion, name: str, seed: int) -> Shown:
-    from ..datasets.scenes import scene_record
-    from ..draw import overlay
+    from ..datasets.synthetic import scene_record
+    from ..imaging.annotate import overlay
     from ..tasks import get_task
 
     task = get_task(name)
@@ -109,17 +109,17 @@ def _photograph(model: InstructDiffusion, name: str, seed: int) -> Shown:
 
 def _spoil(name: str, clean: np.ndarray, rng: random.Random) -> np.ndarray:
     """The photograph spoiled as the scenes are, at their scale: blurs of some pixels, marks of a tile's size."""
-    from ..datasets.scenes import restoration
+    from ..datasets.synthetic import degradations
 
     if name == "denoise":
-        return restoration.add_noise(rng, clean, 0.1).picture
+        return degradations.add_noise(rng, clean, 0.1).picture
     if name == "deblur":
-        return restoration.blur(rng, clean, MARK / SIDE).picture
+        return degradations.blur(rng, clean, MARK / SIDE).picture
     spoiled = clean.copy()
     for row in range(SIDE // MARK):
         for column in range(row % 2, SIDE // MARK, 2):
             part = slice(row * MARK, (row + 1) * MARK), slice(column * MARK, (column + 1) * MARK)
-            spoiled[part] = restoration.watermark(rng, clean[part]).picture
+            spoiled[part] = degradations.watermark(rng, clean[part]).picture
     return spoiled
 
 
@@ -127,7 +127,7 @@ def _verdict(answer: Answer, target: Any) -> str:
     """How near the answer is to the truth, in a few words."""
     import numpy as np
 
-    from ..datasets.scenes.restoration import psnr
+    from ..datasets.synthetic.degradations import psnr
     from ..results import Boxes, Keypoints, Label, Masks
 
     result = answer.result

@@ -160,10 +160,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def run_scenes(arguments: argparse.Namespace) -> int:
     """Evaluate on scenes; prints a table and writes JSON, a picture sheet and a page."""
-    from ..evaluation.asking import check_readable, check_zoom
     from ..evaluation.breadth import breadth_of
-    from ..files import check_writable
+    from ..evaluation.request import check_readable, check_zoom
     from ..tasks import TASKS, get_task
+    from ..utils.files import check_writable
 
     tasks = [get_task(name).name for name in arguments.tasks or TASKS]
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
@@ -180,7 +180,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output)
 
     from ..evaluation.processes import started
-    from ..evaluation.scenes import evaluate_scenes
+    from ..evaluation.scene_benchmark import evaluate_scenes
     from ..pipeline import InstructDiffusion
 
     processes = started(arguments.device)
@@ -220,7 +220,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
     from ..datasets.readers import LayoutMissing
     from ..evaluation.processes import started
     from ..evaluation.suite import Asking, evaluate_parts, find_parts, open_parts
-    from ..files import check_writable
+    from ..utils.files import check_writable
 
     asking = Asking(
         steps=arguments.steps,

@@ -31,13 +31,13 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the scenes of the seeds."""
-    from ..files import check_writable
     from ..tasks import get_task
+    from ..utils.files import check_writable
 
     task = get_task(arguments.task).name
     if arguments.count < 1 or arguments.seed < 0 or arguments.size < 32:
         raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 32")
-    from ..datasets.scenes import EXTENT_TASKS, UNSEEN_TASKS, ratio_size
+    from ..datasets.synthetic import EXTENT_TASKS, UNSEEN_TASKS, ratio_size
 
     if arguments.unseen and (arguments.split == "train" or task not in UNSEEN_TASKS):
         raise ValueError(
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     size = ratio_size(arguments.ratio, arguments.size)
     check_writable(arguments.output)
 
-    from ..datasets.scenes.write import write_scenes
+    from ..datasets.synthetic.write import write_scenes
 
     seeds = range(arguments.seed, arguments.seed + arguments.count)
     write_scenes(

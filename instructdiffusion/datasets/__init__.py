@@ -1,6 +1,6 @@
 """Records (a picture, what is asked, the true answer), where they come from and how they are mixed."""
 
 from .mixture import Mixture
-from .record import Example, Record, join
+from .records import Example, Record, join
 
 __all__ = ["Example", "Mixture", "Record", "join"]

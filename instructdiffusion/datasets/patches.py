@@ -12,7 +12,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..color import MARK_COLORS, MASK_COLORS
+from ..imaging.colors import MARK_COLORS, MASK_COLORS
 from .photographs import photographs
 
 _OVERSAMPLING = 2

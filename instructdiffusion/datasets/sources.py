@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from ..tasks import get_task
-from .augment import augment, fitted
+from .augmentation import augment, fitted
 from .mixture import Mixture
 from .readers import LayoutMissing, open_reader, reader_named
-from .readers.base import Reader
 from .readers.problems import BrokenRecord, Problem
+from .readers.reader import Reader
 from .readers.topdown import MARGIN, PoseReader
-from .record import Example, Record, join
+from .records import Example, Record, join
 
 IN_A_ROW = 64  # broken records after which a source is given up
 _HELD_OUT = ("val", "valid", "test", "testA")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..paint import box_coverage, span_coverage
+from ..imaging.rasterize import box_coverage, span_coverage
 from .overlay import blend_fraction
 
 _CUTS = 6  # steps up, and steps down, a region is cut at along one side, at most

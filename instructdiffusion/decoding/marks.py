@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..paint import as_float, disc_coverage
+from ..imaging.rasterize import as_float, disc_coverage
 
 _TELLS = 0.04  # squared RGB distance of a pixel from a colour below which the colour would not show on it
 _OPAQUE = 0.5  # score from which a disc's edge is sharp enough to be fitted

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..paint import as_float
+from ..imaging.rasterize import as_float
 
 _QUIET = 0.004  # noise, as a standard deviation, that rounding to 8 bits makes (with a little room)
 _TOUCHING = np.ones((3, 3), bool)  # neighbours by side or corner: the tip of a star is a diagonal of pixels

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 from ..datasets.examples import make_example
-from ..datasets.scenes import EXTENT_TASKS, ratio_size
-from .runner import Case
+from ..datasets.synthetic import EXTENT_TASKS, ratio_size
+from .evaluator import Case
 
 RATIOS = ("1:1", "4:3", "3:2", "16:9", "9:16", "2:1")
 EXTENTS = (0.06, 0.08, 0.12, 0.16, 0.22, 0.4, 0.69, 0.85, 0.95)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import WriteError, write_json
+from ..utils.files import WriteError, write_json
 
 Entry = dict[str, Any]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.record import Example
+from ..datasets.records import Example
 from ..results import Boxes, Keypoints, Label, Masks
 from .metrics import (
     THRESHOLDS,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..editor import Editor
-from ..jobs import is_tiled
-from ..resize import zoom_picture
-from ..tiles import cut_tiles, overlap_of, pad_for_tiles, plan_tiles
+from ..imaging.resize import zoom_picture
+from ..imaging.tiling import cut_tiles, overlap_of, pad_for_tiles, plan_tiles
+from ..inference.backend import Editor
+from ..inference.runner import is_tiled
 
 if TYPE_CHECKING:
-    from ..answer import Answer
-    from ..datasets.record import Example
+    from ..datasets.records import Example
+    from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files import json_bytes
+from ..utils.files import json_bytes
 from .measures import Figure, plain
 from .paper import TABLES, markdown
 

@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.readers import reader_named
-from ..files import check_writable, clear_leftovers, write_files
 from ..tasks import DECODERS
-from .asking import (
+from ..utils.files import check_writable, clear_leftovers, write_files
+from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
+from .benchmarks.editing_benchmark import Editing
+from .evaluator import Answered, answer_benchmark, answer_cases, asker
+from .journal import Journal, only_writer
+from .outcome import Outcome, PartOutcome
+from .paper import NEVER_RUN
+from .processes import Processes
+from .reports.gallery import Card, make_cards
+from .reports.page import page
+from .reports.report import gpu_name, made_by, versions
+from .request import (
     asked_settings,
     check_readable,
     check_zoom,
@@ -22,16 +32,6 @@ from .asking import (
     settings_hash,
     zoom_of,
 )
-from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
-from .benchmarks.editing import Editing
-from .gallery import Card, make_cards
-from .journal import Journal, only_writer
-from .outcome import Outcome, PartOutcome
-from .page import page
-from .paper import NEVER_RUN
-from .processes import Processes
-from .report import gpu_name, made_by, versions
-from .runner import Answered, answer_benchmark, answer_cases, asker
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def open_parts(
     options: dict[str, Any] = {"absent": absent}
     gaps: dict[str, str] = {}
     if lpips:
-        from .metrics.pictures import load_lpips
+        from .metrics.image_metrics import load_lpips
 
         options["lpips"] = load_lpips(device=device or "cpu")
     if giqa is not None and any("giqa" in entry.wants for entry, _, _ in parts):

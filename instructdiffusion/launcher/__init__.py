@@ -19,7 +19,7 @@ def main() -> int:
 
     arguments = sys.argv[1:]
     if not is_graph_run(arguments):
-        from .handover import hand_over
+        from .comfy_cli import hand_over
 
         return hand_over()
     from .options import parse

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .convert import BYPASSED, MUTED, GraphError, is_link
+from .graph_conversion import BYPASSED, MUTED, GraphError, is_link
 from .overrides import Override, label_of
 from .specs import input_specs
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .convert import is_link
+from .graph_conversion import is_link
 from .specs import InputSpec, input_specs
 
 _SHOWN = 12

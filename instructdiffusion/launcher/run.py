@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client
-from .convert import GraphError, to_api
 from .entry import EntryError, put_picture, put_subjects, switch_on
 from .follow import execute, title_of
+from .graph_conversion import GraphError, to_api
 from .options import DEFAULT_PORT, Options
 from .outputs import fetch, output_files, output_texts
 from .overrides import apply_override, read_override
@@ -64,7 +64,7 @@ def read_graph(path: Path) -> Any:
 
 
 def _run(options: Options, progress: Progress) -> None:
-    from ..files import check_writable
+    from ..utils.files import check_writable
 
     graph = read_graph(options.workflow)
     overrides = [read_override(text) for text in options.overrides]

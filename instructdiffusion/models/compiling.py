@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..reasons import first_line
-from .speed import speed_up
+from ..utils.errors import first_line
+from .optimization import speed_up
 
 if TYPE_CHECKING:
     from .loading import Components

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..reasons import first_line
-from ..resize import as_resize_mode, resize_mode_in
+from ..imaging.resize import as_resize_mode, resize_mode_in
 from ..sampling.schedule import PREDICTIONS
-from .layout import training_alphas
-from .ldm_keys import odd_keys
-from .parts import read_weights, safe_folder
-from .unpickle import PICKLED, SAFE, is_checkpoint
+from ..utils.errors import first_line
+from .formats.folder import training_alphas
+from .formats.ldm_keys import odd_keys
+from .formats.safe_pickle import PICKLED, SAFE, is_checkpoint
+from .formats.weight_files import read_weights, safe_folder
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -43,7 +43,7 @@ class Components:
     alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
     pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one of
     its settings (`companion`), which need not exist. resize_mode: how pictures come to the model's size unless a
-    call says otherwise (`resize.model_size`): "authors" for published checkpoints; `fit` is its old name.
+    call says otherwise (`imaging.resize.model_size`): "authors" for published checkpoints; `fit` is its old name.
     """
 
     unet: UNet2DConditionModel
@@ -137,13 +137,13 @@ def load_components(
 ) -> Components:
     """Load the model called or kept at `name_or_path`: what `find_folder` takes, or a single-file checkpoint.
 
-    A file is read as `checkpoint.load_checkpoint_components` says, which has further options. A folder's weights are
+    A file is read as `single_file.load_checkpoint_components` says, which has further options. A folder's weights are
     .safetensors, their fp16 variant, or .bin, of which nothing is executed. Raises FileNotFoundError for a missing
     part and ValueError for truncated weights, missing, unknown or non-finite
     tensors, a UNet without 8 input channels, or parts that do not fit each other.
     """
     if name_or_path not in BUILT_IN and Path(name_or_path).is_file():
-        from .checkpoint import load_checkpoint_components
+        from .single_file import load_checkpoint_components
 
         return load_checkpoint_components(name_or_path, dtype, device)
     from diffusers import AutoencoderKL, UNet2DConditionModel

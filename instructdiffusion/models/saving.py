@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..files import json_bytes, whole_folder
 from ..settings import FILE
-from . import ldm_keys
-from .companions import changed_companion, companion_files, save_tokenizer, settings_file
-from .expressible import check_expressible
-from .layout import SCHEDULER, training_alphas, write_index
+from ..utils.files import json_bytes, whole_folder
+from .formats import ldm_keys
+from .formats.folder import SCHEDULER, training_alphas, write_index
+from .formats.safe_pickle import FACTS, PICKLED, SAFE, is_checkpoint
+from .ldm_compat import check_expressible
 from .loading import Components, companion
-from .speed import before_compiling
-from .unpickle import FACTS, PICKLED, SAFE, is_checkpoint
+from .optimization import before_compiling
+from .sidecar import changed_companion, companion_files, save_tokenizer, settings_file
 
 
 def save_pretrained(components: Components, folder: str | Path) -> Path:

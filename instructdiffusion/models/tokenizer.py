@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from .build import TEXT_LENGTH
+from .architecture import TEXT_LENGTH
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 

@@ -30,15 +30,15 @@ from .schedule import PREDICTIONS, SPACINGS, Schedule, denoised_coefs, input_sca
 from .solvers import SOLVERS, Solver, Update, get_solver
 
 if TYPE_CHECKING:
-    from .adaptive import AdaptiveGuidance
-    from .deepcache import DeepCache
+    from .acceleration.adaptive_guidance import AdaptiveGuidance
+    from .acceleration.deepcache import DeepCache
     from .denoiser import UNetDenoiser
     from .noise import GivenNoise, SeededNoise, StepNoise, check_seeds, initial_noise
     from .sampler import Model, OnStep, sample
 
 _LAZY = {
-    "AdaptiveGuidance": "adaptive",
-    "DeepCache": "deepcache",
+    "AdaptiveGuidance": "acceleration.adaptive_guidance",
+    "DeepCache": "acceleration.deepcache",
     "UNetDenoiser": "denoiser",
     "GivenNoise": "noise",
     "SeededNoise": "noise",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .base import DECODERS, Task, check_decoder
 from .classify import Classify
 from .detect import Detect
 from .edit import Edit
@@ -10,6 +9,7 @@ from .instruction import Instruction
 from .keypoints import Align, KeypointDetection
 from .restore import Deblur, Denoise, Dewatermark
 from .segment import Refer, Segment
+from .task import DECODERS, Task, check_decoder
 
 TASKS: dict[str, Task] = {
     task.name: task

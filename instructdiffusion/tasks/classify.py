@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import paint
 from ..decoding import decode_category
+from ..imaging import rasterize
 from ..results import Label
-from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
+from .task import ALPHA, Task, check_pair, check_picture, nothing_found
 
 
 class Classify(Task):
@@ -58,7 +58,7 @@ class Classify(Task):
         if label.name not in instruction.subjects:
             raise ValueError(f"{self.name}: {label.name!r} is none of {list(instruction.subjects)}")
         color = instruction.colors[instruction.subjects.index(label.name)]
-        return paint.tint(image, region, color.array, ALPHA)
+        return rasterize.tint(image, region, color.array, ALPHA)
 
     def decode(
         self,

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import paint
-from ..compose import join_drawings
+from ..compositing.rules import join_drawings
 from ..decoding import decode_boxes
+from ..imaging import rasterize
 from ..results import Boxes
-from .base import ALPHA, Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
 from .several import own_drawings, rows_of_subjects
+from .task import ALPHA, Task, check_pair, check_picture, nothing_found
 
 # On 400 validation scenes it costs no AP50; of 400 that ask for what is not there .968 stay empty, .953 without.
 SCORE = 0.75
@@ -69,8 +69,8 @@ class Detect(Task):
             return join_drawings(image, [self.render(image, target[r], p) for r, p in zip(rows, parts, strict=True)])
         through = np.ones((h, w), np.float32)  # what still shows of the picture
         for box in target.xyxy:
-            through *= 1 - ALPHA * paint.box_coverage(box, h, w)
-        return paint.blend(image, 1 - through, color.array)
+            through *= 1 - ALPHA * rasterize.box_coverage(box, h, w)
+        return rasterize.blend(image, 1 - through, color.array)
 
     def decode(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..color import Color
+from ..imaging.colors import Color
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .. import paint
-from ..color import MARK_COLORS
 from ..decoding import find_discs
+from ..imaging import rasterize
+from ..imaging.colors import MARK_COLORS
 from ..results import Keypoints
-from .base import Task, check_pair, check_picture, nothing_found
 from .instruction import Instruction
+from .task import Task, check_pair, check_picture, nothing_found
 
 
 class KeypointDetection(Task):
@@ -61,7 +61,7 @@ class KeypointDetection(Task):
             if missing:
                 raise ValueError(f"{self.name}: asked for {missing}, the target has {list(target.names)}")
             order = [target.names.index(n) for n in names]
-        radius = paint.disc_radius(h, w)
+        radius = rasterize.disc_radius(h, w)
         painted = image.copy()
         for row in range(len(target)):
             for column, color in zip(order, colors, strict=True):
@@ -85,7 +85,7 @@ class KeypointDetection(Task):
         check_pair(source, edited)
         h, w = source.shape[:2]
         colors = np.stack([c.array for c in instruction.colors])
-        xy, scores = find_discs(source, edited, colors, paint.disc_radius(h, w))
+        xy, scores = find_discs(source, edited, colors, rasterize.disc_radius(h, w))
         visible = scores >= threshold
         names = instruction.subjects
         absent = [n for n, v in zip(names, visible, strict=True) if not v]
@@ -103,8 +103,8 @@ def _paint_disc(picture: np.ndarray, x: float, y: float, radius: float, color: n
     y1, y2 = max(0, int(y - reach)), min(h, int(y + reach) + 1)
     if x1 >= x2 or y1 >= y2:
         return
-    coverage = paint.disc_coverage(x, y, radius, np.arange(x1, x2), np.arange(y1, y2))
-    picture[y1:y2, x1:x2] = paint.blend(picture[y1:y2, x1:x2], coverage, color)
+    coverage = rasterize.disc_coverage(x, y, radius, np.arange(x1, x2), np.arange(y1, y2))
+    picture[y1:y2, x1:x2] = rasterize.blend(picture[y1:y2, x1:x2], coverage, color)
 
 
 class Align(KeypointDetection):

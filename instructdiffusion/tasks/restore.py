@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Task, check_pair, check_picture
 from .instruction import Instruction
+from .task import Task, check_pair, check_picture
 
 
 class PictureTask(Task):

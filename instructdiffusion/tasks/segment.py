@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import paint
-from ..compose import join_drawings
+from ..compositing.rules import join_drawings
 from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, split_components, strength
+from ..imaging import rasterize
 from ..results import Masks
-from .base import ALPHA, Task, check_decoder, check_pair, check_picture, is_complement, listed, nothing_found
 from .instruction import Instruction
 from .several import own_drawings, rows_of_subjects
+from .task import ALPHA, Task, check_decoder, check_pair, check_picture, is_complement, listed, nothing_found
 
 if TYPE_CHECKING:
-    from ..decoding.refiner import Refiner
+    from ..decoding.light_unet import Refiner
 
 
 # Chosen on 400 validation scenes a task and 400 more that ask for what is not there. A model in doubt draws faintly: an
@@ -55,7 +55,7 @@ class _MaskTask(Task):
         color = instruction.color
         if color is None:
             raise ValueError(f"{self.name}: the instruction has no colour; make it with instruct()")
-        return paint.tint(image, target.union(), color.array, ALPHA)
+        return rasterize.tint(image, target.union(), color.array, ALPHA)
 
     def join(self, results: Sequence[Masks], instruction: Instruction) -> Masks:
         """The masks of every subject, in the order asked for; or, as one mask, what none of them covers."""
@@ -139,7 +139,7 @@ class _MaskTask(Task):
             raise ValueError(f"threshold is a share between 0 and 1, got {threshold}")
         if isinstance(decoder, str):
             check_decoder(self, decoder)
-        from ..decoding.refiner import refine_mask, sure_mask  # torch, which the closed form does without
+        from ..decoding.light_unet import refine_mask, sure_mask  # torch, which the closed form does without
 
         refiner = None if isinstance(decoder, str) else decoder
         soft = refine_mask(source, edited, color, guide, alpha=ALPHA, refiner=refiner)

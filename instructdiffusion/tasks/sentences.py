@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from ..color import MARK_COLORS, MASK_COLORS
+from ..imaging.colors import MARK_COLORS, MASK_COLORS
 from .lexicon import (
     BOX_NOUN,
     CLOSINGS,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..paint import as_float
-from .base import ALPHA
+from ..imaging.rasterize import as_float
 from .instruction import Instruction
+from .task import ALPHA
 
 _CHANGED = 0.04  # squared RGB distance below which a pixel shows no layer
 _SMALL = 0.003  # of the picture: a smaller part of a box tells nothing of its sides

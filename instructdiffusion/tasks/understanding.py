@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..color import Color, far_colors
-from .base import listed
+from ..imaging.colors import Color, far_colors
 from .categories import read_choice
 from .flaws import read_flaw
 from .instruction import Instruction
@@ -23,6 +22,7 @@ from .rephrasing import rephrased, tidied
 from .searches import is_place, read_search
 from .sentences import COLOR, Sentence, read_sentence, stripped
 from .subjects import clean_subject, everything_but, is_picture, is_plural, split_subjects, tells_one
+from .task import listed
 
 _LONGEST = (
     300  # characters of a request; what says more describes an edit, and patterns would take long over it

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .base import Task
     from .instruction import Instruction
+    from .task import Task
 
 _OPENINGS = tuple(
     f"{words} "

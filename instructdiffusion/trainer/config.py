@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.readers.problems import POLICIES
-from ..datasets.scenes import ABSENT_TASKS
 from ..datasets.sources import Source
+from ..datasets.synthetic import ABSENT_TASKS
 from ..sampling.schedule import PREDICTIONS
 from ..tasks import get_task
 from .fields import check_fields
@@ -183,7 +183,7 @@ class DistillConfig:
 class TrainConfig:
     """One training run (one stage).
 
-    init: the model it starts from: a folder, or a single-file checkpoint (`start.start_folder`).
+    init: the model it starts from: a folder, or a single-file checkpoint (`init.start_folder`).
     precision: "bfloat16" multiplies in half precision (stages generator, marks, instruct); weights, gradients and
         averages stay float32. Twice as fast on CPUs that multiply such numbers (AVX512_BF16, AMX).
     """

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..files import whole_folder
-from ..models.build import build_text_encoder, build_unet, widen_conv_in
-from ..models.layout import SCHEDULER, training_alphas, write_index
+from ..models.architecture import build_text_encoder, build_unet, widen_conv_in
+from ..models.formats.folder import SCHEDULER, training_alphas, write_index
 from ..models.norms import UNET_HEAD_SOFTNESS, UNET_SOFTNESS, harden_norms, soften_norms
 from ..tasks import TASKS
+from ..utils.files import whole_folder
 from .config import TrainConfig
+from .init import start_folder
 from .losses import (
     absent_weights,
     add_noise,
@@ -35,7 +36,6 @@ from .losses import (
 )
 from .pool import TASK_NAMES, Pool, tokenize
 from .randomness import shuffled_indices, step_generator
-from .start import start_folder
 
 
 class DiffusionStage(nn.Module):
@@ -48,7 +48,7 @@ class DiffusionStage(nn.Module):
         from diffusers import AutoencoderKL, UNet2DConditionModel
         from transformers import CLIPTextModel, CLIPTokenizer
 
-        from .words import ensure_tokenizer
+        from .tokenizer_corpus import ensure_tokenizer
 
         self.config = config
         self.folder = start_folder(config)

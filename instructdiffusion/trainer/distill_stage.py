@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..files import write_json
 from ..sampling import Schedule, instructdiffusion, none
 from ..settings import FILE, read_settings
+from ..utils.files import write_json
 from .config import TrainConfig
 from .diffusion_stage import DiffusionStage
+from .init import start_folder
 from .losses import add_noise, area_weights, changed_weights, draw_timesteps, snr_weights
 from .pool import TASK_NAMES
 from .randomness import shuffled_indices, step_generator
-from .start import start_folder
 
 GAP_STEPS = 4  # evaluations in which a guidance-distilled student is compared with its teacher
 GAP_SAMPLES = 8
@@ -165,7 +165,7 @@ class DistillStage(DiffusionStage):
 
     def _gap(self, task: str) -> float:
         """RMS difference of the student's fast and the teacher's slow latents, in the latter's deviations."""
-        from ..editor import Editor
+        from ..inference.backend import Editor
         from ..models.loading import Components
         from ..sampling import SeededNoise, UNetDenoiser, initial_noise, make_plan, sample
         from .validation import held_out_examples

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..files import write_png
-from ..models.speed import slow_at_bfloat16
+from ..models.optimization import slow_at_bfloat16
+from ..utils.files import write_png
 from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint, untrained_digest
 from .config import TrainConfig, to_dict
 from .ema import EMA

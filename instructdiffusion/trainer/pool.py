@@ -30,11 +30,11 @@ from torch import Tensor
 from ..datasets.examples import closer, make_example
 from ..datasets.mixture import Mixture
 from ..datasets.readers import BrokenRecord, Problem
-from ..datasets.record import Example
+from ..datasets.records import Example
 from ..datasets.sources import SourceMixture, Sources, open_sources, told
-from ..files import write_json
 from ..tasks import TASKS
 from ..tasks.wordings import reworded
+from ..utils.files import write_json
 from .config import DataConfig
 from .prefetch import prefetch
 
@@ -43,7 +43,7 @@ _AT_ONCE = 4  # pictures encoded together: their activations fit a core's cache,
 _AT_ONCE_ON_DEVICE = 512
 _STALE = 3600.0  # seconds after which a half-written shard is a killed run's, not another one's at work
 _BROKEN = "broken"  # where a shard's file lists the records that could not be read
-_FOR_SOURCES = ("datasets/augment.py", "datasets/sources.py", "datasets/views.py")  # scenes do without
+_FOR_SOURCES = ("datasets/augmentation.py", "datasets/sources.py", "datasets/views.py")  # scenes do without
 TASK_NAMES = tuple(TASKS)
 
 
@@ -186,8 +186,8 @@ def _components(folder: str, encoding: str) -> tuple[Any, Any]:
 def code_digest(sources: bool = False) -> str:
     """A digest of the code that samples are drawn and worded by; of the readers too where `sources` are read."""
     package = Path(__file__).resolve().parent.parent
-    files = [package / name for name in ("color.py", "paint.py", "resize.py")]
-    for folder in ("datasets", "datasets/scenes", "tasks"):  # not the readers of others' data sets
+    files = [package / name for name in ("imaging/colors.py", "imaging/rasterize.py", "imaging/resize.py")]
+    for folder in ("datasets", "datasets/synthetic", "tasks"):  # not the readers of others' data sets
         files += (package / folder).glob("*.py")
     own = {package / name for name in _FOR_SOURCES}
     files = [*files, *(package / "datasets" / "readers").glob("*.py")] if sources else [*{*files} - own]

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..files import whole_folder
-from ..models.build import build_vae
+from ..models.architecture import build_vae
 from ..models.norms import VAE_SOFTNESS, harden_norms, soften_norms
+from ..utils.files import whole_folder
 from .config import TrainConfig
+from .init import start_folder
 from .randomness import entropy, step_generator
-from .start import start_folder
 
 
 def pictures(

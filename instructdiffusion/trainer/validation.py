@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from ..datasets.examples import make_example
-from ..datasets.record import Example
+from ..datasets.records import Example
 from ..datasets.sources import Source, held_out
-from ..editor import Editor
 from ..evaluation.metrics import match_boxes
+from ..inference.backend import Editor
 from ..models.loading import Components
 from ..results import Boxes, Keypoints, Label, Masks
 from ..sampling import Schedule, SeededNoise, initial_noise, make_plan

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructdiffusion.editor import Editor
+from instructdiffusion.inference.backend import Editor
 from instructdiffusion.sampling import (
     Guidance,
     Plan,

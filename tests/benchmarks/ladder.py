@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructdiffusion.editor import Editor
-from instructdiffusion.models.speed import PARTS, speed_up
+from instructdiffusion.inference.backend import Editor
+from instructdiffusion.models.optimization import PARTS, speed_up
 from instructdiffusion.sampling import Guidance, Plan, instructpix2pix, none
 
 from .authors import package_sampler

@@ -25,8 +25,8 @@ def large_model(
     """
     from diffusers import UNet2DConditionModel
 
-    from instructdiffusion.models.build import build_text_encoder, build_vae
-    from instructdiffusion.models.layout import training_alphas
+    from instructdiffusion.models.architecture import build_text_encoder, build_vae
+    from instructdiffusion.models.formats.folder import training_alphas
     from instructdiffusion.models.loading import Components, load_components
 
     on_cuda = device.startswith("cuda")

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
+from instructdiffusion.evaluation.evaluator import asker
 from instructdiffusion.evaluation.measures import figures, measure
-from instructdiffusion.evaluation.runner import asker
-from instructdiffusion.evaluation.scenes import MAIN, scene_cases
+from instructdiffusion.evaluation.scene_benchmark import MAIN, scene_cases
 
 from .contenders import Contender
 

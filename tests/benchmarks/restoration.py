@@ -22,14 +22,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from instructdiffusion.compose import to_uint8
+from instructdiffusion.compositing.rules import to_uint8
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.scenes.restoration import convolve, psnr, watermark
-from instructdiffusion.files import json_bytes, write_files
-from instructdiffusion.jobs import Job, Question
+from instructdiffusion.datasets.synthetic.degradations import convolve, psnr, watermark
+from instructdiffusion.imaging.resize import resize_picture
+from instructdiffusion.inference.runner import Job, Question
 from instructdiffusion.pipeline import InstructDiffusion
-from instructdiffusion.resize import resize_picture
 from instructdiffusion.tasks import get_task
+from instructdiffusion.utils.files import json_bytes, write_files
 
 TASKS = ("denoise", "deblur", "dewatermark")
 PAGE = (

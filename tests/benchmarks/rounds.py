@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from instructdiffusion.editor import Editor
+from instructdiffusion.inference.backend import Editor
 
 from .contenders import Contender, Question
 from .counting import Shares, watch

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from instructdiffusion.editor import Editor
-from instructdiffusion.files import check_writable, json_bytes, png_bytes, write_files
+from instructdiffusion.inference.backend import Editor
+from instructdiffusion.utils.files import check_writable, json_bytes, png_bytes, write_files
 
 from .chart import draw_rows
 from .contenders import Contender, Question

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from instructdiffusion.files import check_writable, json_bytes, write_files
 from instructdiffusion.sampling import (
     Schedule,
     SeededNoise,
@@ -28,8 +27,9 @@ from instructdiffusion.sampling import (
     make_plan,
     sample,
 )
-from instructdiffusion.sampling.graphs import StepGraphs
+from instructdiffusion.sampling.acceleration.cuda_graphs import StepGraphs
 from instructdiffusion.sampling.kernels import step, why_not_here
+from instructdiffusion.utils.files import check_writable, json_bytes, write_files
 
 from .counting import OpCounter, launched, recorded_launches
 from .machine import machine

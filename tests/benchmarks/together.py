@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.editor import Editor
+from instructdiffusion.inference.backend import Editor
 from instructdiffusion.sampling import none
 
 from .contenders import Contender, Ours, make_authors

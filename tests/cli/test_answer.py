@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion import TASKS, InstructDiffusion, files
+from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.cli import main
 from instructdiffusion.cli.answer import ASKS, COLORLESS, MASKS, TILED, Brief
 from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.sampling import instructpix2pix
+from instructdiffusion.utils import files
 
 WORDS = {
     "segment": ["the red star"],
@@ -135,8 +136,8 @@ def test_the_scales_and_the_resize_mode_from_the_shell(photo, picture, model_fol
 
 
 def test_the_shells_lists_are_the_packages():
-    from instructdiffusion import resize
     from instructdiffusion.cli import answer
+    from instructdiffusion.imaging import resize
 
     assert answer.RESIZE_MODES == resize.RESIZE_MODES
     assert {name for name, task in TASKS.items() if task.perception} == set(answer.PERCEPTION)
@@ -354,8 +355,8 @@ def test_a_disk_that_fills_up_stops_the_run(model_folder, tmp_path, picture, cap
 
 
 def test_the_words_are_read_back_with_places(capsys, tmp_path):
-    from instructdiffusion.answer import Answer
     from instructdiffusion.cli.answer import describe
+    from instructdiffusion.inference.answer import Answer
     from instructdiffusion.results import Boxes, Keypoints, Label
     from instructdiffusion.tasks import TASKS
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from instructdiffusion.answer import Answer
 from instructdiffusion.cli import build_parser, main
 from instructdiffusion.datasets.fixtures import write_fixture
+from instructdiffusion.inference.answer import Answer
 from instructdiffusion.tasks import get_task
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from instructdiffusion.datasets.scenes.vocabulary import CATEGORIES
+from instructdiffusion.datasets.synthetic.vocabulary import CATEGORIES
 
 from .snapshot import NODES
 

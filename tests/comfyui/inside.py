@@ -209,7 +209,7 @@ def defaults(run: Run) -> dict[str, list[Any]]:
 
 def known(run: Run) -> dict[str, str | None]:
     """What models call themselves: the built-in one, its clone as LoRA loaders make one, one of ComfyUI's loader."""
-    engine = sys.modules[f"{REPOSITORY}.nodes.engine"]
+    engine = sys.modules[f"{REPOSITORY}.nodes.comfy_backend"]
     foreign, models = run.model.clone(), {"built in": run.model, "clone": run.model.clone()}
     foreign.set_attachments(engine.ATTACHMENT, None)
     said = {name: engine.model_knowledge(model) for name, model in {**models, "foreign": foreign}.items()}
@@ -223,7 +223,7 @@ def formulas(run: Run) -> dict[str, list[bool]]:
     for name, ask in (("sampler", run.sampler), ("guider", partial(run.guider, run.model))):
         open_, *named = (ask(**asked), *(ask(**asked, formula=f) for f in FORMULAS))
         found[name] = [torch.equal(open_, drawn) for drawn in named]
-    engine, other = sys.modules[f"{REPOSITORY}.nodes.engine"], run.model.clone()
+    engine, other = sys.modules[f"{REPOSITORY}.nodes.comfy_backend"], run.model.clone()
     own, side, resize_mode = engine.model_settings(run.model)
     settings = {name: s.changed(formula=FORMULAS[1], guidance=(7.5, 1.5)) for name, s in own.items()}
     other.set_attachments(engine.ATTACHMENT, {"settings": settings, "resolution": side, "resize_mode": resize_mode})

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from instructdiffusion import TASKS, InstructDiffusion
-from instructdiffusion.answer import Answer
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.images import load_picture
+from instructdiffusion.imaging.images import load_picture
+from instructdiffusion.inference.answer import Answer
 
 from .server import comfyui_path
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.record import Example
+from instructdiffusion.datasets.records import Example
 from instructdiffusion.evaluation.measures import measure
 
 SCENES = Path(__file__).with_name("scenes.json")  # what `graphs` reads

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.answer import Answer
+from instructdiffusion.inference.answer import Answer
 
 from .client import Comfy
 from .graphs import FOLDER, GRAPHS, written
@@ -121,7 +121,7 @@ def test_a_graph_saved_in_an_earlier_release_runs_in_both_forms(
     comfy: Comfy, tiny: InstructDiffusion, file: Path
 ) -> None:
     """And is answered as it was: widgets are read by their place, links by their slot."""
-    from instructdiffusion.launcher.convert import to_api
+    from instructdiffusion.launcher.graph_conversion import to_api
 
     info = comfy.call("/object_info")
     old = json.loads((file.parent / "api" / file.name).read_text())
@@ -139,8 +139,8 @@ def test_a_graph_saved_in_an_earlier_release_runs_in_both_forms(
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_picture_of_one_s_own_goes_through_every_graph(comfy: Comfy, name: str, tmp_path: Path) -> None:
     """As `comfy --workflow FILE --image FILE` puts it in, a photograph of any shape; answers have its size."""
-    from instructdiffusion.launcher.convert import to_api
     from instructdiffusion.launcher.entry import put_picture, switch_on
+    from instructdiffusion.launcher.graph_conversion import to_api
 
     photo = np.asarray(Image.open(FOLDER.parent / "workflows" / "denoise.jpg"))[:150, :201]
     Image.fromarray(photo).save(comfy.base / "input" / "mine.png")
@@ -162,7 +162,7 @@ def test_a_picture_of_one_s_own_goes_through_every_graph(comfy: Comfy, name: str
 @pytest.mark.parametrize("name", GRAPHS)
 def test_both_forms_say_the_same(comfy: Comfy, name: str) -> None:
     """The UI form, turned into API form by the launcher, is the API form."""
-    from instructdiffusion.launcher.convert import to_api
+    from instructdiffusion.launcher.graph_conversion import to_api
 
     ui = json.loads((FOLDER / f"{name}.json").read_text())
     api = json.loads((FOLDER / "api" / f"{name}.json").read_text())

@@ -7,7 +7,7 @@ import time
 import pytest
 from PIL import Image
 
-from instructdiffusion.memory import free_memory
+from instructdiffusion.inference.memory import free_memory
 
 from .client import Comfy
 from .test_nodes import LOADER, asked, node, upload

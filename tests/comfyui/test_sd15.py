@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.models import ldm_keys
-from instructdiffusion.models.unpickle import FACTS
+from instructdiffusion.models.formats import ldm_keys
+from instructdiffusion.models.formats.safe_pickle import FACTS
 
 from .client import Comfy
 from .server import comfyui_path

@@ -7,7 +7,7 @@ import pytest
 
 from instructdiffusion.datasets import photographs as module
 from instructdiffusion.datasets.photographs import photograph, photographs, read_photograph
-from instructdiffusion.datasets.scenes import photos
+from instructdiffusion.datasets.synthetic import photos
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

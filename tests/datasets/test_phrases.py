@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from instructdiffusion.datasets.scenes.compose import canonical_item, make_item, place
-from instructdiffusion.datasets.scenes.phrases import Phrase, denotes, refer, refer_to_nothing
+from instructdiffusion.datasets.synthetic.compose import canonical_item, make_item, place
+from instructdiffusion.datasets.synthetic.phrases import Phrase, denotes, refer, refer_to_nothing
 
 
 def item(category, color, x, y, size="small"):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets import photographs
-from instructdiffusion.datasets.scenes import photos
-from instructdiffusion.datasets.scenes.backgrounds import Background, background
-from instructdiffusion.datasets.scenes.canvas import UNIT
-from instructdiffusion.datasets.scenes.compose import (
+from instructdiffusion.datasets.synthetic import photos
+from instructdiffusion.datasets.synthetic.backgrounds import Background, background
+from instructdiffusion.datasets.synthetic.canvas import UNIT
+from instructdiffusion.datasets.synthetic.compose import (
     MARGIN,
     canonical_item,
     inks_for,
@@ -19,12 +19,12 @@ from instructdiffusion.datasets.scenes.compose import (
     paint,
     place,
 )
-from instructdiffusion.datasets.scenes.drawing import Drawing, rasterize
-from instructdiffusion.datasets.scenes.edits import replacement
-from instructdiffusion.datasets.scenes.faces import FACE_PARTS, draw_face
-from instructdiffusion.datasets.scenes.figures import JOINTS, draw_figure
-from instructdiffusion.datasets.scenes.layout import Draw
-from instructdiffusion.datasets.scenes.vocabulary import ANIMALS, CATEGORIES, COLORS, PERSONS, colors_for
+from instructdiffusion.datasets.synthetic.edit_operations import replacement
+from instructdiffusion.datasets.synthetic.faces import FACE_PARTS, draw_face
+from instructdiffusion.datasets.synthetic.figures import JOINTS, draw_figure
+from instructdiffusion.datasets.synthetic.layout import Draw
+from instructdiffusion.datasets.synthetic.sprites import Drawing, rasterize
+from instructdiffusion.datasets.synthetic.vocabulary import ANIMALS, CATEGORIES, COLORS, PERSONS, colors_for
 
 INKS = {"body": (200, 40, 40), "second": (20, 20, 20)}
 SQUARE = Drawing.of([([(-1, -1), (1, -1), (1, 1), (-1, 1)], "body")], {"corner": (1, -1)})

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.scenes import SCENE_TASKS
-from instructdiffusion.datasets.scenes.write import write_scenes
+from instructdiffusion.datasets.synthetic import SCENE_TASKS
+from instructdiffusion.datasets.synthetic.write import write_scenes
 
 
 @pytest.mark.parametrize("task", SCENE_TASKS)

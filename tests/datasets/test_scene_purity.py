@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 
-from instructdiffusion.datasets.scenes import SCENE_TASKS
+from instructdiffusion.datasets.synthetic import SCENE_TASKS
 
 # A digest a task of everything that training reads of some examples, at the richest and the plainest level.
 CODE = """
 import hashlib, json
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.scenes import SCENE_TASKS
+from instructdiffusion.datasets.synthetic import SCENE_TASKS
 
 found = {}
 for task in SCENE_TASKS:

@@ -10,7 +10,7 @@ import pytest
 
 from instructdiffusion.datasets import join
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.scenes import (
+from instructdiffusion.datasets.synthetic import (
     ABSENT_TASKS,
     LEVELS,
     SCENE_TASKS,
@@ -19,10 +19,10 @@ from instructdiffusion.datasets.scenes import (
     UNSEEN_TASKS,
     scene_record,
 )
-from instructdiffusion.datasets.scenes.compose import make_item
-from instructdiffusion.datasets.scenes.restoration import psnr
-from instructdiffusion.datasets.scenes.vocabulary import colors_for
-from instructdiffusion.evaluation.metrics.boxes import match_boxes
+from instructdiffusion.datasets.synthetic.compose import make_item
+from instructdiffusion.datasets.synthetic.degradations import psnr
+from instructdiffusion.datasets.synthetic.vocabulary import colors_for
+from instructdiffusion.evaluation.metrics.box_metrics import match_boxes
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 from instructdiffusion.tasks import TASKS, get_task
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from instructdiffusion.decoding import decode_boxes
-from instructdiffusion.paint import blend, box_coverage
+from instructdiffusion.imaging.rasterize import blend, box_coverage
 
 YELLOW = np.float32([1, 1, 0])
 

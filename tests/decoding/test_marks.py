@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from instructdiffusion.color import MARK_COLORS
 from instructdiffusion.decoding import find_discs
-from instructdiffusion.paint import blend, disc_coverage, disc_radius
+from instructdiffusion.imaging.colors import MARK_COLORS
+from instructdiffusion.imaging.rasterize import blend, disc_coverage, disc_radius
 
 COLORS = np.stack([c.array for c in MARK_COLORS])
 

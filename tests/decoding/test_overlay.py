@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from instructdiffusion.color import MASK_COLORS, far_colors
 from instructdiffusion.decoding import (
     blend_fraction,
     decode_category,
@@ -12,7 +11,8 @@ from instructdiffusion.decoding import (
     guided_mask,
     split_components,
 )
-from instructdiffusion.paint import tint
+from instructdiffusion.imaging.colors import MASK_COLORS, far_colors
+from instructdiffusion.imaging.rasterize import tint
 
 
 def scene(seed: int, size: int = 64) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

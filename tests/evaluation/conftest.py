@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from instructdiffusion.answer import Answer
 from instructdiffusion.datasets.fixtures import write_fixture
+from instructdiffusion.inference.answer import Answer
 from instructdiffusion.tasks import get_task
 
 

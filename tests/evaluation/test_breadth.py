@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from instructdiffusion.datasets.scenes import EXTENT_TASKS
+from instructdiffusion.datasets.synthetic import EXTENT_TASKS
 from instructdiffusion.evaluation.breadth import EXTENTS, RATIOS, SIDE, TILED, Breadth, breadth_of, of_breadth
-from instructdiffusion.evaluation.breadth_tables import SHAPES, SIZES, shape_lines, size_lines
-from instructdiffusion.evaluation.scenes import MAIN, evaluate_scenes
+from instructdiffusion.evaluation.reports.breadth_tables import SHAPES, SIZES, shape_lines, size_lines
+from instructdiffusion.evaluation.scene_benchmark import MAIN, evaluate_scenes
 from instructdiffusion.tasks import TASKS
 
 FEW = Breadth(("1:1", "2:1", "9:16"), (0.08, 0.4), 3)

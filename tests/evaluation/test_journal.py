@@ -8,7 +8,7 @@ import random
 import pytest
 
 from instructdiffusion.evaluation.journal import Journal, Memory, only_writer
-from instructdiffusion.files import WriteError
+from instructdiffusion.utils.files import WriteError
 
 SETTINGS = {"steps": 1, "guidance": (5.0, 1.25)}
 

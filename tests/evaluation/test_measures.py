@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pytest
 
-from instructdiffusion.datasets.record import Record, join
+from instructdiffusion.datasets.records import Record, join
 from instructdiffusion.evaluation.measures import Figure, figures, measure
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 from instructdiffusion.tasks import get_task

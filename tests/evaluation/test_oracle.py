@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.editor import Editor
 from instructdiffusion.evaluation.metrics import EQUAL_DB
-from instructdiffusion.evaluation.scenes import MAIN, evaluate_scenes
+from instructdiffusion.evaluation.scene_benchmark import MAIN, evaluate_scenes
+from instructdiffusion.inference.backend import Editor
 
 
 def first(report):

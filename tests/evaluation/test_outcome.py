@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from instructdiffusion.evaluation.benchmarks.editing import Editing
+from instructdiffusion.evaluation.benchmarks.editing_benchmark import Editing
 from instructdiffusion.evaluation.measures import Figure
 from instructdiffusion.evaluation.outcome import Outcome, PartOutcome
 

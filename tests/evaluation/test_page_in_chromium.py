@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.evaluation.gallery import make_cards
-from instructdiffusion.evaluation.page import page
-from instructdiffusion.evaluation.runner import Answered, Case, scene_row
+from instructdiffusion.evaluation.evaluator import Answered, Case, scene_row
+from instructdiffusion.evaluation.reports.gallery import make_cards
+from instructdiffusion.evaluation.reports.page import page
 
 DRIVER = os.environ.get("CHROMEDRIVER") or shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(DRIVER is None, reason="no chromedriver: install Chromium and its driver")

@@ -9,8 +9,8 @@ import shutil
 import numpy as np
 import pytest
 
-from instructdiffusion.decoding import refiner
-from instructdiffusion.decoding.refiner import refiner_hash
+from instructdiffusion.decoding import light_unet
+from instructdiffusion.decoding.light_unet import refiner_hash
 from instructdiffusion.evaluation.metrics.encoders import Aesthetic
 from instructdiffusion.evaluation.metrics.extractors import Giqa
 from instructdiffusion.evaluation.suite import Asking, evaluate_parts, find_parts, open_parts
@@ -104,7 +104,7 @@ def test_a_zoom_reaches_restoration_and_nothing_else(dataset, drawer, tmp_path):
 def test_other_weights_of_the_refiner_are_other_answers(dataset, drawer, tmp_path, monkeypatch):
     asking = Asking(quiet=True, batch_size=4, cards=0, decoder="unet")
     for name in ("0123456789abcdef", "fedcba9876543210"):
-        monkeypatch.setattr(refiner, "refiner_hash", lambda name=name: name)
+        monkeypatch.setattr(light_unet, "refiner_hash", lambda name=name: name)
         model = drawer(nothing)
         evaluated(dataset("grefcoco"), ["grefcoco"], model, tmp_path / "out", asking)
         assert model.asked

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from instructdiffusion.launcher.convert import to_api
 from instructdiffusion.launcher.entry import EntryError, put_picture, put_subjects, switch_on
+from instructdiffusion.launcher.graph_conversion import to_api
 from instructdiffusion.launcher.overrides import read_override
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from instructdiffusion.models.build import build_text_encoder, build_unet
+from instructdiffusion.models.architecture import build_text_encoder, build_unet
 from instructdiffusion.models.loading import find_folder, load_components
 
 WEIGHTS = {
@@ -232,7 +232,7 @@ def test_a_part_without_weights_says_which_files_would_do(folder, part):
 
 def test_weights_in_several_files_are_read(folder, tmp_path):
     """As large models are saved; ComfyUI's side reads the files itself."""
-    from instructdiffusion.models.parts import read_weights
+    from instructdiffusion.models.formats.weight_files import read_weights
 
     path = folder / "unet" / WEIGHTS["unet"]
     whole = load_file(path)

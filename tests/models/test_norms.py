@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from instructdiffusion.models.build import build_unet, build_vae
+from instructdiffusion.models.architecture import build_unet, build_vae
 from instructdiffusion.models.norms import (
     UNET_HEAD_SOFTNESS,
     UNET_SOFTNESS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from instructdiffusion.launcher.convert import to_api
+from instructdiffusion.launcher.graph_conversion import to_api
 
 SNAPSHOT = json.loads((Path(__file__).parents[1] / "comfyui" / "object_info.json").read_text())
 

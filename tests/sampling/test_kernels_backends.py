@@ -103,7 +103,7 @@ class Model:
 s = Schedule.scaled_linear()
 plan = make_plan(s.sigmas("karras", 3), "euler_ancestral", cfg(2), s)
 sample(Model(), torch.ones(1, 4, 2, 2), plan, SeededNoise([1]))
-import instructdiffusion.sampling.graphs
+import instructdiffusion.sampling.acceleration.cuda_graphs
 assert "triton" not in sys.modules
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -95,7 +95,7 @@ def exact(monkeypatch):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_replayed_graphs_give_what_sample_gives(solver, schedule, model, exact):
-    from instructdiffusion.sampling.graphs import StepGraphs
+    from instructdiffusion.sampling.acceleration.cuda_graphs import StepGraphs
 
     graphs = StepGraphs()
     for guidance in (cfg(2), cfg(5), interval(instructdiffusion(5, 1.25), 1.0, 5.0)):
@@ -111,7 +111,7 @@ def test_replayed_graphs_give_what_sample_gives(solver, schedule, model, exact):
 
 def test_a_replayed_run_never_waits_for_the_device(schedule, model):
     """Between the check of the start and that of the flags at the end: no step reads anything back."""
-    from instructdiffusion.sampling.graphs import StepGraphs
+    from instructdiffusion.sampling.acceleration.cuda_graphs import StepGraphs
 
     graphs, calls = StepGraphs(), []
     plan = make_plan(schedule.sigmas("trailing", 5), "euler_ancestral", cfg(3), schedule)
@@ -147,7 +147,7 @@ def test_a_model_replays_by_itself_and_answers_the_same(model_folder, picture):
 
 
 def test_half_precision_and_channels_last_are_replayed(schedule, new_unet):
-    from instructdiffusion.sampling.graphs import StepGraphs
+    from instructdiffusion.sampling.acceleration.cuda_graphs import StepGraphs
 
     plan = make_plan(schedule.sigmas("trailing", 4), "dpmpp_2m", instructdiffusion(5, 1.25), schedule)
     x = initial_noise([1, 2], SHAPE).cuda() * plan.sigma_start

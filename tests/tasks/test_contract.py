@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from instructdiffusion.color import MARK_COLORS, Color
-from instructdiffusion.evaluation.metrics.boxes import match_boxes
+from instructdiffusion.evaluation.metrics.box_metrics import match_boxes
+from instructdiffusion.imaging.colors import MARK_COLORS, Color
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 from instructdiffusion.tasks import TASKS, Instruction, Task, get_task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from instructdiffusion.color import MASK_COLORS
+from instructdiffusion.imaging.colors import MASK_COLORS
 from instructdiffusion.tasks import TASKS
 from instructdiffusion.tasks.sentences import spelled
 from instructdiffusion.tasks.understanding import read, understand

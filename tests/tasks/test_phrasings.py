@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from instructdiffusion.color import MARK_COLORS, MASK_COLORS
+from instructdiffusion.imaging.colors import MARK_COLORS, MASK_COLORS
 from instructdiffusion.tasks import TASKS
 from instructdiffusion.tasks.wordings import _CLOSINGS, _OPENINGS, WORDINGS
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from instructdiffusion.datasets.examples import make_example
-from instructdiffusion.datasets.scenes.edits import PLACES
+from instructdiffusion.datasets.synthetic.edit_operations import PLACES
 from instructdiffusion.tasks import get_task
 from instructdiffusion.tasks.placing import place_of
 

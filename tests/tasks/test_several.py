@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from instructdiffusion.compose import join_drawings
-from instructdiffusion.evaluation.metrics.boxes import match_boxes
+from instructdiffusion.compositing.rules import join_drawings
+from instructdiffusion.evaluation.metrics.box_metrics import match_boxes
 from instructdiffusion.results import Boxes, Masks
 from instructdiffusion.tasks import TASKS, Instruction
 

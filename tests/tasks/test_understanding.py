@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instructdiffusion.color import far_colors
+from instructdiffusion.imaging.colors import far_colors
 from instructdiffusion.tasks import TASKS
 from instructdiffusion.tasks.understanding import read, understand
 from instructdiffusion.tasks.wordings import reworded

@@ -11,7 +11,7 @@ def start_folder(tmp_path_factory):
     import torch
 
     from instructdiffusion.datasets.examples import make_example
-    from instructdiffusion.models.build import build_vae
+    from instructdiffusion.models.architecture import build_vae
     from instructdiffusion.models.norms import VAE_SOFTNESS, harden_norms
     from instructdiffusion.models.tokenizer import write_tokenizer
 

@@ -96,7 +96,7 @@ def test_a_resumed_run_ends_with_the_unbroken_ones_weights(stage, shared, start_
 
 
 def test_the_stages_follow_one_another_and_the_last_one_answers(tmp_path, monkeypatch):
-    monkeypatch.setattr("instructdiffusion.trainer.words._PER_TASK", 3)
+    monkeypatch.setattr("instructdiffusion.trainer.tokenizer_corpus._PER_TASK", 3)
     init = None
     for stage in STAGES:
         output = train(small(stage, tmp_path / stage, init, steps=2, validate_every=1), quiet=True)
@@ -358,20 +358,20 @@ def test_an_export_that_fails_leaves_the_model_before_whole(kind, start_folder, 
 
 
 def test_a_tokenizer_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    from instructdiffusion.trainer import words
+    from instructdiffusion.trainer import tokenizer_corpus
 
-    monkeypatch.setattr(words, "_PER_TASK", 1)
+    monkeypatch.setattr(tokenizer_corpus, "_PER_TASK", 1)
 
     def broken(sentences, folder):
         (folder / "vocab.json").write_text("{")
         raise OSError("No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(words, "write_tokenizer", broken)
+        patch.setattr(tokenizer_corpus, "write_tokenizer", broken)
         with pytest.raises(OSError, match="No space left"):
-            words.ensure_tokenizer(tmp_path, DataConfig(level=0))
+            tokenizer_corpus.ensure_tokenizer(tmp_path, DataConfig(level=0))
     assert list(tmp_path.iterdir()) == []
-    words.ensure_tokenizer(tmp_path, DataConfig(level=0))
+    tokenizer_corpus.ensure_tokenizer(tmp_path, DataConfig(level=0))
     assert [p.name for p in tmp_path.iterdir()] == ["tokenizer"] and (
         tmp_path / "tokenizer" / "vocab.json"
     ).is_file()

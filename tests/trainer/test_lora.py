@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from instructdiffusion.models.build import build_unet
+from instructdiffusion.models.architecture import build_unet
 from instructdiffusion.trainer.lora import add_lora, lora_layers, lora_state
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from instructdiffusion.models.layout import SCHEDULER, training_alphas
+from instructdiffusion.models.formats.folder import SCHEDULER, training_alphas
 from instructdiffusion.trainer.losses import (
     absent_weights,
     add_noise,

@@ -161,7 +161,11 @@ def test_words_that_are_too_many_are_left_as_they_were(start_folder, tmp_path, m
 
 
 @pytest.mark.parametrize(
-    "name", ["color.py", "paint.py", "resize.py", "datasets/scenes/shapes.py", "tasks/segment.py"]
+    "name",
+    [
+        *("imaging/colors.py", "imaging/rasterize.py", "imaging/resize.py"),
+        *("datasets/synthetic/shapes.py", "tasks/segment.py"),
+    ],
 )
 def test_other_code_of_the_samples_has_another_folder(name, root, start_folder, monkeypatch):
     here = pool_folder(root, DATA, start_folder)

@@ -207,7 +207,7 @@ def test_other_sources_have_another_folder(data, start_folder, tmp_path):
 def test_scenes_do_not_depend_on_the_code_of_sources(monkeypatch):
     scenes, read = code_digest(), code_digest(True)
     real = Path.read_bytes
-    changed = ("datasets/augment.py", "datasets/sources.py", "datasets/views.py", "readers/coco.py")
+    changed = ("datasets/augmentation.py", "datasets/sources.py", "datasets/views.py", "readers/coco.py")
     monkeypatch.setattr(Path, "read_bytes", lambda p: real(p) + b"#" * p.as_posix().endswith(changed))
     code_digest.cache_clear()
     try:

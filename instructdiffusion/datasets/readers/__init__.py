@@ -9,7 +9,6 @@ from .ade20k import Ade20k
 from .ade20k_full import Ade20kFull
 from .aic import Aic
 from .ap10k import Ap10k
-from .base import Reader, RecordReader
 from .clwd import Clwd
 from .coco import Coco
 from .coco_stuff import CocoStuff
@@ -26,6 +25,7 @@ from .mpii import Mpii
 from .pascal_context import PascalContext59, PascalContext459
 from .phrasecut import PhraseCut
 from .problems import BrokenRecord, LayoutIncomplete, LayoutMissing, Problem
+from .reader import Reader, RecordReader
 from .reds import Reds
 from .refcoco import RefClef, RefCoco, RefCocoG, RefCocoPlus
 from .sidd import Sidd

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import first_file
-from .cache import Builder
+from .index import Builder
 from .labelmaps import VOID, LabelMapReader, stems
 from .problems import Flaw
+from .reader import first_file
 
 _COUNT = 150
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import first_file, first_folder
-from .cache import Builder
+from .index import Builder
 from .labelmaps import VOID, LabelMapReader, stems
-from .pictures import read_values
 from .problems import Flaw, relative
+from .reader import first_file, first_folder
+from .stored_images import read_values
 
 _COUNT = 847
 _ENTRY = re.compile(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .base import first_file, first_folder
-from .cache import Builder
+from .index import Builder
 from .joints import AIC, SHIFT
-from .pictures import picture_size
+from .large_json import stream_json
 from .problems import Flaw, inside, member, named, number, text, xywh_box
-from .streaming import stream_json
+from .reader import first_file, first_folder
+from .stored_images import picture_size
 from .topdown import CocoPoseReader
 
 _DATES = {"train": ("train", "20170902", "20170909"), "val": ("validation", "20170911", "20170911")}

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...draw import contact_sheet, enlarged, overlay
-from ...resize import resize_picture
+from ...imaging.annotate import contact_sheet, enlarged, overlay
+from ...imaging.resize import resize_picture
 from ...tasks import get_task
-from ..record import Example, Record, join
+from ..records import Example, Record, join
 from . import READERS
-from .base import Reader
 from .problems import BrokenRecord, LayoutIncomplete, Problem, relative
+from .reader import Reader
 
 TITLES = ("given", "to be answered", "truth")
 _CELL = 192

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .base import first_folder
 from .pairs import PairReader
+from .reader import first_folder
 
 
 class Clwd(PairReader):

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...results import Boxes, Masks
-from ..record import Record
-from .base import first_file, first_folder
-from .cache import Builder
+from ..records import Record
+from .annotation_masks import check_segmentation, segmentation_mask
 from .cocoformat import CocoFile
+from .index import Builder
 from .joints import COCO
-from .masks import check_segmentation, segmentation_mask
 from .problems import Flaw, xywh_box
+from .reader import first_file, first_folder
 from .topdown import CocoPoseReader
 
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import first_file, first_folder
-from .cache import Builder
 from .coco import beside
+from .index import Builder
 from .labelmaps import VOID, LabelMapReader, read_label_file, stems
 from .problems import Flaw
+from .reader import first_file, first_folder
 
 # Of 182 numbers: labels.txt names these things too ("street sign", "hat", ...), but nobody annotated them. They show in
 # no label map, whatever the picture holds, so that to ask for them would teach (and score) wrong answers.

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .cache import Builder
+from .index import Builder
+from .large_json import stream_json
 from .problems import Flaw, member, whole
 from .spool import Spool
-from .streaming import stream_json
 
 
 class CocoFile:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .base import first_file, first_folder
 from .joints import CROWDPOSE
+from .reader import first_file, first_folder
 from .topdown import CocoPoseReader
 
 

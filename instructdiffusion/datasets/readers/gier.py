@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from .base import first_file
-from .cache import Builder
-from .editing import EditReader, instructions_of
+from .image_edits import EditReader, instructions_of
+from .index import Builder
+from .large_json import stream_json
 from .problems import Flaw, inside, member, relative
-from .streaming import stream_json
+from .reader import first_file
 
 
 class Gier(EditReader):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .base import first_folder
-from .cache import Builder
+from .index import Builder
 from .pairs import PairReader, subfolders
+from .reader import first_folder
 
 
 class GoPro(PairReader):

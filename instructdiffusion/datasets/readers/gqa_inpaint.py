@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .base import first_file
-from .cache import Builder
-from .editing import EditReader, instructions_of
+from .image_edits import EditReader, instructions_of
+from .index import Builder
+from .large_json import load_json, stream_json
 from .problems import Flaw, inside, member
-from .streaming import load_json, stream_json
+from .reader import first_file
 
 
 class GqaInpaint(EditReader):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .large_json import stream_json
 from .referring import ReferReader
-from .streaming import stream_json
 
 
 class GRefCoco(ReferReader):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from .archives import Members, has_columns, parquet_file
-from .base import first_file, naming
-from .cache import Builder
-from .editing import EditReader, instructions_of, place_name
+from .image_edits import EditReader, instructions_of, place_name
+from .index import Builder
+from .large_json import load_json, stream_json
 from .problems import Flaw, inside, relative
-from .streaming import load_json, stream_json
+from .reader import first_file, naming
 
 
 class InstructPix2Pix(EditReader):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...results import Boxes, Keypoints, Label, Masks
-from ..record import Record
+from ..records import Record
 
 SHIFT = 0.5
 

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...results import Masks
-from ..record import Record
-from .base import Reader, naming
-from .cache import Builder
-from .pictures import read_values
+from ..records import Record
+from .index import Builder
 from .problems import Flaw, relative
+from .reader import Reader, naming
+from .stored_images import read_values
 
 VOID = -1
 

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..record import Record
-from .base import first_file
-from .cache import Builder
-from .editing import EditReader, instructions_of
+from ..records import Record
+from .image_edits import EditReader, instructions_of
+from .index import Builder
+from .large_json import stream_json, stream_lines
 from .problems import Flaw, inside, member, text
+from .reader import first_file
 from .referring import phrase
-from .streaming import stream_json, stream_lines
 
 
 def list_entries(path: Path) -> Iterator[tuple[str, Any]]:

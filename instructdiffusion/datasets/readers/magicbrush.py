@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from .archives import has_columns
-from .base import first_file, first_folder
-from .cache import Builder
-from .editing import EditReader, instructions_of
+from .image_edits import EditReader, instructions_of
+from .index import Builder
 from .instructpix2pix import parquet_rows
+from .large_json import stream_json
 from .problems import Flaw, inside, member
-from .streaming import stream_json
+from .reader import first_file, first_folder
 
 _FOLDERS = {"train": ("train",), "val": ("dev", "val"), "test": ("test",)}
 

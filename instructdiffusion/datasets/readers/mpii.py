@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .base import first_file, first_folder
-from .cache import Builder
+from .index import Builder
 from .joints import MPII, SHIFT
+from .large_json import stream_json
 from .problems import Flaw, member, number
-from .streaming import stream_json
+from .reader import first_file, first_folder
 from .topdown import PoseReader
 
 _FILES = {"train": ("train",), "val": ("valid", "val"), "trainval": ("trainval",), "test": ("test",)}

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..record import Record
-from .base import Reader
-from .cache import Builder
-from .pictures import same_size
+from ..records import Record
+from .index import Builder
 from .problems import Flaw, relative
+from .reader import Reader
+from .stored_images import same_size
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 

@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import first_file, first_folder
-from .cache import Builder
+from .annotation_masks import check_segmentation, segmentation_mask
 from .cocoformat import entry_id
+from .index import Builder
 from .labelmaps import VOID, LabelMapReader, read_label_file, read_list, stems
-from .masks import check_segmentation, segmentation_mask
-from .pictures import read_values
+from .large_json import stream_json
 from .problems import Flaw, member, whole
+from .reader import first_file, first_folder
 from .spool import Spool
-from .streaming import stream_json
+from .stored_images import read_values
 
 CLASSES = (
     *(

@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...results import Masks
-from ..record import Record
-from .base import Reader, first_file, first_folder
-from .cache import Builder
-from .masks import check_segmentation, segmentation_mask
-from .pictures import picture_size
+from ..records import Record
+from .annotation_masks import check_segmentation, segmentation_mask
+from .index import Builder
+from .large_json import stream_json
 from .problems import Flaw, member, named, whole, xywh_box
+from .reader import Reader, first_file, first_folder
 from .referring import phrase
-from .streaming import stream_json
+from .stored_images import picture_size
 
 _FOLDERS = ("images", "VG_100K", "VG_100K_2", "images/VG_100K", "images/VG_100K_2")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from .cache import Builder
+from .index import Builder
 from .pairs import PICTURES, PairReader, subfolders
 from .problems import relative
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from .plain_pickle import plain_parts
 from .problems import Flaw
 from .referring import ReferReader
-from .unpickle import plain_parts
 
 _FAMILY = ("refcoco", "refcoco+", "refcocog", "refclef")
 _SOURCE = "https://github.com/lichengunc/refer (annotations) and https://cocodataset.org/#download (2014 Train images)"

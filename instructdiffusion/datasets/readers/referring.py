@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...results import Masks
-from ..record import Record
-from .base import Reader, first_folder
-from .cache import Builder
+from ..records import Record
+from .annotation_masks import check_segmentation, segmentation_mask
 from .coco import beside
 from .cocoformat import CocoFile, entry_id
-from .masks import check_segmentation, segmentation_mask
+from .index import Builder
 from .problems import Flaw, inside, member, relative, text, whole
+from .reader import Reader, first_folder
 
 # Where COCO's training pictures lie: those of 2014, which 2017's are too, in the folder itself or in one beside it.
 BESIDE = (*beside("train2014"), *beside("train2017"))

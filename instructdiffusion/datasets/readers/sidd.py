@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..record import Record
-from .base import first_file, first_folder
-from .cache import Builder
+from ..records import Record
+from .index import Builder
 from .pairs import PairReader, add_pairs, subfolders
 from .pascal_context import load_mat
 from .problems import Flaw, LayoutIncomplete, relative
+from .reader import first_file, first_folder
 
 _BLOCKS = ("ValidationNoisyBlocksSrgb", "ValidationGtBlocksSrgb")
 _FILES = ("noisy.npy", "clean.npy")  # of the unpacked blocks

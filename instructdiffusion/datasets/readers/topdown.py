@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ... import paint
+from ...imaging import rasterize
 from ...results import Keypoints
-from ..record import Record
-from .base import Reader
-from .cache import Builder
+from ..records import Record
 from .cocoformat import CocoFile
+from .index import Builder
 from .joints import SHIFT, spoken, unified
 from .problems import Flaw, number, xywh_box
+from .reader import Reader
 
 MARGIN = 1.25  # the paper's room around a person's box
 MOST = 5  # joints asked for at once, at most
@@ -64,7 +64,7 @@ class PoseReader(Reader):
         h, w = image.shape[:2]
         inside = (xy >= 0).all(1) & (xy < (w, h)).all(1)
         visible = (joints[:, 2] > 0) & inside
-        chosen = asked or self._drawn(xy, visible, paint.disc_radius(h, w), rng)
+        chosen = asked or self._drawn(xy, visible, rasterize.disc_radius(h, w), rng)
         columns = [self.names.index(name) for name in chosen]
         subjects = tuple(spoken(name) for name in chosen)
         shown = visible[columns]

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .base import first_file, first_folder
-from .cache import Builder
+from .index import Builder
 from .labelmaps import VOID, LabelMapReader, read_list
+from .reader import first_file, first_folder
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table"),

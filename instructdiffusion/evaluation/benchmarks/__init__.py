@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.readers import LayoutMissing, open_reader, reader_named
-from .base import ReaderBenchmark
-from .detect import Detect
-from .editing import TABLE_KINDS, Editing
-from .pose import Pose, ap10k
-from .refer import Refer
-from .restoration import Restoration
-from .semantic import Semantic
+from .benchmark import ReaderBenchmark
+from .detection_benchmark import Detect
+from .editing_benchmark import TABLE_KINDS, Editing
+from .pose_benchmark import Pose, ap10k
+from .referring_benchmark import Refer
+from .restoration_benchmark import Restoration
+from .semantic_benchmark import Semantic
 
 Make = Callable[..., ReaderBenchmark]
 

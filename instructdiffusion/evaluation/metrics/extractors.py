@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .encoders import knn_giqa, prepared
-from .fingerprint import fingerprint
+from .network_digest import fingerprint
 
 if TYPE_CHECKING:
     from .encoders import PictureEncoder
@@ -141,7 +141,7 @@ def _features_of(folder: Path, network: Extractor, batch: int) -> tuple[np.ndarr
     """
     from tqdm import tqdm
 
-    from ...images import list_pictures, load_picture
+    from ...imaging.images import list_pictures, load_picture
 
     paths = list_pictures(folder)
     if not paths:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..plan import StepCoefs
 from . import reference
-from .layout import is_channels_last, is_dense, pixel_stride
+from .memory_format import is_channels_last, is_dense, pixel_stride
 from .reference import Stepped
 
 #: What `backend` may be. "auto" is the Triton kernel on an NVIDIA GPU wherever it can, else the reference.

@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from ..plan import StepCoefs
-from .layout import inner_strides, is_channels_last, is_flat
+from .memory_format import inner_strides, is_channels_last, is_flat
 from .reference import Stepped
 
 BLOCK = (

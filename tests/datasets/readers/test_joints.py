@@ -7,7 +7,7 @@ import pytest
 
 from instructdiffusion.datasets.readers import joints
 from instructdiffusion.datasets.readers.joints import mirrored, swap_words, unified
-from instructdiffusion.datasets.record import Record
+from instructdiffusion.datasets.records import Record
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 
 ORDERS = {"COCO": 17, "CROWDPOSE": 14, "MPII": 16, "AIC": 14, "AP10K": 17}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from instructdiffusion.evaluation.benchmarks import BENCHMARKS
+from instructdiffusion.evaluation.evaluator import answer_benchmark, asker
 from instructdiffusion.evaluation.journal import Memory
-from instructdiffusion.evaluation.runner import answer_benchmark, asker
 
 
 class Words:

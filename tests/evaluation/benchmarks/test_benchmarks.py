@@ -10,11 +10,11 @@ import pytest
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.cli import evaluate as command
 from instructdiffusion.evaluation.benchmarks import ALIASES, BENCHMARKS, benchmark_named
+from instructdiffusion.evaluation.evaluator import answer_benchmark, asker
 from instructdiffusion.evaluation.journal import Memory
 from instructdiffusion.evaluation.measures import Figure
 from instructdiffusion.evaluation.metrics import EQUAL_DB
 from instructdiffusion.evaluation.paper import TABLES
-from instructdiffusion.evaluation.runner import answer_benchmark, asker
 from instructdiffusion.tasks import get_task
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.evaluation.benchmarks.editing import Editing
+from instructdiffusion.evaluation.benchmarks.editing_benchmark import Editing
 from instructdiffusion.evaluation.metrics.encoders import knn_giqa
 from instructdiffusion.evaluation.metrics.extractors import Giqa, load_extractor, load_giqa
 

@@ -14,15 +14,14 @@ from instructdiffusion.sampling import (
     SeededNoise,
     UNetDenoiser,
     cfg,
-    graphs,
     initial_noise,
     instructdiffusion,
     interval,
     make_plan,
     none,
-    replaying,
     sample,
 )
+from instructdiffusion.sampling.acceleration import cuda_graph_runner, cuda_graphs
 
 SHAPE, LENGTH, WIDTH = (4, 6, 5), 3, 8
 
@@ -54,8 +53,8 @@ def unet():
 
 @pytest.fixture(autouse=True)
 def called_instead_of_captured(monkeypatch):
-    monkeypatch.setattr(graphs, "why_no_graph", lambda denoiser: None)
-    monkeypatch.setattr(graphs, "capture", lambda run, device, pool: run)
+    monkeypatch.setattr(cuda_graphs, "why_no_graph", lambda denoiser: None)
+    monkeypatch.setattr(cuda_graphs, "capture", lambda run, device, pool: run)
 
 
 def denoiser(unet, seed=0, batch=2, kind="v_prediction"):
@@ -74,7 +73,7 @@ def make(schedule, solver, guidance, steps=4):
 def test_a_run_gives_what_sample_gives(solver, schedule, unet):
     plan, x = make(schedule, solver, instructdiffusion(5, 1.25))
     mine, true = [], []
-    end = graphs.StepGraphs().sample(
+    end = cuda_graphs.StepGraphs().sample(
         denoiser(unet), x, plan, SeededNoise([1, 2]), lambda i, x, d: mine.append((i, x, d))
     )
     expected = sample(denoiser(unet), x, plan, SeededNoise([1, 2]), lambda i, x, d: true.append((i, x, d)))
@@ -87,7 +86,7 @@ def test_a_run_gives_what_sample_gives(solver, schedule, unet):
 
 
 def test_one_graph_serves_all_rows_plans_and_pictures_of_a_size(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     for seed, (solver, scale, kind) in enumerate(
         [("euler", 2.0, "v_prediction"), ("ddim", 7.5, "epsilon"), ("dpmpp_2m", 3.0, "sample")]
     ):
@@ -100,7 +99,7 @@ def test_one_graph_serves_all_rows_plans_and_pictures_of_a_size(schedule, unet):
 
 
 def test_branches_that_come_and_go_within_a_run(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "dpmpp_2m", interval(instructdiffusion(5, 1.25), 1.0, 5.0), steps=6)
     assert len({row.branches for row in plan}) == 2
     for _ in range(2):  # the second run finds the first one's state in every buffer
@@ -110,7 +109,7 @@ def test_branches_that_come_and_go_within_a_run(schedule, unet):
 
 
 def test_a_run_after_a_broken_one_is_whole(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "heun", none())
     broken = denoiser(unet)
     broken.conditions(("full",))[1][1] = float("nan")
@@ -121,7 +120,7 @@ def test_a_run_after_a_broken_one_is_whole(schedule, unet):
 
 
 def test_the_answer_and_the_start_are_the_callers_own(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "euler", none())
     before = x.clone()
     first = held.sample(denoiser(unet), x, plan)
@@ -131,7 +130,7 @@ def test_the_answer_and_the_start_are_the_callers_own(schedule, unet):
 
 
 def test_inference_mode_and_none_take_turns(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "dpmpp_2m", none())
     with torch.inference_mode():
         inside = held.sample(denoiser(unet), x, plan)
@@ -140,7 +139,7 @@ def test_inference_mode_and_none_take_turns(schedule, unet):
 
 def test_channels_last_models(schedule):
     unet = SmallUNet().to(memory_format=torch.channels_last)
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "euler_ancestral", cfg(3))
     end = held.sample(denoiser(unet), x, plan, SeededNoise([1, 2]))
     expected = sample(denoiser(unet), x, plan, SeededNoise([1, 2]))
@@ -150,7 +149,7 @@ def test_channels_last_models(schedule):
 
 
 def test_bad_input(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "euler", none())
     with pytest.raises(ValueError, match="at most float32"):
         held.sample(denoiser(unet), x.double(), plan)
@@ -169,24 +168,24 @@ def test_bad_input(schedule, unet):
 
 
 def test_no_more_graphs_than_the_limit_are_kept(schedule, unet):
-    held = graphs.StepGraphs(limit=2)
+    held = cuda_graphs.StepGraphs(limit=2)
     plan, x = make(schedule, "dpmpp_2m", interval(instructdiffusion(5, 1.25), 1.0, 5.0), steps=6)
     held.sample(denoiser(unet), x, plan)
     other, y = make(schedule, "euler_ancestral", cfg(3))
     held.sample(denoiser(unet), y, other, SeededNoise([1, 2]))
     assert len(held) == 2 and held.missing(denoiser(unet), other) == 0
     assert held.missing(denoiser(unet), plan) == 1  # the one used longest ago went
-    wide = graphs.StepGraphs(limit=1)
+    wide = cuda_graphs.StepGraphs(limit=1)
     end = wide.sample(denoiser(unet), x, plan)  # two sets of branches in one run
     torch.testing.assert_close(end, sample(denoiser(unet), x, plan), rtol=1e-4, atol=1e-4)
     assert len(wide) == len(wide._states) == 1
     for bad in (0, True, 1.5):
         with pytest.raises(ValueError, match="limit"):
-            graphs.StepGraphs(limit=bad)
+            cuda_graphs.StepGraphs(limit=bad)
 
 
 def test_weights_that_moved_are_captured_anew(schedule):
-    unet, held = SmallUNet(), graphs.StepGraphs()
+    unet, held = SmallUNet(), cuda_graphs.StepGraphs()
     plan, x = make(schedule, "euler", none())
     held.sample(denoiser(unet), x, plan)
     with torch.no_grad():
@@ -231,8 +230,8 @@ EXCHANGES = {
 @pytest.mark.parametrize("exchange", EXCHANGES)
 def test_what_is_exchanged_in_the_unet_is_captured_anew(exchange, schedule, monkeypatch):
     captured = []
-    monkeypatch.setattr(graphs, "capture", lambda run, device, pool: captured.append(run) or run)
-    unet, held = SmallUNet(), graphs.StepGraphs()
+    monkeypatch.setattr(cuda_graphs, "capture", lambda run, device, pool: captured.append(run) or run)
+    unet, held = SmallUNet(), cuda_graphs.StepGraphs()
     plan, x = make(schedule, "euler", none())
     held.sample(denoiser(unet), x, plan)
     EXCHANGES[exchange](unet)
@@ -244,7 +243,7 @@ def test_what_is_exchanged_in_the_unet_is_captured_anew(exchange, schedule, monk
 
 
 def test_threads_take_turns(schedule, unet):
-    held = graphs.StepGraphs()
+    held = cuda_graphs.StepGraphs()
     plan, x = make(schedule, "dpmpp_2m", cfg(3))
     got = {}
 
@@ -262,8 +261,8 @@ def test_threads_take_turns(schedule, unet):
 
 
 def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
-    monkeypatch.setattr(replaying, "why_no_graph", lambda denoiser: None)
-    run = replaying.Replaying()
+    monkeypatch.setattr(cuda_graph_runner, "why_no_graph", lambda denoiser: None)
+    run = cuda_graph_runner.Replaying()
     short, x = make(schedule, "euler", cfg(3), steps=3)
     expected = sample(denoiser(unet), x, short)
     for rows in (3, 6):
@@ -286,27 +285,27 @@ def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
 
 
 def test_what_fails_in_a_capture_is_said_and_the_run_goes_on(schedule, unet, monkeypatch, caplog):
-    monkeypatch.setattr(replaying, "why_no_graph", lambda denoiser: None)
+    monkeypatch.setattr(cuda_graph_runner, "why_no_graph", lambda denoiser: None)
 
     def fails(run, device, pool):
         raise RuntimeError(errors[-1])
 
     errors = ["operation not permitted when stream is capturing\nmore"]
-    monkeypatch.setattr(graphs, "capture", fails)
+    monkeypatch.setattr(cuda_graphs, "capture", fails)
     plan, x = make(schedule, "euler", none(), steps=8)
     expected = sample(denoiser(unet), x, plan)
-    run = replaying.Replaying()
+    run = cuda_graph_runner.Replaying()
     for _ in range(2):  # the second time nothing is tried
         assert torch.equal(run(denoiser(unet), x, plan), expected)
         assert run.reason == "the capture failed: RuntimeError: " + errors[-1].partition("\n")[0]
     assert len(caplog.records) == 1 and len(run.held) == 0
     errors.append("CUDA out of memory.")
-    run = replaying.Replaying()
+    run = cuda_graph_runner.Replaying()
     run(denoiser(unet), x, plan)
-    monkeypatch.setattr(graphs, "capture", lambda run, device, pool: run)
+    monkeypatch.setattr(cuda_graphs, "capture", lambda run, device, pool: run)
     run(denoiser(unet), x, plan)  # there may be room by now
     assert run.reason is None
     with pytest.raises(RuntimeError, match="capturing"):
-        monkeypatch.setattr(graphs, "capture", fails)
+        monkeypatch.setattr(cuda_graphs, "capture", fails)
         errors.append("capturing")
-        replaying.Replaying(graphs=True)(denoiser(unet), x, plan)
+        cuda_graph_runner.Replaying(graphs=True)(denoiser(unet), x, plan)

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from instructdiffusion.datasets.fixtures.edits import _object
+from instructdiffusion.datasets.fixtures.edit_sets import _object
 
 from .pieces import HEIGHT, WIDTH, jpegs, listed, put, touch
 

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from instructdiffusion.datasets.fixtures.pose import AIC_NAMES, AP10K_NAMES, COCO_NAMES, CROWDPOSE_NAMES
-from instructdiffusion.datasets.fixtures.segmentation import write_ade20k, write_ade20k_full, write_coco_stuff
+from instructdiffusion.datasets.fixtures.pose_sets import AIC_NAMES, AP10K_NAMES, COCO_NAMES, CROWDPOSE_NAMES
+from instructdiffusion.datasets.fixtures.segmentation_sets import (
+    write_ade20k,
+    write_ade20k_full,
+    write_coco_stuff,
+)
 
 from .annotated import (
     clips,

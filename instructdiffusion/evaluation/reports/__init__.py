@@ -1,0 +1,1 @@
+"""What an evaluation says: tables, pages and pictures."""

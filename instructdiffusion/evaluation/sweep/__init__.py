@@ -1,0 +1,1 @@
+"""Quality against UNet evaluations, cell by cell, and the defaults that follow."""

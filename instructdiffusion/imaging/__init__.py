@@ -1,0 +1,1 @@
+"""Pictures: loaded, resized, tiled, drawn on, and shown to people."""

@@ -1,0 +1,154 @@
+"""Arguments: what a call gave, whatever its form, as one instruction, seed and noise a picture."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from ..imaging.resize import as_resize_mode
+from ..sampling import check_seeds
+from ..tasks import Instruction, get_task
+from ..tasks.understanding import understand
+
+# The options of the tasks' `decode` that are numbers: their kind, and what each is in words.
+DECODE: dict[str, tuple[Any, str]] = {
+    "threshold": (Real, "a share from 0 to 1, as 0.5"),
+    "score": (Real, "a share from 0 to 1, as 0.5"),
+    "min_area": (Real, "a number of pixels, as 9, or None for the task's own"),
+    "max_boxes": (Integral, "a whole number, as 20"),
+}
+
+
+def as_instructions(given: Any) -> tuple[list[str | Instruction], bool]:
+    """(words and instructions, each of which `as_instruction` takes; whether a single one came)."""
+    single = isinstance(given, (str, Instruction))
+    if not single and not isinstance(given, Sequence):
+        raise TypeError(
+            f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
+        )
+    return [given] if single else list(given), single
+
+
+def as_instruction(
+    given: Any, task: str | None, picture: np.ndarray | None = None, verbatim: bool = False
+) -> Instruction:
+    """Words or an Instruction as one; words are understood (`tasks.understanding`), as `task` where it is named.
+
+    picture: what colors are chosen to stand out from. verbatim: words without a task are an edit.
+    ValueError for empty words, words that the task cannot answer, or where `task` is not the instruction's own;
+    TypeError for anything else.
+    """
+    if isinstance(given, Instruction):
+        if task not in (None, given.task):
+            raise ValueError(
+                f"the instruction is one of task {given.task!r}, but task={task!r} was asked for"
+            )
+        get_task(given.task)
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
+    return understand(given, picture, task=task, verbatim=verbatim)
+
+
+def paired(
+    pictures: list[np.ndarray], texts: list[str | Instruction], one_picture: bool, one_text: bool
+) -> tuple[list[np.ndarray], list[str | Instruction]]:
+    """One instruction a picture; a single one of either is used for all of the other."""
+    if one_text and not one_picture:
+        return pictures, texts * len(pictures)
+    if one_picture and not one_text:
+        return pictures * len(texts), texts
+    if len(pictures) != len(texts):
+        raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
+    return pictures, texts
+
+
+def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **functions: Any) -> None:
+    """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping, for
+    options in it that are no numbers, and for `functions` (on_step, ...) that cannot be called; all but the first two
+    may be None."""
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
+    if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
+        raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
+    number = isinstance(adaptive, Real) and not isinstance(adaptive, bool)
+    if adaptive is not None and not (number and 0 <= adaptive < float("inf")):
+        raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
+    if not (decode is None or isinstance(decode, Mapping)):
+        raise TypeError(f"decode is a dict of options, as {{'min_area': 9}}, got {decode!r}")
+    for name, (kind, meaning) in DECODE.items():
+        value = (decode or {}).get(name)
+        if value is None and (decode is None or name not in decode or name == "min_area"):
+            continue
+        if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"decode option {name} is {meaning}, got {value!r}")
+    for name, function in functions.items():
+        if not (function is None or callable(function)):
+            raise TypeError(f"{name} is a function, or None for none; got {function!r}")
+
+
+def given_resize_mode(resize_mode: str | None, fit: str | None) -> str | None:
+    """The resize mode that a call gave, None for the model's own; `fit`, its old name, gives a DeprecationWarning.
+
+    ValueError for a mode that there is not, or for both names at once.
+    """
+    if fit is not None:
+        warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=3)
+        if resize_mode is not None:
+            raise ValueError("fit is the old name of resize_mode: leave it out")
+        resize_mode = fit
+    return None if resize_mode is None else as_resize_mode(resize_mode)
+
+
+def as_seeds(seed: int | Sequence[int], count: int) -> list[int]:
+    """A seed a picture, from one for all or one each; ValueError / TypeError as `sampling.check_seeds`."""
+    seeds = check_seeds(seed) if count else ()
+    if isinstance(seed, (int, np.integer)):
+        return list(seeds) * count
+    if len(seeds) != count:
+        raise ValueError(f"expected one seed, or one a picture ({count}), got {len(seeds)}")
+    return list(seeds)
+
+
+def split_noise(noise: Any) -> tuple[Any, Sequence[Any] | None]:
+    """(initial, steps) of what `run` takes as noise; None for what comes from the seed."""
+    if not isinstance(noise, Mapping):
+        return noise, None
+    unknown = sorted(set(map(str, noise)) - {"initial", "steps"})
+    if unknown:
+        raise ValueError(f"noise has 'initial' and 'steps', got {unknown[0]!r}")
+    steps = noise.get("steps")
+    if isinstance(steps, (str, Mapping)) or not (steps is None or hasattr(steps, "__len__")):
+        raise TypeError(f"noise 'steps' is a list of unit noise, one a row that adds noise, got {steps!r}")
+    return noise.get("initial"), steps
+
+
+def as_steps(steps: Sequence[Any] | None, count: int) -> list[tuple[Any, ...] | None]:
+    """The fresh noise of every picture, a tensor a row that adds noise; None where the seed gives it."""
+    if steps is None:
+        return [None] * count
+    rows = [as_starts(row, count) for row in steps]
+    return [tuple(row[i] for row in rows) for i in range(count)]
+
+
+def as_starts(noise: Any, count: int) -> list[Any]:
+    """Unit noise [c, h, w] for all, or [n, c, h, w] one a picture, as tensors."""
+    import torch
+
+    try:
+        tensor = torch.as_tensor(noise, dtype=torch.float32).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"noise is unit noise as an array or tensor, got {type(noise).__name__}: {error}"
+        ) from None
+    if not bool(torch.isfinite(tensor).all()):
+        raise ValueError("noise has NaN or infinite values")
+    if tensor.ndim == 3:
+        return [tensor] * count
+    if tensor.ndim != 4 or len(tensor) != count:
+        raise ValueError(f"noise must be [c, h, w] or [{count}, c, h, w], got {list(tensor.shape)}")
+    return list(tensor)

@@ -1,0 +1,118 @@
+"""Scales: a question asked again with the picture seen larger or smaller, where the first look did not find the thing.
+
+A model finds things of the sizes it was trained on: `tiny` those of a fifth to two thirds of the picture's short side.
+Seen twice as large a small thing has such a size, seen half as large a big one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..results import Boxes, Keypoints, Label, Masks
+
+if TYPE_CHECKING:
+    from .backend import Editor
+    from .runner import Job, Question
+
+# Of the short side: what a look from further away counts for. Smaller things it sees worse than the first look does,
+# larger ones that one sees in part or not at all (docs/sizes.md).
+LARGE = 0.65
+# What the first look must have found of such a thing, of the short side, where the words may mean several things: from
+# further away several that stand together become one.
+PART = 0.5
+
+Sketch = tuple[np.ndarray, "np.ndarray | None"]
+
+
+class Look(NamedTuple):
+    """What a question's picture gave at one scale. extent: of the largest thing as a share of the short side, 0 where
+    nothing was found, None where what was found has no extent (points, a category)."""
+
+    sketch: Sketch
+    extent: float | None
+
+    def wants(self, scale: float) -> bool:
+        """Say whether a look at `scale` may find what this one did not: from nearer only where it found nothing."""
+        return self.extent is not None and (scale < 1 or self.extent == 0)
+
+    def replaces(self, before: Look, scale: float, several: bool) -> bool:
+        """Say whether this look, at `scale`, counts rather than the one before; several: may the words mean several?"""
+        if self.extent is None or before.extent is None:
+            return self.extent is None
+        if scale > 1:
+            return self.extent > 0
+        return self.extent >= LARGE and (not several or before.extent == 0 or before.extent >= PART)
+
+
+def scaled_sketches(
+    job: Job, editor: Editor, questions: Sequence[Question]
+) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Draw every question at the first of its job's scales, and at each further one that may find more.
+
+    Args:
+        job: A job of a task that perceives; its settings' `scales` are gone through in their order.
+        editor: What draws.
+        questions: Those with noise of their own are drawn at the first scale alone, which is the noise's.
+
+    Yields:
+        (number of the question, edited, copy) as `Job.sketches` does, each of the scale that counts.
+    """
+    scales = job.settings.scales
+    looks: dict[int, Look] = {}
+    for place, scale in enumerate(scales):
+        asked = [n for n in range(len(questions)) if not place or (n in looks and looks[n].wants(scale))]
+        try:
+            for row, edited, copy in _job_at(job, scale).draw_whole(editor, [questions[n] for n in asked]):
+                number = asked[row]
+                question = questions[number]
+                new = Look((edited, copy), _extent(job, question, edited, copy))
+                if not place or new.replaces(looks[number], scale, job.task.several):
+                    looks[number] = new
+                own = question.start is not None or question.steps is not None
+                if own or not any(looks[number].wants(more) for more in scales[place + 1 :]):
+                    yield number, *looks.pop(number).sketch
+        except MemoryError:
+            if not place:
+                raise  # a further look that memory is too small for is left out: the ones before stand
+        done = [n for n, look in looks.items() if not any(look.wants(more) for more in scales[place + 1 :])]
+        for number in done:
+            yield number, *looks.pop(number).sketch
+
+
+def _job_at(job: Job, scale: float) -> Job:
+    """The job at one scale; of larger pictures fewer go through at once."""
+    batch = job.batch_size if scale <= 1 else max(1, int(job.batch_size / scale**2))
+    return dataclasses.replace(job, scale=scale, batch_size=batch)
+
+
+def _extent(job: Job, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> float | None:
+    """`Look.extent` of a sketch."""
+    assert copy is not None  # a task that perceives is read against it
+    return extent(job.task.decode(copy, edited, question.instruction, **job.decode))
+
+
+def extent(result: Any) -> float | None:
+    """Measure the largest thing found.
+
+    Args:
+        result: What a task that perceives decodes.
+
+    Returns:
+        Its longer side as a share of the picture's short side; 0 where nothing is found; None for points and
+        categories, which have no size.
+    """
+    if isinstance(result, Label):
+        return 0.0 if result.name is None else None
+    if isinstance(result, Keypoints):
+        return None if result.visible.any() else 0.0
+    sides = [0.0]
+    if isinstance(result, Boxes):
+        sides += [float(max(x1 - x0, y1 - y0)) for x0, y0, x1, y1 in result.xyxy]
+    elif isinstance(result, Masks):
+        for mask in result.data:
+            sides += [float(np.ptp(np.flatnonzero(mask.any(axis))) + 1) for axis in (0, 1) if mask.any()]
+    return max(sides) / min(result.canvas_size)

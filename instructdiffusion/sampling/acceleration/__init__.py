@@ -1,0 +1,1 @@
+"""The same sampler with fewer or cheaper evaluations: CUDA graphs, DeepCache, adaptive guidance."""

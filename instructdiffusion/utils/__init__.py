@@ -1,0 +1,1 @@
+"""What every room may use: errors, files, interrupts, batches, a cache. Nothing in here knows a picture's meaning."""

@@ -1,0 +1,69 @@
+"""ClassExtract: the category whose colour was drawn."""
+
+from __future__ import annotations
+
+import json
+
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.imaging.annotate import overlay
+from ..instructdiffusion.tasks import get_task
+from .convert import paired, to_image_padded
+from .preview import shown
+from .sockets import CATEGORY, InstructionType, as_instruction
+
+
+class ClassExtract(io.ComfyNode):
+    """Source, edited picture and instruction to a category."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ClassExtract",
+            display_name="Class Extract",
+            category=CATEGORY,
+            description="Reads a classification: the category in whose colour the model drew, or nothing.",
+            inputs=[
+                io.Image.Input("source", tooltip="The picture that was asked about."),
+                io.Image.Input(
+                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
+                ),
+                InstructionType.Input(
+                    "instruction", tooltip="The instruction that was followed, of classify."
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "category",
+                    display_name="category",
+                    tooltip="The category, a line a picture; an empty line for none.",
+                ),
+                io.String.Output(
+                    "scores",
+                    display_name="scores",
+                    tooltip="JSON: {category: score}; for a batch a list of them.",
+                ),
+                io.Image.Output(
+                    "overlay", display_name="overlay", tooltip="The pictures with the category written on."
+                ),
+                io.String.Output(
+                    "message", display_name="message", tooltip="What there is to say, a line a picture."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, source, edited, instruction) -> io.NodeOutput:
+        asked = as_instruction(instruction, ("classify",))
+        names, scores, overlays, lines = [], [], [], []
+        for before, after in zip(*paired(source, edited), strict=True):
+            label = get_task("classify").decode(before, after, asked)
+            names.append(label.name or "")
+            scores.append({name: round(value, 4) for name, value in label.scores.items()})
+            overlays.append(overlay(before, label))
+            lines.append(label.message or str(label.name))
+        text = json.dumps(scores[0] if len(scores) == 1 else scores)
+        message, pictures = "\n".join(lines), to_image_padded(overlays)
+        return io.NodeOutput(
+            "\n".join(names), text, pictures, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+        )

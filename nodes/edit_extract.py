@@ -1,0 +1,40 @@
+"""EditExtract: an edited picture brought home to its source's size."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from .convert import paired, to_image
+from .sockets import CATEGORY
+
+
+class EditExtract(io.ComfyNode):
+    """Source and edited picture to the edited picture at the source's size."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="EditExtract",
+            display_name="Edit Extract",
+            category=CATEGORY,
+            description=(
+                "Brings what a model drew at a size of its own home to the source's pixels: padding is cut off again, "
+                "and of a picture that was resized the change is laid on the source, whose detail stays."
+            ),
+            inputs=[
+                io.Image.Input("source", tooltip="The picture that was to be edited."),
+                io.Image.Input(
+                    "edited",
+                    tooltip="What the model made of it, padded or resized as a whole (InstructGuider does so).",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("edited", display_name="edited", tooltip="The same at the source's size."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, source, edited) -> io.NodeOutput:
+        _, drawn = paired(source, edited)
+        pictures = to_image(drawn)
+        return io.NodeOutput(pictures, ui=ui.PreviewImage(pictures, cls=cls))

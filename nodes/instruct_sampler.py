@@ -1,0 +1,339 @@
+"""InstructSampler: the instruction followed on a batch of pictures, at their own size."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import comfy.utils
+import latent_preview
+import numpy as np
+import torch
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.imaging.resize import RESIZE_MODES, large_resolution, model_size, zoomed
+from ..instructdiffusion.imaging.tiling import overlap_of, padded_size, plan_tiles
+from ..instructdiffusion.inference.runner import Job, Question, is_tiled
+from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
+from ..instructdiffusion.settings import FORMULAS, ZOOMS
+from ..instructdiffusion.tasks import Instruction, get_task
+from ..instructdiffusion.tasks.understanding import understand
+from .choices import OWN, SCALES, chosen, valid_zoom
+from .comfy_backend import ComfyEditor, model_knowledge, model_settings
+from .convert import alphas, to_image, to_pictures
+from .guards import interrupts
+from .preview import contact_sheet, shown
+from .sampler_message import report
+from .sockets import CATEGORY, InstructionType, as_instruction, valid_choices
+
+GUIDANCES = (OWN, "none", "scales")
+PREVIEW = 512  # pixels; ComfyUI's own previews are as large
+
+
+class InstructSampler(io.ComfyNode):
+    """The one node that does the job."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="InstructSampler",
+            display_name="Instruct Sampler",
+            category=CATEGORY,
+            description=(
+                "Follows an instruction on every picture of a batch and gives the edited pictures at the input's size. "
+                "Perception tasks take one evaluation; denoising, deblurring and watermark removal run in tiles at the "
+                "picture's own size."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
+                io.Clip.Input("clip", tooltip="Its text encoder."),
+                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                io.Image.Input("image", tooltip="The pictures to work on, of any size."),
+                io.String.Input(
+                    "text",
+                    multiline=True,
+                    default="",
+                    tooltip=(
+                        "What to do, in your own words ('make it darker', 'where is the star?', 'segment the star and "
+                        "the dog'), where no INSTRUCTION is connected. `message` says what was understood. To read a "
+                        "mask back, connect InstructTask."
+                    ),
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip=(
+                        "Chooses the noise. The same seed gives a picture the same answer in any batch, "
+                        "but for rounding."
+                    ),
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="Evaluations of the model; 0 takes the task's own number (perception: 1).",
+                ),
+                io.Combo.Input(
+                    "solver",
+                    options=[OWN, *SOLVERS],
+                    default=OWN,
+                    tooltip="How the steps are taken, where there are several.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=[OWN, *SPACINGS],
+                    default=OWN,
+                    tooltip="Where the steps lie between noise and picture.",
+                ),
+                io.Combo.Input(
+                    "guidance",
+                    options=list(GUIDANCES),
+                    default=OWN,
+                    tooltip="task's own: what the model wants for the task. scales: the two numbers below.",
+                ),
+                io.Float.Input(
+                    "text_guidance",
+                    default=5.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the instruction counts, with guidance set to scales.",
+                ),
+                io.Float.Input(
+                    "image_guidance",
+                    default=1.25,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    tooltip="How much the picture counts, with guidance set to scales.",
+                ),
+                io.Int.Input(
+                    "resolution",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    step=16,
+                    tooltip=(
+                        "Side in pixels at which the model sees a picture (or of its tiles); 0 "
+                        "takes the model's own."
+                    ),
+                ),
+                InstructionType.Input(
+                    "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
+                ),
+                io.Combo.Input(
+                    "formula",
+                    options=[OWN, *FORMULAS],
+                    default=OWN,
+                    optional=True,
+                    tooltip="What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix.",
+                ),
+                io.Float.Input(
+                    "zoom",
+                    default=0.0,
+                    min=0.0,
+                    max=ZOOMS[1],
+                    step=0.25,  # an arrow from 0 leads to what is allowed
+                    round=0.01,
+                    optional=True,
+                    tooltip=(
+                        "denoise, deblur, dewatermark: how many times as large the picture is made first, .25 to 4. "
+                        "Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
+                    ),
+                ),
+                io.Combo.Input(
+                    "resize_mode",
+                    options=[OWN, *RESIZE_MODES],
+                    default=OWN,
+                    optional=True,
+                    tooltip=(
+                        "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
+                        "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
+                        "code has it. task's own: what the model wants."
+                    ),
+                ),
+                io.Combo.Input(
+                    "scales",
+                    options=[OWN, *SCALES],
+                    default=OWN,
+                    optional=True,
+                    tooltip=(
+                        "Tasks that find things: at how many times `resolution` the picture is looked at. 1: once. "
+                        "Above 1 it is looked at again for small things, where nothing was found; below 1 for things "
+                        "that fill the picture. Every look takes its time, larger ones more."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "edited", display_name="edited", tooltip="What the model drew, at the input's size."
+                ),
+                io.Latent.Output(
+                    tooltip="The same at the model's size, as it came out of the sampler (for tiled tasks: the "
+                    "tiles; of a thing added to a long picture: the square that it is drawn in)."
+                ),
+                io.String.Output(
+                    "message",
+                    display_name="message",
+                    tooltip="What was understood, what is beyond the model, and whether anything was changed.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(
+        cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN, scales=OWN
+    ) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        found = valid_choices(
+            solver=(solver, [OWN, *SOLVERS]),
+            scheduler=(scheduler, [OWN, *SPACINGS]),
+            guidance=(guidance, GUIDANCES),
+            formula=(formula, [OWN, *FORMULAS]),
+            resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
+            scales=(scales, [OWN, *SCALES]),
+        )
+        return valid_zoom(zoom) if found is True else found
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        clip,
+        vae,
+        image,
+        text,
+        seed,
+        steps,
+        solver,
+        scheduler,
+        guidance,
+        text_guidance,
+        image_guidance,
+        resolution,
+        instruction=None,
+        formula=OWN,
+        zoom=0.0,
+        resize_mode=OWN,
+        scales=OWN,
+    ) -> io.NodeOutput:
+        if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
+            raise ValueError(refused)
+        pictures = to_pictures(image)
+        asked = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
+        editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
+        own, trained_at, own_mode = model_settings(model)
+        mode = chosen(resize_mode) or own_mode
+        weights = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
+        settings = own[asked.task].changed(
+            steps=chosen(steps),
+            solver=chosen(solver),
+            schedule=chosen(scheduler),
+            guidance=weights,
+            formula=chosen(formula),
+            zoom=chosen(zoom),
+            scales=None if scales == OWN else SCALES[scales],
+        )
+        schedule = Schedule(alphas(model))
+        plan = make_plan(
+            schedule.sigmas(settings.schedule, settings.steps), settings.solver, settings.guide(), schedule
+        )
+        side = resolution or trained_at
+        try:
+            model_size((1, 1), side, editor.multiple, mode)
+        except ValueError as error:
+            raise ValueError(f"`resolution`: {error}") from None
+        if remark := large_resolution(side, trained_at):
+            logging.warning("InstructSampler: %s", remark)
+        batch = batch_size(editor, side)
+        tiled = is_tiled(asked.task, mode)
+        sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
+        progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
+        job = Job(
+            *(get_task(asked.task), settings, plan, side, mode, batch, progress), trained_at=trained_at
+        )
+        questions = [Question(asked, picture, seed) for picture in pictures]
+        with interrupts():
+            found = dict(job.drawn(editor, questions))
+        drawn = [found[i] for i in range(len(pictures))]
+        edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
+        progress.end(drawn)
+        preview = shown(ui.PreviewImage(edited, cls=cls), message)
+        # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.
+        latents = editor.latents if tiled else first_latents(editor.latents, len(pictures))
+        return io.NodeOutput(edited, {"samples": torch.cat(latents)}, message, ui=preview)
+
+
+def question(
+    instruction: Any, text: str, picture: np.ndarray | None = None, verbatim: bool = False
+) -> Instruction:
+    """The connected instruction, else the words as the task they are (an edit, with `verbatim`),
+    in colours that stand out from `picture`.
+
+    ValueError where there is neither, and for words that their task cannot answer.
+    """
+    if instruction is not None:
+        return as_instruction(instruction)
+    if not text.strip():
+        raise ValueError(
+            "`text`: say what to change, as in 'add a red star on the left', or connect an `instruction`"
+        )
+    try:
+        return understand(text, picture, verbatim=verbatim)
+    except ValueError as error:
+        raise ValueError(f"`text`: {error}") from None
+
+
+def batch_size(editor: ComfyEditor, side: int) -> int:
+    """Squares that go through at once: 16 of 64 pixels, fewer of larger ones, at least 1."""
+    return (
+        max(1, 16 * 64 * 64 // (side * side)) if editor.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
+    )
+
+
+def first_latents(latents: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The first batches of latents, until there are `count` rows."""
+    chosen: list[torch.Tensor] = []
+    for batch in latents:
+        if sum(map(len, chosen)) < count:
+            chosen.append(batch)
+    return chosen
+
+
+def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, grid: int) -> int:
+    """How many batches of `size` a job has on pictures of `sizes` (height, width) as they are worked on; grid: pixels
+    a latent cell, which tiles lie on."""
+    squares = len(sizes)
+    if tiled:
+        padded = [padded_size(pixels, side, grid) for pixels in sizes]
+        squares = len(plan_tiles(padded, side, overlap_of(side), grid))
+    return math.ceil(squares / size)
+
+
+class Progress:
+    """ComfyUI's bar, moved step by step, with previews where the user has them switched on."""
+
+    def __init__(self, editor: ComfyEditor, total: int) -> None:
+        patcher = editor.model
+        self.bar, self.done, self.total = comfy.utils.ProgressBar(total), 0, total
+        self.previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
+
+    def __call__(self, i: int, x: Any, denoised: Any) -> None:
+        """A step is done; i: its number within its batch."""
+        self.done += 1
+        preview = self.previewer and self.previewer.decode_latent_to_preview_image("JPEG", denoised)
+        self.bar.update_absolute(self.done, max(self.total, self.done), preview or None)
+
+    def end(self, pictures: Sequence[np.ndarray]) -> None:
+        """The answers are the last preview: the page goes on showing a node's previews where it has had any, rather
+        than the pictures that the node gave."""
+        if self.previewer:
+            self.bar.update_absolute(
+                self.done, self.done, ("JPEG", contact_sheet(pictures, PREVIEW), PREVIEW)
+            )

@@ -1,0 +1,84 @@
+"""KeypointExtract: the points that were drawn, read back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.imaging.annotate import overlay
+from ..instructdiffusion.tasks import get_task
+from .convert import paired, to_image_padded, to_points_json, to_pose
+from .preview import shown
+from .sockets import CATEGORY, InstructionType, PoseKeypoint, as_instruction
+
+
+class KeypointExtract(io.ComfyNode):
+    """Source, edited picture and instruction to keypoints."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="KeypointExtract",
+            display_name="Keypoint Extract",
+            category=CATEGORY,
+            description="Reads the coloured discs that the model drew as points, to a fraction of a pixel.",
+            inputs=[
+                io.Image.Input("source", tooltip="The picture that was asked about."),
+                io.Image.Input(
+                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
+                ),
+                InstructionType.Input(
+                    "instruction", tooltip="The instruction that was followed, of keypoints or align."
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.2,
+                    min=0.05,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="How opaque a disc must be, on the whole, for its point to count as found.",
+                ),
+            ],
+            outputs=[
+                PoseKeypoint.Output(
+                    "pose_keypoint",
+                    display_name="pose_keypoint",
+                    tooltip=(
+                        "OpenPose's 18 points, one frame a picture, for pose and ControlNet "
+                        "nodes; what was not asked for is missing."
+                    ),
+                ),
+                io.String.Output(
+                    "points",
+                    display_name="points",
+                    tooltip='JSON: [{"x", "y", "label", "score"}] in pixels; for a batch a list of such lists.',
+                ),
+                io.Image.Output(
+                    "overlay",
+                    display_name="overlay",
+                    tooltip="The pictures with the points drawn on, for people.",
+                ),
+                io.String.Output(
+                    "message", display_name="message", tooltip="What there is to say, a line a picture."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
+        asked = as_instruction(instruction, ("keypoints", "align"))
+        task: Any = get_task(asked.task)  # its decoder has options of its own
+        frames, points, overlays, lines = [], [], [], []
+        for before, after in zip(*paired(source, edited), strict=True):
+            found = task.decode(before, after, asked, threshold=threshold)
+            frames.append(to_pose(found))
+            points.append(to_points_json(found))
+            overlays.append(overlay(before, found, asked.colors))
+            lines.append(found.message or f"found {', '.join(asked.subjects)}")
+        text = points[0] if len(points) == 1 else json.dumps([json.loads(p) for p in points])
+        message, pictures = "\n".join(lines), to_image_padded(overlays)
+        return io.NodeOutput(
+            frames, text, pictures, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+        )

@@ -1,0 +1,135 @@
+"""MaskExtract: the mask that was drawn, read back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io, ui
+
+from ..instructdiffusion.imaging.annotate import overlay
+from ..instructdiffusion.imaging.rasterize import box_coverage
+from ..instructdiffusion.inference.messages import message as remarks_line
+from ..instructdiffusion.results import Boxes, Masks
+from ..instructdiffusion.tasks import DECODERS, get_task
+from ..instructdiffusion.tasks.segment import THRESHOLD
+from .convert import paired, to_image_padded, to_mask
+from .preview import shown
+from .sockets import CATEGORY, InstructionType, as_instruction, valid_choices
+
+_TASKS = ("segment", "refer", "detect")
+
+
+class MaskExtract(io.ComfyNode):
+    """Source, edited picture and instruction to masks."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MaskExtract",
+            display_name="Mask Extract",
+            category=CATEGORY,
+            description=(
+                "Reads the mask (or the boxes) that the model drew. Where nothing was found the mask is all zero, "
+                "the count 0, and the message says so."
+            ),
+            inputs=[
+                io.Image.Input("source", tooltip="The picture that was asked about."),
+                io.Image.Input(
+                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
+                ),
+                InstructionType.Input(
+                    "instruction", tooltip="The instruction that was followed, of segment, refer or detect."
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=THRESHOLD,
+                    min=0.05,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="How opaque a pixel must be to count, as a share of the full layer. Not used for boxes.",
+                ),
+                io.Int.Input(
+                    "min_area",
+                    default=0,
+                    min=0,
+                    max=2**31 - 1,
+                    tooltip="Regions of fewer pixels are left out; 0 chooses by the picture's size.",
+                ),
+                io.Boolean.Input(
+                    "per_object",
+                    default=False,
+                    tooltip="On: one mask an object, one after the other. Off: one mask a picture with all of them.",
+                ),
+                # Optional and last: graphs saved before it was there keep their widgets' places.
+                io.Combo.Input(
+                    "decoder",
+                    options=list(DECODERS),
+                    default=DECODERS[0],
+                    optional=True,
+                    tooltip=(
+                        "How a mask is read: in closed form, or by a light U-Net that cleans up bad drawing (threshold "
+                        "is then a probability). Boxes are always read in closed form."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.Mask.Output(
+                    tooltip="One mask a picture, or one an object; a picture without any gives one empty mask."
+                ),
+                io.Image.Output(
+                    "overlay",
+                    display_name="overlay",
+                    tooltip="The pictures with the masks drawn on, for people.",
+                ),
+                io.Int.Output(
+                    "count",
+                    display_name="count",
+                    tooltip="How many objects were found, in all pictures together.",
+                ),
+                io.String.Output(
+                    "message", display_name="message", tooltip="What there is to say, a line a picture."
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, decoder=DECODERS[0]) -> bool | str:
+        """Refused before anything runs, naming the input."""
+        return valid_choices(decoder=(decoder, DECODERS))
+
+    @classmethod
+    def execute(
+        cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
+    ) -> io.NodeOutput:
+        asked = as_instruction(instruction, _TASKS)
+        masks: list[np.ndarray] = []
+        overlays, count, lines = [], 0, []
+        for before, after in zip(*paired(source, edited), strict=True):
+            found, result = read_masks(before, after, asked, threshold, min_area or None, decoder)
+            count += len(found)
+            union = found.any(0) if len(found) else np.zeros(before.shape[:2], bool)
+            masks.extend(found if per_object and len(found) else [union])
+            overlays.append(overlay(before, result))
+            said = remarks_line(None, asked, before, result)
+            lines.append(said or f"found {len(found)}: {', '.join(asked.subjects)}")
+        message = "\n".join(lines)
+        pictures = to_image_padded(overlays)
+        return io.NodeOutput(
+            to_mask(masks), pictures, count, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+        )
+
+
+def read_masks(
+    before, after, asked, threshold=THRESHOLD, min_area=None, decoder=DECODERS[0]
+) -> tuple[np.ndarray, Masks | Boxes]:
+    """(masks float or bool [n, h, w], the result they come from) of one picture."""
+    task: Any = get_task(asked.task)  # its decoder has options of its own
+    if asked.task == "detect":
+        boxes = task.decode(before, after, asked, min_area=min_area)
+        height, width = before.shape[:2]
+        filled = [box_coverage(box, height, width) >= 0.5 for box in boxes.xyxy]
+        return np.stack(filled) if filled else np.zeros((0, height, width), bool), boxes
+    options = {"threshold": threshold, "min_area": min_area, "guide": before, "decoder": decoder}
+    masks = task.decode(before, after, asked, **options)
+    return masks.data, masks

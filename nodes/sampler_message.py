@@ -1,0 +1,38 @@
+"""What InstructSampler says: what was understood, what is beyond the model, what can be seen to have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..instructdiffusion.inference.messages import remarks
+from ..instructdiffusion.knowledge import Knowledge
+from ..instructdiffusion.tasks import Instruction
+
+_READERS = {
+    "segment": "MaskExtract", "refer": "MaskExtract", "detect": "MaskExtract", "keypoints": "KeypointExtract",
+    "align": "KeypointExtract", "classify": "ClassExtract",
+}  # fmt: skip
+
+
+def report(
+    asked: Instruction, sources: Sequence[np.ndarray], drawn: Sequence[np.ndarray], knowledge: Knowledge | None
+) -> str:
+    """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them.
+
+    What is true of all pictures is said once, other things with the pictures' numbers.
+    """
+    lines = [asked.understanding or f"{asked.task}: {'; '.join(asked.text.splitlines())}"]
+    if asked.task in _READERS:
+        lines.append(f"the answer is drawn on the picture: {_READERS[asked.task]} reads it")
+    said: dict[str, list[int]] = {}
+    for number, (source, picture) in enumerate(zip(sources, drawn, strict=True), 1):
+        for remark in remarks(knowledge, asked, source, None, picture):
+            if remark == asked.understanding:  # said already
+                continue
+            said.setdefault(remark, []).append(number)
+    for remark, numbers in said.items():
+        some = f"picture {', '.join(map(str, numbers))}: " if len(numbers) < len(sources) else ""
+        lines.append(some + remark)
+    return "\n".join(lines)
