@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .moved import install as _install
+
 if TYPE_CHECKING:
     from . import results
     from .pipeline import InstructDiffusion
@@ -27,6 +29,8 @@ _HOMES = {
     "TASKS": ("tasks", "TASKS"),
     "results": ("results", ""),
 }
+
+_install(__name__)
 
 
 def __getattr__(name: str) -> Any:

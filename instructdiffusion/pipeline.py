@@ -284,7 +284,7 @@ class InstructDiffusion:
         """
         from .inference.streaming import stream
 
-        return stream(self, instruction, images, dict(options))
+        return stream(self.run, instruction, images, dict(options))
 
     def check(
         self,

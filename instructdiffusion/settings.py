@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .compositing.rules import LEARNED as LEARNED
 from .knowledge import FILE as FILE
 from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, instructpix2pix, none
 from .tasks import TASKS, Task
 
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
-LEARNED = ("dewatermark", "edit")  # what `compositing.learned` has learned to lay
 ZOOMS = (0.25, 4)  # the least and the most, of scales too
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {

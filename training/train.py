@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from instructdiffusion.trainer.command import main
+from instructdiffusion.cli import main
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(["train", *sys.argv[1:]]))

@@ -23,10 +23,9 @@ from torch import Tensor, nn
 
 from ..imaging.rasterize import as_float
 from ..imaging.resize import resize_field, resize_picture
-from ..settings import LEARNED
 from ..utils.auxiliary import auxiliary_hash, load_auxiliary
 from ..utils.interrupts import check_interrupt
-from .rules import check_sizes, to_uint8
+from .rules import LEARNED, check_sizes, to_uint8
 
 SHIPPED = Path(__file__).parents[1] / "assets" / "compositor" / "compositor.safetensors"
 WINDOWS = (1, 3, 7, 15, 31)  # pixels a side of the neighbourhoods whose mean difference counts

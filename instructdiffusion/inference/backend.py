@@ -20,7 +20,7 @@ from .pieces import pieces
 from .vae_tiling import in_parts
 
 if TYPE_CHECKING:
-    from ..models.loading import Components
+    from ..models.components import Components
 
 # Pixels up to which edits and copies are decoded in one batch; beyond, that would save nothing and take memory.
 TOGETHER = 2**16

@@ -76,7 +76,7 @@ def _widest(channels: Sequence[float]) -> float:
 
 
 def components_footprint(components: Any) -> Footprint:
-    """The footprint of `models.loading.Components`."""
+    """The footprint of `models.components.Components`."""
     first = next(components.unet.parameters())
     return Footprint.of(
         components.unet.config.block_out_channels,

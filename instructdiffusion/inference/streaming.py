@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..imaging.images import load_picture
 from ..tasks import Instruction
+from .answer import Answer
 from .inputs import as_seeds
-
-if TYPE_CHECKING:
-    from ..pipeline import InstructDiffusion
-    from .answer import Answer
 
 PIXELS = 2**24  # of the pictures that are loaded at once, unless a single one has more
 
 
 def stream(
-    model: InstructDiffusion, instruction: Any, images: Iterable[Any], options: dict[str, Any]
+    run: Callable[..., Any], instruction: Any, images: Iterable[Any], options: dict[str, Any]
 ) -> Iterator[Answer]:
     """The answers of `InstructDiffusion.stream`; what is wrong for every picture is raised before any is loaded."""
     if isinstance(images, (str, os.PathLike)) or not isinstance(images, Iterable):
@@ -43,11 +40,11 @@ def stream(
     seeds = None if isinstance(seed, (int, np.integer)) else list(seed)
     if seeds is not None and count is not None:
         as_seeds(seeds, count)
-    return _answers(model, instruction, asked, seeds, images, dict(options))
+    return _answers(run, instruction, asked, seeds, images, dict(options))
 
 
 def _answers(
-    model: InstructDiffusion,
+    run: Callable[..., Any],
     instruction: Any,
     asked: Sequence[Any] | None,
     seeds: list[int] | None,
@@ -66,7 +63,7 @@ def _answers(
             questions = [instruction(picture) for picture in pictures]
         else:
             questions = [instruction] * len(pictures)
-        answers: Any = model.run(questions, pictures, **options)
+        answers: Any = run(questions, pictures, **options)
         pictures.clear()  # the answers hold their own
         answers.reverse()
         for number in numbers:

@@ -16,7 +16,7 @@ from ..utils.errors import first_line
 from .optimization import speed_up
 
 if TYPE_CHECKING:
-    from .loading import Components
+    from .components import Components
 
 # Evaluations of a UNet, a branch and picture counting one: on two CPU cores compiling `tiny` takes a minute and saves
 # 3 ms of each, so that from here on waiting longer would have cost more than compiling.

@@ -12,7 +12,7 @@ from .formats.ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX
 from .single_file import empty_modules
 
 if TYPE_CHECKING:
-    from .loading import Components
+    from .components import Components
 
 # What does not change what a part answers, or stands in the file or its tokenizer (scaling_factor, the ids).
 _FREE = {

@@ -2,88 +2,32 @@
 
 from __future__ import annotations
 
-import functools
 import json
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..imaging.resize import as_resize_mode, resize_mode_in
+from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..utils.errors import first_line
+from .components import Components, not_finite
 from .formats.folder import training_alphas
 from .formats.ldm_keys import odd_keys
 from .formats.safe_pickle import PICKLED, SAFE, is_checkpoint
 from .formats.weight_files import read_weights, safe_folder
 
 if TYPE_CHECKING:
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextModel, CLIPTokenizer
+    pass
 
 BUILT_IN = ("tiny",)
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-SD_VOCABULARY = 49408
-SD_TOKENIZER = "openai/clip-vit-large-patch14"
 # How the libraries call what does not fit.
 _ODD = {"missing_keys": "missing key", "unexpected_keys": "unknown key", "mismatched_keys": "misshaped key"}
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, eq=False)
-class Components:
-    """A model, ready to be asked.
-
-    alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
-    pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one of
-    its settings (`companion`), which need not exist. resize_mode: how pictures come to the model's size unless a
-    call says otherwise (`imaging.resize.model_size`): "authors" for published checkpoints; `fit` is its old name.
-    """
-
-    unet: UNet2DConditionModel
-    vae: AutoencoderKL
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
-    alphas_cumprod: np.ndarray
-    prediction_type: str
-    resolution: int
-    path: Path
-    resize_mode: str = "shortest_edge"
-
-    def __post_init__(self) -> None:
-        try:
-            mode = as_resize_mode(self.resize_mode)
-        except ValueError as error:
-            raise ValueError(f"{self.path}: {error}") from None
-        object.__setattr__(self, "resize_mode", mode)
-
-    @property
-    def fit(self) -> str:
-        """`resize_mode`, as it was called before."""
-        warnings.warn("Components.fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
-        return self.resize_mode
-
-
-def _takes_fit(init: Callable[..., None]) -> Callable[..., None]:
-    """`Components.__init__` that also takes resize_mode by its old name, for one release."""
-
-    @functools.wraps(init)
-    def taking(self: Components, *args: Any, fit: str | None = None, **values: Any) -> None:
-        if fit is not None:
-            warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
-            values["resize_mode"] = fit
-        init(self, *args, **values)
-
-    return taking
-
-
-Components.__init__ = _takes_fit(Components.__init__)  # type: ignore[method-assign]
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -200,74 +144,6 @@ def _folder_resize_mode(folder: Path) -> str:
     return "authors" if foreign else "shortest_edge"
 
 
-def companion(path: str | Path) -> Path:
-    """The folder of a file's tokenizer and settings: the file's name without its ending."""
-    return Path(path).with_suffix("")
-
-
-def tokenizer_folder(path: str | Path) -> Path | None:
-    """Where the tokenizer of a checkpoint lies: NAME/tokenizer, tokenizer beside the file, or beside it loose."""
-    path = Path(path)
-    for folder in (companion(path) / "tokenizer", path.parent / "tokenizer", path.parent):
-        whole = (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
-        if whole or (folder / "tokenizer.json").is_file():
-            return folder
-    return None
-
-
-def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
-    """The tokenizer of a checkpoint whose text encoder knows `vocabulary` entries.
-
-    Taken from beside the file; for SD's vocabulary also from the hub (or its cache). FileNotFoundError says
-    what to put where, ValueError that a tokenizer is of another model.
-    """
-    from transformers import CLIPTokenizer
-
-    path = Path(path)
-    wanted = companion(path) / "tokenizer"
-    folder = tokenizer_folder(path)
-    if folder is None and vocabulary != SD_VOCABULARY:
-        raise FileNotFoundError(
-            f"the text encoder of {path.name} has a vocabulary of its own ({vocabulary} entries): put its "
-            f"tokenizer (vocab.json, merges.txt, tokenizer_config.json) into {wanted}"
-        )
-    folder = folder or _fetched_tokenizer(path.name, wanted)
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder)
-    except Exception as error:  # the libraries raise many kinds
-        raise ValueError(
-            f"the tokenizer {folder} cannot be read ({first_line(error)}): copy it again"
-        ) from error
-    fits = len(tokenizer) == vocabulary if vocabulary == SD_VOCABULARY else len(tokenizer) <= vocabulary
-    if not fits:
-        raise ValueError(
-            f"the tokenizer {folder} has {len(tokenizer)} entries, the text encoder of {path.name} knows "
-            f"{vocabulary}: it is another model's, put the right one into {wanted}"
-        )
-    return tokenizer
-
-
-def _fetched_tokenizer(file: str, wanted: Path) -> Path:
-    """The folder of SD's tokenizer in the hub's cache; it is fetched where it is not there yet."""
-    from huggingface_hub import snapshot_download
-
-    needed = ("vocab.json", "merges.txt")
-    patterns = [*needed, "tokenizer_config.json", "special_tokens_map.json"]
-    reason = "files are missing there"
-    for cached in (True, False):
-        try:
-            folder = Path(snapshot_download(SD_TOKENIZER, allow_patterns=patterns, local_files_only=cached))
-        except Exception as error:  # offline, refused, disk full: the advice is the same
-            reason = first_line(error)
-            continue
-        if all((folder / name).is_file() for name in needed):
-            return folder
-    raise FileNotFoundError(
-        f"{file} needs Stable Diffusion's tokenizer, {SD_TOKENIZER}, which cannot be fetched ({reason}): allow the "
-        f"download once, or put vocab.json and merges.txt into {wanted}"
-    )
-
-
 def _read_scheduler(path: Path) -> tuple[np.ndarray, str]:
     """(alphas_cumprod float64, prediction_type) of a scheduler's config; ValueError names file and field."""
     config = _guarded("scheduler", lambda: json.loads(path.read_text(encoding="utf-8")))
@@ -314,17 +190,6 @@ def _guarded(part: str, load: Callable[[], T]) -> T:
         raise ValueError(
             f"the model's {part} cannot be read ({type(error).__name__}: {error}): copy the folder again"
         ) from error
-
-
-def not_finite(given: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:
-    """The error, with the advice that helps, where weights are NaN or infinite once they are cast to `dtype`.
-
-    given: the same weights as they were before. what: whose weights `name` is among.
-    """
-    finite = all(bool(torch.isfinite(value).all()) for value in given)
-    found = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
-    advice = "load with float32" if finite else "take another checkpoint"
-    return ValueError(f"{what} has {found} in {name}: {advice}")
 
 
 def _part(folder: Path, kind: Any, **options: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from .loading import Components
+from .components import Components
 
 PARTS = ("unet", "vae")
 # The torch from which on compiled kernels are called from C++: younger than its compiler, and not run with older ones.

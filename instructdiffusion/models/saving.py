@@ -13,12 +13,13 @@ import torch
 
 from ..settings import FILE
 from ..utils.files import json_bytes, whole_folder
+from .components import Components
 from .formats import ldm_keys
 from .formats.folder import SCHEDULER, training_alphas, write_index
 from .formats.safe_pickle import FACTS, PICKLED, SAFE, is_checkpoint
 from .ldm_compat import check_expressible
-from .loading import Components, companion
 from .optimization import before_compiling
+from .pretrained_tokenizer import companion
 from .sidecar import changed_companion, companion_files, save_tokenizer, settings_file
 
 

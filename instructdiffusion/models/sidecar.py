@@ -15,8 +15,9 @@ from typing import Any
 
 from ..settings import FILE, read_settings
 from ..utils.files import json_bytes, write_files
+from .components import Components
 from .formats.safe_pickle import is_checkpoint
-from .loading import SD_VOCABULARY, Components, companion, tokenizer_folder
+from .pretrained_tokenizer import SD_VOCABULARY, companion, tokenizer_folder
 
 TOKENIZER = "tokenizer"
 ENTRIES = (TOKENIZER, FILE)  # what is written, and so replaced; whatever else lies in the folder stays

@@ -21,12 +21,13 @@ from torch import Tensor
 from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..settings import FILE
+from .components import Components, not_finite
 from .formats import ldm_keys
 from .formats.ema_keys import AVERAGES, COUNTERS, averages_among, find_averages
 from .formats.folder import training_alphas
 from .formats.ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, odd_keys
 from .formats.safe_pickle import read_checkpoint
-from .loading import Components, companion, load_tokenizer, not_finite
+from .pretrained_tokenizer import companion, load_tokenizer
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
 LATENT_SIDE = 64  # cells a side of SD 1.5's latents: 512 pixels with its autoencoder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +31,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     print(f"done: {output}" + (", without the broken records above" if skipped else ""))
     return 1 if skipped else 0
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Entry point of training/train.py: the command `train`, with its errors in a line and its exit status."""
-    from ..cli import main as command_line
-
-    raise SystemExit(command_line(["train", *(sys.argv[1:] if argv is None else argv)]))

@@ -166,7 +166,7 @@ class DistillStage(DiffusionStage):
     def _gap(self, task: str) -> float:
         """RMS difference of the student's fast and the teacher's slow latents, in the latter's deviations."""
         from ..inference.backend import Editor
-        from ..models.loading import Components
+        from ..models.components import Components
         from ..sampling import SeededNoise, UNetDenoiser, initial_noise, make_plan, sample
         from .validation import held_out_examples
 

@@ -14,7 +14,7 @@ from ..datasets.records import Example
 from ..datasets.sources import Source, held_out
 from ..evaluation.metrics import match_boxes
 from ..inference.backend import Editor
-from ..models.loading import Components
+from ..models.components import Components
 from ..results import Boxes, Keypoints, Label, Masks
 from ..sampling import Schedule, SeededNoise, initial_noise, make_plan
 from ..sampling.guidance import cfg, none

@@ -26,8 +26,9 @@ def large_model(
     from diffusers import UNet2DConditionModel
 
     from instructdiffusion.models.architecture import build_text_encoder, build_vae
+    from instructdiffusion.models.components import Components
     from instructdiffusion.models.formats.folder import training_alphas
-    from instructdiffusion.models.loading import Components, load_components
+    from instructdiffusion.models.loading import load_components
 
     on_cuda = device.startswith("cuda")
     free = round(torch.cuda.mem_get_info(device)[0] / 2**30, 1) if on_cuda else free_gib()

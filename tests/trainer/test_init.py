@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from instructdiffusion.models.architecture import build_unet
+from instructdiffusion.models.components import Components
 from instructdiffusion.models.formats.folder import training_alphas
-from instructdiffusion.models.loading import Components, load_components
+from instructdiffusion.models.loading import load_components
 from instructdiffusion.models.saving import export_checkpoint
 from instructdiffusion.trainer.init import start_folder
 from instructdiffusion.trainer.loop import build_stage, train

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .sweep import Cell
+from .cell import Cell
 
 MAIN_SOLVER = "dpmpp_2m"  # what many steps are taken with unless a model says otherwise
 FEWEST, FEW = 4, 20  # steps of a fast mode, and those up to which solvers differ most

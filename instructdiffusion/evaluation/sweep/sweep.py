@@ -25,6 +25,7 @@ from ..evaluator import asker
 from ..measures import Figure, Row, figures, measure
 from ..reports.report import code_hash, versions, weights_hash
 from ..scene_benchmark import MAIN, scene_cases
+from .cell import Cell
 from .order import LATE, Pace, in_order
 
 STEPS = (1, 2, 4, 8, 10, 15, 20, 50, 100)
@@ -38,36 +39,6 @@ NEAR_SHARE, NEAR_DB = 0.01, 0.35
 AT_MOST, AT_MOST_PERCEPTION = 4, 1  # evaluations that a default may take
 # Settings measured as the model has them, and what goes without saying.
 OWN = {"zoom": 1.0, "compose": "rules", "scales": (1.0,)}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One way of asking a task. guidance: (text, image) scales or None; same: the name of the cell to measure
-    in its place, its own unless a cheaper-named one has the same plan.
-    """
-
-    task: str
-    steps: int
-    solver: str
-    branches: int
-    guidance: tuple[float, float] | None
-    evaluations: int
-    same: str = ""
-
-    @property
-    def name(self) -> str:
-        """What its file is called."""
-        scales = "" if self.guidance is None else "-{:g}-{:g}".format(*self.guidance)
-        return f"{self.solver}-{self.steps:04d}-{self.branches}{scales}"
-
-    @property
-    def way(self) -> str:
-        """Solver, branches and scales in words: the line of the chart it lies on."""
-        if self.guidance is None:
-            return f"{self.solver}, 1 branch"
-        text, image = self.guidance
-        shown = f"{text:g}" if self.branches == 2 else f"{text:g}, {image:g}"
-        return f"{self.solver}, {self.branches} branches ({shown})"
 
 
 @dataclass(frozen=True)

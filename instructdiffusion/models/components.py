@@ -1,0 +1,81 @@
+"""Components: the networks of a model, ready to be asked, and what is known of how they were trained."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..imaging.resize import as_resize_mode
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """A model, ready to be asked.
+
+    alphas_cumprod: float64 [steps]. prediction_type: epsilon, v_prediction or sample. resolution: side in
+    pixels of the pictures it was trained on. path: the folder it came from; for a single file, the one of
+    its settings (`companion`), which need not exist. resize_mode: how pictures come to the model's size unless a
+    call says otherwise (`imaging.resize.model_size`): "authors" for published checkpoints; `fit` is its old name.
+    """
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    alphas_cumprod: np.ndarray
+    prediction_type: str
+    resolution: int
+    path: Path
+    resize_mode: str = "shortest_edge"
+
+    def __post_init__(self) -> None:
+        try:
+            mode = as_resize_mode(self.resize_mode)
+        except ValueError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        object.__setattr__(self, "resize_mode", mode)
+
+    @property
+    def fit(self) -> str:
+        """`resize_mode`, as it was called before."""
+        warnings.warn("Components.fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
+        return self.resize_mode
+
+
+def _takes_fit(init: Callable[..., None]) -> Callable[..., None]:
+    """`Components.__init__` that also takes resize_mode by its old name, for one release."""
+
+    @functools.wraps(init)
+    def taking(self: Components, *args: Any, fit: str | None = None, **values: Any) -> None:
+        if fit is not None:
+            warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
+            values["resize_mode"] = fit
+        init(self, *args, **values)
+
+    return taking
+
+
+Components.__init__ = _takes_fit(Components.__init__)  # type: ignore[method-assign]
+
+
+def not_finite(given: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:
+    """The error, with the advice that helps, where weights are NaN or infinite once they are cast to `dtype`.
+
+    given: the same weights as they were before. what: whose weights `name` is among.
+    """
+    finite = all(bool(torch.isfinite(value).all()) for value in given)
+    found = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
+    advice = "load with float32" if finite else "take another checkpoint"
+    return ValueError(f"{what} has {found} in {name}: {advice}")
