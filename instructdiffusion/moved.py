@@ -56,6 +56,7 @@ MOVED = {
     "sampling.deepcache": "sampling.acceleration.deepcache",
     "sampling.adaptive": "sampling.acceleration.adaptive_guidance",
     "sampling.kernels.layout": "sampling.kernels.memory_format",
+    "datasets.examples": "datasets.synthetic.examples",
     "datasets.record": "datasets.records",
     "datasets.augment": "datasets.augmentation",
     "datasets.readers.streaming": "datasets.readers.large_json",

@@ -6,7 +6,7 @@ import numpy as np
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..instructdiffusion.datasets.examples import make_example
+from ..instructdiffusion.datasets.synthetic.examples import make_example
 from ..instructdiffusion.tasks import TASKS, get_task
 from .convert import to_image, to_pictures
 from .preview import shown

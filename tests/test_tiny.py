@@ -12,9 +12,9 @@ from PIL import Image
 
 import instructdiffusion
 from instructdiffusion import TASKS, InstructDiffusion
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photograph, photographs
 from instructdiffusion.datasets.synthetic.degradations import add_noise, psnr
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.measures import figures, measure
 
 ASSETS = Path(instructdiffusion.__file__).parent / "assets" / "tiny"

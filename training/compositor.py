@@ -35,9 +35,9 @@ from instructdiffusion.compositing.learned import (
     statistics,
 )
 from instructdiffusion.compositing.rules import replace_changed
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.datasets.synthetic.degradations import psnr, watermark
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.imaging.rasterize import as_float
 from instructdiffusion.imaging.resize import resize_picture
 from instructdiffusion.inference.runner import CHANGED, Job, Question

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.models.loading import load_components
 from instructdiffusion.trainer.lora import add_lora, lora_state
 from instructdiffusion.trainer.losses import add_noise

@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.records import Example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.decoding.light_unet import SHIPPED, Refiner, refiner_features
 from instructdiffusion.evaluation.measures import figures, measure
 from instructdiffusion.imaging.colors import MASK_COLORS

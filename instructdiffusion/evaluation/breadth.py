@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..datasets.examples import make_example
 from ..datasets.synthetic import EXTENT_TASKS, ratio_size
+from ..datasets.synthetic.examples import make_example
 from .evaluator import Case
 
 RATIOS = ("1:1", "4:3", "3:2", "16:9", "9:16", "2:1")

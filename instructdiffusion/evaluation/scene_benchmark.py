@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..datasets.examples import make_example
+from ..datasets.synthetic.examples import make_example
 from ..datasets.synthetic.scene import UNSEEN_TASKS
 from ..tasks import TASKS, get_task
 from ..utils.files import check_writable, clear_leftovers, png_bytes, write_files

@@ -27,11 +27,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..datasets.examples import closer, make_example
 from ..datasets.mixture import Mixture
 from ..datasets.readers import BrokenRecord, Problem
 from ..datasets.records import Example
 from ..datasets.sources import SourceMixture, Sources, open_sources, told
+from ..datasets.synthetic.examples import closer, make_example
 from ..tasks import TASKS
 from ..tasks.wordings import reworded
 from ..utils.files import write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..datasets.examples import make_example
+from ..datasets.synthetic.examples import make_example
 from ..models.tokenizer import write_tokenizer
 from ..tasks import TASKS
 from ..utils.files import whole_folder

@@ -38,7 +38,7 @@ def pictures(
         if mixture is None or rng.random() < data.patches:
             out.append(patch(seed, data.size))
             continue
-        from ..datasets.examples import make_example
+        from ..datasets.synthetic.examples import make_example
 
         task, scene = mixture.pick(data.seed, seed)
         example = make_example(task, scene, split=split, size=data.size, level=data.level_of(scene))

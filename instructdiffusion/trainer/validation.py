@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..datasets.examples import make_example
 from ..datasets.records import Example
 from ..datasets.sources import Source, held_out
+from ..datasets.synthetic.examples import make_example
 from ..evaluation.metrics import match_boxes
 from ..inference.backend import Editor
 from ..models.components import Components

@@ -65,7 +65,7 @@ def question_picture(size: int, seed: int = 0) -> tuple[np.ndarray, Any]:
     """A held-out scene at size x size and the instruction that asks about it."""
     from PIL import Image
 
-    from instructdiffusion.datasets.examples import make_example
+    from instructdiffusion.datasets.synthetic.examples import make_example
 
     example = make_example("segment", seed, split="test", size=min(size, 64))
     picture = Image.fromarray(example.source).resize((size, size), Image.Resampling.BICUBIC)

@@ -23,8 +23,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from instructdiffusion.compositing.rules import to_uint8
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic.degradations import convolve, psnr, watermark
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.imaging.resize import resize_picture
 from instructdiffusion.inference.runner import Job, Question
 from instructdiffusion.pipeline import InstructDiffusion

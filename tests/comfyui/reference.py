@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from instructdiffusion import TASKS, InstructDiffusion
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.imaging.images import load_picture
 from instructdiffusion.inference.answer import Answer
 

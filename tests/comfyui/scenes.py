@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from instructdiffusion import TASKS, InstructDiffusion
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.records import Example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.measures import measure
 
 SCENES = Path(__file__).with_name("scenes.json")  # what `graphs` reads

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 
 from .client import Comfy
 from .test_graphs import LORA

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.models.formats import ldm_keys
 from instructdiffusion.models.formats.safe_pickle import FACTS
 

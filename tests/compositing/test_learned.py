@@ -25,8 +25,8 @@ from instructdiffusion.compositing.learned import (
     shipped_compositor,
     statistics,
 )
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic.degradations import psnr
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.request import asked_settings
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.settings import LEARNED, Settings, read_settings

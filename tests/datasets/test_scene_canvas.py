@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets import join
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic import EXTENT_TASKS, SCENE_TASKS, ratio_size, scene_record
 from instructdiffusion.datasets.synthetic.backgrounds import PATTERNS, Background, _field
 from instructdiffusion.datasets.synthetic.canvas import Canvas
 from instructdiffusion.datasets.synthetic.compose import canonical_item, paint
 from instructdiffusion.datasets.synthetic.degradations import watermark
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.datasets.synthetic.layout import Draw
 from instructdiffusion.datasets.synthetic.phrases import Phrase, denotes
 from instructdiffusion.evaluation.metrics import match_boxes

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic import SCENE_TASKS
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.datasets.synthetic.write import write_scenes
 
 

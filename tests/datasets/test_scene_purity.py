@@ -11,7 +11,7 @@ from instructdiffusion.datasets.synthetic import SCENE_TASKS
 # A digest a task of everything that training reads of some examples, at the richest and the plainest level.
 CODE = """
 import hashlib, json
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.datasets.synthetic import SCENE_TASKS
 
 found = {}

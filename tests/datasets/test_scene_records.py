@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets import join
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic import (
     ABSENT_TASKS,
     LEVELS,
@@ -21,6 +20,7 @@ from instructdiffusion.datasets.synthetic import (
 )
 from instructdiffusion.datasets.synthetic.compose import make_item
 from instructdiffusion.datasets.synthetic.degradations import psnr
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.datasets.synthetic.vocabulary import colors_for
 from instructdiffusion.evaluation.metrics.box_metrics import match_boxes
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks

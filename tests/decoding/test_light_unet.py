@@ -10,7 +10,7 @@ from torch import nn
 
 from instructdiffusion.cli import build_parser
 from instructdiffusion.cli.answer import DECODER, MASKS
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.decoding import light_unet as module
 from instructdiffusion.decoding.light_unet import (
     FEATURES,

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.evaluator import Answered, Case, scene_row
 from instructdiffusion.evaluation.reports.gallery import make_cards
 from instructdiffusion.evaluation.reports.page import page

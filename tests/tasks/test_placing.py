@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.synthetic.edit_operations import PLACES
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.tasks import get_task
 from instructdiffusion.tasks.placing import place_of
 

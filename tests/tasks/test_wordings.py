@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.tasks import TASKS
 from instructdiffusion.tasks.wordings import WORDINGS, reworded
 

@@ -10,7 +10,7 @@ def start_folder(tmp_path_factory):
     """vae/ and tokenizer/ only, with random weights drawn from a fixed seed."""
     import torch
 
-    from instructdiffusion.datasets.examples import make_example
+    from instructdiffusion.datasets.synthetic.examples import make_example
     from instructdiffusion.models.architecture import build_vae
     from instructdiffusion.models.norms import VAE_SOFTNESS, harden_norms
     from instructdiffusion.models.tokenizer import write_tokenizer

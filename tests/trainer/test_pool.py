@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from instructdiffusion.datasets.examples import make_example
 from instructdiffusion.datasets.mixture import Mixture
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.tasks import get_task
 from instructdiffusion.trainer import pool as module
 from instructdiffusion.trainer.config import DataConfig

@@ -11,10 +11,10 @@ import numpy as np
 
 from ...imaging import annotate
 from ...utils.files import json_bytes, png_bytes, write_files
-from ..examples import make_example
 from ..records import Example
 from .canvas import Size
 from .coco_json import annotation_entries, category_entry, image_entry
+from .examples import make_example
 
 
 def write_scenes(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from instructdiffusion.datasets.examples import make_example
+from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.evaluator import Answered, Case, scene_row
 from instructdiffusion.evaluation.reports.gallery import KINDS, data_uri, make_cards, pick, rank, score_text
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..imaging.resize import zoom_picture
-from ..tasks import get_task
-from ..tasks.wordings import reworded
-from .records import Example, join
-from .synthetic import scene_record
-from .synthetic.canvas import Size
+from ...imaging.resize import zoom_picture
+from ...tasks import get_task
+from ...tasks.wordings import reworded
+from ..records import Example, join
+from . import scene_record
+from .canvas import Size
 
 _LONGEST = 140  # letters of other words: of those more than 140 long some have more tokens than `tiny` reads
 _TRIES = 8  # five joints are often said at length
