@@ -28,6 +28,8 @@ test: $(READY)
 	@$(BIN)/ruff check .
 	@echo "[test] types: mypy"
 	@$(BIN)/mypy
+	@echo "[test] layers: import-linter"
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@echo "[test] tests: pytest"
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
