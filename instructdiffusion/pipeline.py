@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,49 +26,24 @@ from .inference.inputs import (
     split_noise,
 )
 from .inference.memory import fitting_batch
+from .inference.options import RunOptions as RunOptions
 from .inference.runner import Job, Question, decode_options, get_ready
+from .inference.task_methods import TaskMethods
 from .knowledge import read_knowledge
 from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
 from .settings import Settings, read_settings
 from .tasks import Instruction, get_task
-from .utils.errors import first_line
+from .utils.devices import best_device as best_device
+from .utils.devices import checked_device
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .inference.task_methods import Answers
     from .models.loading import Components
 
-    Answers = Answer | list[Answer]
 
-
-class RunOptions(TypedDict, total=False):
-    """What every call takes beside its question; see `InstructDiffusion.run`."""
-
-    steps: int | None
-    solver: str | None
-    schedule: str | None
-    guidance: tuple[float, float] | str | Guidance | None
-    noise: str | np.ndarray | Mapping[str, Any] | None
-    seed: int | Sequence[int]
-    resolution: int | None
-    resize_mode: str | None
-    batch_size: int
-    on_step: OnStep | None
-    on_answer: Callable[[int, Answer], None] | None
-    decode: Mapping[str, Any] | None
-    reuse: int
-    adaptive: float | None
-    decoder: str
-    on_tile: Callable[[int, int], None] | None
-    formula: str | None
-    keep: bool
-    zoom: float | None
-    compose: str | None
-    scales: Sequence[float] | None
-    fit: str | None  # resize_mode, as it was called before
-
-
-class InstructDiffusion:
+class InstructDiffusion(TaskMethods):
     """A model that follows instructions on pictures.
 
         model = InstructDiffusion.from_pretrained("tiny")
@@ -124,7 +99,7 @@ class InstructDiffusion:
 
         from .models.loading import load_components
 
-        device = _checked_device(device)
+        device = checked_device(device)
         if dtype is None:
             dtype = torch.float32
         if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
@@ -349,97 +324,3 @@ class InstructDiffusion:
     def _plan(self, settings: Settings) -> Plan:
         sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
         return make_plan(sigmas, settings.solver, settings.guide(), self.schedule)
-
-    def _ask(self, task: str, image: Any, subjects: Any, colors: Any, options: Any) -> Answers:
-        pictures, single = load_pictures(image)
-        colors = [colors] if isinstance(colors, str) else colors
-        questions = [get_task(task).instruct(subjects, colors, picture=p) for p in pictures]
-        return self.run(questions[0] if single else questions, pictures[0] if single else pictures, **options)
-
-    def segment(
-        self, image: Any, subject: str | Sequence[str], *, color: str | Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """Masks of everything that the subject names, one a connected region; empty where there is none.
-
-        Of several subjects each has its own masks, labelled with it; "everything but the dog" gives the rest as one.
-        color: the word for the colour drawn with (a list of them for several subjects), None for one far from the
-        picture's colours. options: as in `run`, here and in all the methods below.
-        """
-        return self._ask("segment", image, subject, color, options)
-
-    def refer(
-        self, image: Any, phrase: str | Sequence[str], *, color: str | Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """Masks with the one thing that the phrase describes ("the small star left of the circle")."""
-        return self._ask("refer", image, phrase, color, options)
-
-    def keypoints(
-        self, image: Any, names: str | Sequence[str], *, colors: Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """Keypoints of the named joints ("the left shoulder", "the nose of the man"), best 1 to 5 at once."""
-        return self._ask("keypoints", image, names, colors, options)
-
-    def align(
-        self, image: Any, names: str | Sequence[str], *, colors: Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """Keypoints of the named landmarks of a face or parts of a thing ("the left eye")."""
-        return self._ask("align", image, names, colors, options)
-
-    def detect(
-        self, image: Any, subject: str | Sequence[str], *, color: str | Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """Boxes of every thing that the subject names, the surest first."""
-        return self._ask("detect", image, subject, color, options)
-
-    def classify(
-        self, image: Any, categories: Sequence[str], *, colors: Sequence[str] | None = None,
-        **options: Unpack[RunOptions],
-    ) -> Answers:  # fmt: skip
-        """The Label that fits among the categories ("a dog", "a cat"), or Label(None)."""
-        return self._ask("classify", image, categories, colors, options)
-
-    def denoise(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
-        """The picture without its noise, at its own size."""
-        return self._ask("denoise", image, None, None, options)
-
-    def deblur(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
-        """The picture without its blur, at its own size."""
-        return self._ask("deblur", image, None, None, options)
-
-    def remove_watermark(self, image: Any, **options: Unpack[RunOptions]) -> Answers:
-        """The picture without its watermark, at its own size; what the mark did not cover is kept."""
-        return self._ask("dewatermark", image, None, None, options)
-
-    def edit(self, image: Any, words: str, **options: Unpack[RunOptions]) -> Answers:
-        """The picture changed as the words say ("add a red star on the left"); the rest is kept."""
-        return self._ask("edit", image, words, None, options)
-
-
-def best_device() -> str:
-    """The device a model goes to where none is named: cuda, mps or cpu."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _checked_device(device: str | None) -> str:
-    """The device, or the best there is for None; ValueError where a tensor cannot be kept and read there."""
-    import torch
-
-    if device is None:
-        return best_device()
-    try:
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # each backend has kinds of its own for what is not compiled in or not there
-        raise ValueError(
-            f"the device {str(device)!r} cannot be used here ({first_line(error)}): "
-            "expected cpu, cuda, cuda:1, mps or another that this build of torch has"
-        ) from error
-    return device

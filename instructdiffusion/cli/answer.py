@@ -278,7 +278,7 @@ def check_resolution(arguments: argparse.Namespace) -> None:
         return
     from ..inference.memory import fitting_batch, folder_footprint, folder_resolution
     from ..models.loading import BUILT_IN, find_folder
-    from ..pipeline import best_device
+    from ..utils.devices import best_device
 
     if arguments.model not in BUILT_IN and not Path(arguments.model).is_dir():
         return
