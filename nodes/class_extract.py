@@ -9,8 +9,9 @@ from comfy_api.latest import io, ui
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
 from .convert import paired, to_image_padded
+from .inputs import answer_inputs
 from .preview import shown
-from .sockets import CATEGORY, InstructionType, as_instruction
+from .sockets import CATEGORY, as_instruction
 
 
 class ClassExtract(io.ComfyNode):
@@ -24,13 +25,7 @@ class ClassExtract(io.ComfyNode):
             category=CATEGORY,
             description="Reads a classification: the category in whose colour the model drew, or nothing.",
             inputs=[
-                io.Image.Input("source", tooltip="The picture that was asked about."),
-                io.Image.Input(
-                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
-                ),
-                InstructionType.Input(
-                    "instruction", tooltip="The instruction that was followed, of classify."
-                ),
+                *answer_inputs("classify"),
             ],
             outputs=[
                 io.String.Output(

@@ -21,7 +21,15 @@ from .branches import two_sided
 from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
 from .guards import guarded, with_attention
-from .sockets import CATEGORY, InstructionType, valid_choices
+from .inputs import (
+    formula_input,
+    guidance_inputs,
+    instruction_input,
+    model_inputs,
+    resize_mode_input,
+    resolution_input,
+)
+from .sockets import CATEGORY, valid_choices
 
 # branch -> (reads the instruction, sees the picture)
 _SEES = {
@@ -167,9 +175,7 @@ class InstructGuider(io.ComfyNode):
                 "text and an image scale; instruct-pix2pix's too. Branches of weight zero are not evaluated."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
-                io.Clip.Input("clip", tooltip="Its text encoder."),
-                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                *model_inputs(),
                 io.Image.Input(
                     "image",
                     tooltip=(
@@ -183,66 +189,26 @@ class InstructGuider(io.ComfyNode):
                     default="",
                     tooltip="The instruction in words, where no INSTRUCTION is connected.",
                 ),
-                io.Combo.Input(
-                    "guidance",
-                    options=list(GUIDANCES),
-                    default="none",
-                    tooltip=(
-                        "none: one branch, as perception with the built-in model wants it. "
-                        "scales: the two numbers below. "
-                        "task: the scales that the instruction's task recommends for full-size models, or the model's "
-                        "own where it has some."
-                    ),
+                *guidance_inputs(
+                    GUIDANCES,
+                    "none",
+                    "none: one branch, as perception with the built-in model wants it. scales: the two numbers "
+                    "below. task: the scales that the instruction's task recommends for full-size models, or the "
+                    "model's own where it has some.",
+                    "How much the instruction counts; .5 (with .5 below) is no guidance.",
+                    "How much the picture counts; .5 leaves out the branch without a picture.",
                 ),
-                io.Float.Input(
-                    "text_guidance",
-                    default=5.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.05,
-                    tooltip="How much the instruction counts; .5 (with .5 below) is no guidance.",
+                instruction_input(),
+                formula_input(" task's own: what the model says of itself."),
+                resize_mode_input(
+                    "none: the picture is seen at its own size, padded. task's own: as the model wants it, small "
+                    "for the built-in one, however large the picture. The others: which side becomes `resolution`. "
+                    "MaskExtract, KeypointExtract, ClassExtract and EditExtract bring the answer back to the "
+                    "picture's size.",
+                    native=True,
                 ),
-                io.Float.Input(
-                    "image_guidance",
-                    default=1.25,
-                    min=0.0,
-                    max=100.0,
-                    step=0.05,
-                    tooltip="How much the picture counts; .5 leaves out the branch without a picture.",
-                ),
-                InstructionType.Input(
-                    "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
-                ),
-                io.Combo.Input(
-                    "formula",
-                    options=[OWN, *FORMULAS],
-                    default=OWN,
-                    optional=True,
-                    tooltip=(
-                        "What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix. task's own: what "
-                        "the model says of itself."
-                    ),
-                ),
-                io.Combo.Input(
-                    "resize_mode",
-                    options=[NATIVE, OWN, *RESIZE_MODES],
-                    default=NATIVE,
-                    optional=True,
-                    tooltip=(
-                        "none: the picture is seen at its own size, padded. task's own: as the model wants it, small "
-                        "for the built-in one, however large the picture. The others: which side becomes `resolution`. "
-                        "MaskExtract, KeypointExtract, ClassExtract and EditExtract bring the answer back to the "
-                        "picture's size."
-                    ),
-                ),
-                io.Int.Input(
-                    "resolution",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=16,
-                    optional=True,
-                    tooltip="Side in pixels that `resize_mode` aims at; 0 takes the model's own.",
+                resolution_input(
+                    "Side in pixels that `resize_mode` aims at; 0 takes the model's own.", optional=True
                 ),
             ],
             outputs=[

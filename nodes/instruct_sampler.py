@@ -24,9 +24,17 @@ from .choices import OWN, SCALES, chosen, valid_zoom
 from .comfy_backend import ComfyEditor, model_knowledge, model_settings
 from .convert import alphas, to_image, to_pictures
 from .guards import interrupts
+from .inputs import (
+    formula_input,
+    guidance_inputs,
+    instruction_input,
+    model_inputs,
+    resize_mode_input,
+    resolution_input,
+)
 from .preview import contact_sheet, shown
 from .sampler_message import report
-from .sockets import CATEGORY, InstructionType, as_instruction, valid_choices
+from .sockets import CATEGORY, as_instruction, valid_choices
 
 GUIDANCES = (OWN, "none", "scales")
 PREVIEW = 512  # pixels; ComfyUI's own previews are as large
@@ -47,9 +55,7 @@ class InstructSampler(io.ComfyNode):
                 "picture's own size."
             ),
             inputs=[
-                io.Model.Input("model", tooltip="An instruction model, from InstructLoader."),
-                io.Clip.Input("clip", tooltip="Its text encoder."),
-                io.Vae.Input("vae", tooltip="Its autoencoder."),
+                *model_inputs(),
                 io.Image.Input("image", tooltip="The pictures to work on, of any size."),
                 io.String.Input(
                     "text",
@@ -91,49 +97,18 @@ class InstructSampler(io.ComfyNode):
                     default=OWN,
                     tooltip="Where the steps lie between noise and picture.",
                 ),
-                io.Combo.Input(
-                    "guidance",
-                    options=list(GUIDANCES),
-                    default=OWN,
-                    tooltip="task's own: what the model wants for the task. scales: the two numbers below.",
+                *guidance_inputs(
+                    GUIDANCES,
+                    OWN,
+                    "task's own: what the model wants for the task. scales: the two numbers below.",
+                    "How much the instruction counts, with guidance set to scales.",
+                    "How much the picture counts, with guidance set to scales.",
                 ),
-                io.Float.Input(
-                    "text_guidance",
-                    default=5.0,
-                    min=0.0,
-                    max=100.0,
-                    step=0.05,
-                    tooltip="How much the instruction counts, with guidance set to scales.",
+                resolution_input(
+                    "Side in pixels at which the model sees a picture (or of its tiles); 0 takes the model's own."
                 ),
-                io.Float.Input(
-                    "image_guidance",
-                    default=1.25,
-                    min=0.0,
-                    max=100.0,
-                    step=0.05,
-                    tooltip="How much the picture counts, with guidance set to scales.",
-                ),
-                io.Int.Input(
-                    "resolution",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    step=16,
-                    tooltip=(
-                        "Side in pixels at which the model sees a picture (or of its tiles); 0 "
-                        "takes the model's own."
-                    ),
-                ),
-                InstructionType.Input(
-                    "instruction", optional=True, tooltip="From InstructTask; it takes the place of `text`."
-                ),
-                io.Combo.Input(
-                    "formula",
-                    options=[OWN, *FORMULAS],
-                    default=OWN,
-                    optional=True,
-                    tooltip="What the two scales mean: instructpix2pix for timbrooks' instruct-pix2pix.",
-                ),
+                instruction_input(),
+                formula_input(),
                 io.Float.Input(
                     "zoom",
                     default=0.0,
@@ -147,16 +122,10 @@ class InstructSampler(io.ComfyNode):
                         "Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
                     ),
                 ),
-                io.Combo.Input(
-                    "resize_mode",
-                    options=[OWN, *RESIZE_MODES],
-                    default=OWN,
-                    optional=True,
-                    tooltip=(
-                        "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
-                        "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
-                        "code has it. task's own: what the model wants."
-                    ),
+                resize_mode_input(
+                    "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
+                    "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
+                    "code has it. task's own: what the model wants."
                 ),
                 io.Combo.Input(
                     "scales",

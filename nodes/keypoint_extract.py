@@ -10,8 +10,9 @@ from comfy_api.latest import io, ui
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
 from .convert import paired, to_image_padded, to_points_json, to_pose
+from .inputs import answer_inputs
 from .preview import shown
-from .sockets import CATEGORY, InstructionType, PoseKeypoint, as_instruction
+from .sockets import CATEGORY, PoseKeypoint, as_instruction
 
 
 class KeypointExtract(io.ComfyNode):
@@ -25,13 +26,7 @@ class KeypointExtract(io.ComfyNode):
             category=CATEGORY,
             description="Reads the coloured discs that the model drew as points, to a fraction of a pixel.",
             inputs=[
-                io.Image.Input("source", tooltip="The picture that was asked about."),
-                io.Image.Input(
-                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
-                ),
-                InstructionType.Input(
-                    "instruction", tooltip="The instruction that was followed, of keypoints or align."
-                ),
+                *answer_inputs("keypoints or align"),
                 io.Float.Input(
                     "threshold",
                     default=0.2,

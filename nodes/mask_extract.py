@@ -14,8 +14,9 @@ from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, get_task
 from ..instructdiffusion.tasks.segment import THRESHOLD
 from .convert import paired, to_image_padded, to_mask
+from .inputs import answer_inputs
 from .preview import shown
-from .sockets import CATEGORY, InstructionType, as_instruction, valid_choices
+from .sockets import CATEGORY, as_instruction, valid_choices
 
 _TASKS = ("segment", "refer", "detect")
 
@@ -34,13 +35,7 @@ class MaskExtract(io.ComfyNode):
                 "the count 0, and the message says so."
             ),
             inputs=[
-                io.Image.Input("source", tooltip="The picture that was asked about."),
-                io.Image.Input(
-                    "edited", tooltip="What the model drew on it: of the same size, padded, or resized as a whole."
-                ),
-                InstructionType.Input(
-                    "instruction", tooltip="The instruction that was followed, of segment, refer or detect."
-                ),
+                *answer_inputs("segment, refer or detect"),
                 io.Float.Input(
                     "threshold",
                     default=THRESHOLD,
