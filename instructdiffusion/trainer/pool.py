@@ -1,6 +1,6 @@
 """A pool of samples made and encoded ahead: latents of source and target, tokens of the words.
 
-A shard is a pure function of (data config, code of the samples, autoencoder, tokenizer, shard number) and
+A shard is a pure function of (data config, version of the samples, autoencoder, tokenizer, shard number) and
 is written once, so the autoencoder, which costs as much as the UNet, runs once a sample and not once a
 step. The posterior's mode stands for the target latent: at this autoencoder's posterior deviation (a few
 hundredths) a sample of it trains no differently.
@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from ..datasets.synthetic.examples import closer, make_example
 from ..tasks import TASKS
 from ..tasks.wordings import reworded
 from ..utils.files import write_json
+from ..versions import samples_version
 from .config import DataConfig
 from .prefetch import prefetch
 
@@ -43,7 +44,6 @@ _AT_ONCE = 4  # pictures encoded together: their activations fit a core's cache,
 _AT_ONCE_ON_DEVICE = 512
 _STALE = 3600.0  # seconds after which a half-written shard is a killed run's, not another one's at work
 _BROKEN = "broken"  # where a shard's file lists the records that could not be read
-_FOR_SOURCES = ("datasets/augmentation.py", "datasets/sources.py", "datasets/views.py")  # scenes do without
 TASK_NAMES = tuple(TASKS)
 
 
@@ -182,22 +182,6 @@ def _components(folder: str, encoding: str) -> tuple[Any, Any]:
     return _CACHE[key]
 
 
-@cache
-def code_digest(sources: bool = False) -> str:
-    """A digest of the code that samples are drawn and worded by; of the readers too where `sources` are read."""
-    package = Path(__file__).resolve().parent.parent
-    files = [package / name for name in ("imaging/colors.py", "imaging/rasterize.py", "imaging/resize.py")]
-    for folder in ("datasets", "datasets/synthetic", "tasks"):  # not the readers of others' data sets
-        files += (package / folder).glob("*.py")
-    own = {package / name for name in _FOR_SOURCES}
-    files = [*files, *(package / "datasets" / "readers").glob("*.py")] if sources else [*{*files} - own]
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        text = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(text)}\n".encode() + text)
-    return digest.hexdigest()
-
-
 def pool_folder(
     root: Path, data: DataConfig, components: Path, sources: Sources | None = None, device: str = "cpu"
 ) -> Path:
@@ -206,8 +190,8 @@ def pool_folder(
     device: the kind of device that encodes: another one rounds otherwise.
     """
     mixture = list(data.mixture.items())  # in order: samples are dealt out along it
-    code = code_digest() if sources is None else code_digest(True)
-    settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), code]
+    version = samples_version(sources is not None)
+    settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), version]
     if data.absent or data.zoom:
         settings += [data.absent, data.zoom] if data.zoom else [data.absent]
     if data.wordings > 1:
@@ -237,9 +221,9 @@ def check_began(
     now = pool_folder(Path(), data, components, sources, began["device"]).name
     if now != began["pool"]:
         raise ValueError(
-            f"the run began with the samples of {began['pool']}, now they would be those of {now}: the code that draws "
-            f"them, or the autoencoder or tokenizer in {components}, is another one since. Bring it back as it was, "
-            "or start anew in another output"
+            f"the run began with the samples of {began['pool']}, now they would be those of {now}: how they are drawn "
+            f"(instructdiffusion.versions), or the autoencoder or tokenizer in {components}, is another one since. "
+            "Bring it back as it was, or start anew in another output"
         )
 
 

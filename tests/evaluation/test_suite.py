@@ -45,7 +45,8 @@ def test_files_say_everything(dataset, drawer, tmp_path):
     data = json.loads((tmp_path / "out" / "results.json").read_text())
     part = data["parts"][0]
     assert data["complete"] and part["answers"] == part["records"] and part["problems"] == []
-    alike = {"weights", "code", "decoder", "data", "device", "dtype", "prediction", "noise levels", "resize mode"}
+    alike = {"weights", "samples", "answers", "decoder", "data", "device", "dtype", "prediction", "noise levels"}
+    alike |= {"resize mode"}
     assert alike | {"benchmark", "split", "resolution"} <= set(part["settings"])
     whole = {*alike - {"data"}, "GPU", "model", "count", "batch_size", "processes", "resolution"}
     assert whole <= set(data["settings"])

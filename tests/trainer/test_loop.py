@@ -208,7 +208,7 @@ def test_a_run_does_not_go_on_with_other_samples(shared, start_folder, tmp_path,
     assert (shared / state["pool"]).is_dir() and state["pool"].startswith("pool-")
     before = sorted(p.name for p in shared.iterdir())
     with monkeypatch.context() as patch:
-        patch.setattr(pool, "code_digest", lambda sources=False: "another")
+        patch.setattr(pool, "samples_version", lambda sources=False: "another")
         with pytest.raises(ValueError, match=f"began with the samples of {state['pool']}.*start anew"):
             train(config, resume=True, quiet=True)
     vocabulary = init / "tokenizer" / "vocab.json"

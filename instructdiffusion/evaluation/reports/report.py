@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import __version__
 from ...utils.files import json_bytes
+from ...versions import answers_version
 from ..breadth import EXTENTS, RATIOS, of_breadth
 from ..measures import Figure, Row, figures
 from ..metrics.network_digest import raw_bytes
@@ -27,11 +28,6 @@ PACKAGES = (
     *("faster-coco-eval", "pycocotools", "lpips"),
 )
 PARTS = ("unet", "vae", "text_encoder")  # of a model
-# What cannot change an answer or its measures.
-UNRELATED = (
-    *("cli/", "trainer/", "launcher/", "imaging/annotate.py", "utils/files.py"),
-    *("evaluation/reports/", "evaluation/outcome.py", "evaluation/paper.py", "moved.py"),
-)
 
 
 @dataclass(frozen=True)
@@ -239,12 +235,12 @@ def versions() -> dict[str, str]:
 
 
 def made_by(components: Any) -> dict[str, Any]:
-    """What gives the answers: code, weights, how they are sampled from, the kind of device and the precision.
+    """What gives the answers: versions, weights, how they are sampled from, the kind of device and the precision.
 
     Plain data; what is of a model is None where there are no components. Another kind of device rounds otherwise,
     so its answers are others; which GPU of a kind it is (`gpu_name`) is told, and changes nothing.
     """
-    made: dict[str, Any] = {"weights": weights_hash(components), "code": code_hash()}
+    made: dict[str, Any] = {"weights": weights_hash(components), **answers_version()}
     if components is None:
         return {**made, **dict.fromkeys(("prediction", "noise levels", "resize mode", "device", "dtype"))}
     parts = [next(getattr(components, name).parameters()) for name in PARTS]
@@ -278,15 +274,4 @@ def weights_hash(components: Any) -> str | None:
             digest.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}".encode())
             digest.update(raw_bytes(tensor))
     digest.update(json.dumps(sorted(components.tokenizer.get_vocab().items())).encode())
-    return digest.hexdigest()[:16]
-
-
-def code_hash() -> str:
-    """SHA-256 (first 16 hex digits) of the package's modules that take part in scenes, answers and measures."""
-    root = Path(__file__).parents[2]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        if not name.startswith(UNRELATED):
-            digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -21,9 +21,10 @@ from ...datasets.records import Example
 from ...sampling import SOLVERS, Plan, make_plan
 from ...tasks import TASKS, get_task
 from ...utils.files import check_writable, write_json
+from ...versions import answers_version
 from ..evaluator import asker
 from ..measures import Figure, Row, figures, measure
-from ..reports.report import code_hash, versions, weights_hash
+from ..reports.report import versions, weights_hash
 from ..scene_benchmark import MAIN, scene_cases
 from .cell import Cell
 from .order import LATE, Pace, in_order
@@ -218,7 +219,7 @@ def measure_curve(
 
     The scenes are of `split`, "val" by default, so that defaults are not chosen on the scenes they are tested
     on. journal: a folder; cells/<task>/<cell>.json hold finished cells. One made with the same settings, weights
-    and code is not asked again; keep: nor one made by other code.
+    and versions (`versions`) is not asked again; keep: nor one of other versions.
     minutes: no cell is begun that would end after them, judged by the pace of those before; cheaper ones that
     still fit are.
     ValueError for bad options before anything is asked; OSError where the journal cannot be written.
@@ -231,7 +232,7 @@ def measure_curve(
     if split not in ("train", "val", "test"):
         raise ValueError(f"expected a split, one of train, val, test; got {split!r}")
     cells = [c for n in names for c in curve_cells(model, n, steps, branches, solvers, scales, schedule)]
-    folder, began, code = check_writable(journal), clock(), code_hash()
+    folder, began, version = check_writable(journal), clock(), answers_version()
     components = getattr(model, "components", None)
     side = int(getattr(components, "resolution", 64))
     common: dict[str, Any] = {
@@ -263,7 +264,7 @@ def measure_curve(
             continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
         done = _read_cell(path, settings)
-        if done is not None and (keep or done.get("code") == code):
+        if done is not None and (keep or done.get("version") == version):
             found[key] = done
             continue
         if minutes is not None and clock() - began + pace.estimate(cell.evaluations) > minutes * 60:
@@ -275,7 +276,7 @@ def measure_curve(
         rows, failed = _rows(model, cell, schedule, examples[cell.task], seed, batch_size)
         seconds = round(clock() - started, 3)
         pace.add(cell.evaluations, seconds)
-        found[key] = {"settings": settings, "code": code, "seconds": seconds, "failed": failed, "rows": rows}
+        found[key] = {"settings": settings, "version": version, "seconds": seconds, "failed": failed, "rows": rows}
         write_json(path, found[key])
     points, missing = [], dict.fromkeys(names, 0)
     for cell in cells:

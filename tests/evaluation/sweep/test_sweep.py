@@ -243,10 +243,10 @@ def test_a_half_written_or_foreign_cell_is_measured_anew(tmp_path):
     assert len(other.asked) == 1
 
 
-def test_other_code_measures_anew_unless_its_cells_are_kept(tmp_path, monkeypatch):
+def test_other_versions_measure_anew_unless_its_cells_are_kept(tmp_path, monkeypatch):
     options = {**SMALL, "steps": (4,), "branches": (1,), "solvers": ("euler",)}
     measure_curve(Model(), tmp_path, ["segment"], **options)
-    monkeypatch.setattr(curve_module, "code_hash", lambda: "another")
+    monkeypatch.setattr(curve_module, "answers_version", lambda: {"answers": 0})
     kept, fresh = Model(), Model()
     measure_curve(kept, tmp_path, ["segment"], keep=True, **options)
     measure_curve(fresh, tmp_path, ["segment"], **options)
