@@ -7,11 +7,13 @@
 #         is several GB large; on a machine without a GPU give a CPU build as your package index names it,
 #         for instance  make test TORCH='torch==2.13.0+cpu'  or a path to a wheel
 # PYTEST_ARGS  arguments for pytest; default: -m 'not slow'. All tests, as .ci/run runs them:  make test PYTEST_ARGS=
+# WORKERS  processes that tests run in; default: one a core, at most 8. WORKERS=0: all in one process
 
 PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?= -m 'not slow'
+WORKERS ?= auto
 DEMO ?= demo
 
 BIN := $(VENV)/bin
@@ -31,7 +33,8 @@ test: $(READY)
 	@echo "[test] layers: import-linter"
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@echo "[test] tests: pytest"
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@# a thread a process: they would wait for one another
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "error: no '$(PYTHON)' found: install Python 3.10 or newer, or name one: make PYTHON=/path/to/python" >&2; exit 1; }
