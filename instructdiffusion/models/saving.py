@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from ..settings import FILE
-from ..utils.files import json_bytes, whole_folder
+from ..utils.files import whole_folder
 from .components import Components
 from .formats import ldm_keys
-from .formats.folder import SCHEDULER, training_alphas, write_index
+from .formats.folder import SCHEDULER, tidy_configs, training_alphas, write_index
 from .formats.safe_pickle import FACTS, PICKLED, SAFE, is_checkpoint
 from .ldm_compat import check_expressible
 from .optimization import before_compiling
@@ -40,12 +40,7 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
     with whole_folder(folder) as new:
         for part in ("unet", "vae", "text_encoder"):
             getattr(components, part).save_pretrained(new / part)
-        for path in new.glob("*/config.json"):
-            values = json.loads(path.read_text(encoding="utf-8"))
-            values.pop("_name_or_path", None)  # where it was before is nobody's business
-            if path.parent.name == "unet":
-                values["sample_size"] = components.resolution // factor
-            path.write_bytes(json_bytes(values))
+        tidy_configs(new, sample_size=components.resolution // factor)
         save_tokenizer(components.tokenizer, new / "tokenizer")
         write_index(new, scheduler)
         if settings is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from .formats.folder import tidy_configs
 
 LIMIT = 25_000_000  # bytes, all files together
 
@@ -41,9 +42,7 @@ def ship(model: Path, output: Path, settings: Path | None = None, vae: Path | No
     for name in ("tokenizer", "scheduler"):
         shutil.copytree(model / name, temporary / name)
     shutil.copy(model / "model_index.json", temporary)
-    for config in temporary.glob("*/config.json"):  # where it was trained is nobody's business
-        values = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
-        config.write_text(json.dumps(values, indent=2) + "\n")
+    tidy_configs(temporary)
     if settings is not None:
         shutil.copy(settings, temporary / "instructdiffusion.json")
     size = sum(f.stat().st_size for f in temporary.rglob("*") if f.is_file())

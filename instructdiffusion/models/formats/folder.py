@@ -54,3 +54,23 @@ def write_index(folder: Path, scheduler: dict[str, Any]) -> None:
     (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
     (folder / "scheduler").mkdir(exist_ok=True)
     (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=1) + "\n")
+
+
+def tidy_configs(folder: Path, **unet: Any) -> None:
+    """Make the configs of a folder's parts ones to pass on, which every library loads alike.
+
+    Args:
+        folder: A model folder whose parts have been saved by diffusers and transformers.
+        unet: Values for the UNet's config.
+    """
+    for path in folder.glob("*/config.json"):
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values.pop("_name_or_path", None)  # where it was before is nobody's business
+        if path.parent.name == "unet":
+            values.update(unet)
+        if path.parent.name == "text_encoder":
+            # transformers loads in the dtype that stands here, diffusers its own parts in float32, however they are
+            # stored: a pipeline of both would not run.
+            values.pop("torch_dtype", None)
+            values["dtype"] = "float32"
+        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
