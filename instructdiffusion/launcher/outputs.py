@@ -31,12 +31,25 @@ def output_files(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     return [file for file in files if file["type"] == "output"] or files
 
 
-def output_texts(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The texts that nodes show: (node id, text)."""
-    for node, shown in _shown(entry):
-        texts = shown.get("text")
-        for text in [texts] if isinstance(texts, str) else texts if isinstance(texts, list) else []:
-            yield node, str(text)
+def output_texts(
+    entry: Mapping[str, Any], prompt: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, str]]:
+    """The texts that nodes show: (node id, text).
+
+    A node that shows what it was given (PreviewAny) is passed over where the giver shows the same text itself.
+    """
+    shown = {node: _texts(values) for node, values in _shown(entry)}
+    for node, texts in shown.items():
+        links = [value for value in prompt.get(node, {}).get("inputs", {}).values() if isinstance(value, list)]
+        known = {text for source, *_ in filter(None, links) for text in shown.get(str(source), [])}
+        for text in texts:
+            if text not in known:
+                yield node, text
+
+
+def _texts(shown: Mapping[str, Any]) -> list[str]:
+    texts = shown.get("text")
+    return [texts] if isinstance(texts, str) else [str(text) for text in texts] if isinstance(texts, list) else []
 
 
 def fetch(client: Client, file: Mapping[str, str], folder: Path) -> Path:

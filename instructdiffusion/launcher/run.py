@@ -82,7 +82,7 @@ def _run(options: Options, progress: Progress) -> None:
         for override in overrides:
             apply_override(override, prompt, object_info, client.upload)
         entry = execute(client, prompt, options.timeout, progress, check)
-        for node, text in output_texts(entry):
+        for node, text in output_texts(entry, prompt):
             print(f"{title_of(prompt, node)}: {text}")
         paths = [fetch(client, file, folder) for file in output_files(entry)]
         for path in paths:

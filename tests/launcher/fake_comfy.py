@@ -36,6 +36,12 @@ OBJECT_INFO = {
         "input_order": {"required": ["images", "filename_prefix"], "hidden": ["prompt"]},
         "display_name": "Save Image",
     },
+    "PreviewAny": {
+        "input": {"required": {"source": ["*", {}]}},
+        "input_order": {"required": ["source"]},
+        "display_name": "Preview Any",
+        "output_node": True,
+    },
     "Draw": {
         "input": {
             "required": {

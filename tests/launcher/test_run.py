@@ -41,6 +41,26 @@ def test_a_graph_that_completes(run, fake, tmp_path, capsys):
     assert not any(path == "/interrupt" for path, _ in fake.posts)
 
 
+def test_a_text_that_is_shown_once_more_is_printed_once(comfy, fake, tmp_path, capsys):
+    """A node's message and the preview that it leads to; two nodes that happen to say the same are two."""
+    nodes = {
+        "4": {"class_type": "Draw", "inputs": {}},
+        "5": {"class_type": "PreviewAny", "inputs": {"source": ["4", 2]}},
+        "6": {"class_type": "PreviewAny", "inputs": {"source": ["4", 1]}},
+        "7": {"class_type": "Draw", "inputs": {}},
+    }
+    (tmp_path / "api.json").write_text(json.dumps(nodes))
+    fake.outputs = {
+        "5": {"text": ["nothing was found"]},
+        "4": {"text": ["nothing was found"]},
+        "6": {"text": ["12"]},
+        "7": {"text": ["nothing was found"]},
+    }
+    assert comfy("--workflow", tmp_path / "api.json", "--port", fake.port, "--output", tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["Draw (node 4): nothing was found", "PreviewAny (node 6): 12", "Draw (node 7): nothing was found"]
+
+
 def test_nothing_is_overwritten(run, fake, tmp_path):
     fake.outputs["3"] = {
         "images": [
