@@ -20,6 +20,7 @@ from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tasks.understanding import understand
+from ..instructdiffusion.utils.step_count import StepCount
 from .choices import OWN, SCALES, chosen, valid_zoom
 from .comfy_backend import ComfyEditor, model_knowledge, model_settings
 from .convert import alphas, to_image, to_pictures
@@ -223,7 +224,10 @@ class InstructSampler(io.ComfyNode):
         batch = batch_size(editor, side)
         tiled = is_tiled(asked.task, mode)
         sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
-        progress = Progress(editor, len(plan) * batches(tiled, sizes, side, batch, editor.factor))
+        subjects = len(get_task(asked.task).questions(asked))  # each is asked on its own
+        progress = Progress(
+            editor, len(plan), subjects * batches(tiled, sizes, side, batch, editor.factor)
+        )
         job = Job(
             *(get_task(asked.task), settings, plan, side, mode, batch, progress), trained_at=trained_at
         )
@@ -288,21 +292,21 @@ def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, gri
 class Progress:
     """ComfyUI's bar, moved step by step, with previews where the user has them switched on."""
 
-    def __init__(self, editor: ComfyEditor, total: int) -> None:
-        patcher = editor.model
-        self.bar, self.done, self.total = comfy.utils.ProgressBar(total), 0, total
+    def __init__(self, editor: ComfyEditor, rows: int, batches: int) -> None:
+        """rows: of the plan; batches: that are known of."""
+        patcher, self.count = editor.model, StepCount(rows, batches)
+        self.bar = comfy.utils.ProgressBar(self.count.total)
         self.previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
 
     def __call__(self, i: int, x: Any, denoised: Any) -> None:
         """A step is done; i: its number within its batch."""
-        self.done += 1
+        self.count.step(i)
         preview = self.previewer and self.previewer.decode_latent_to_preview_image("JPEG", denoised)
-        self.bar.update_absolute(self.done, max(self.total, self.done), preview or None)
+        self.bar.update_absolute(self.count.done, self.count.total, preview or None)
 
     def end(self, pictures: Sequence[np.ndarray]) -> None:
         """The answers are the last preview: the page goes on showing a node's previews where it has had any, rather
         than the pictures that the node gave."""
         if self.previewer:
-            self.bar.update_absolute(
-                self.done, self.done, ("JPEG", contact_sheet(pictures, PREVIEW), PREVIEW)
-            )
+            done = self.count.done
+            self.bar.update_absolute(done, done, ("JPEG", contact_sheet(pictures, PREVIEW), PREVIEW))

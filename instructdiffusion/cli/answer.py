@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .step_bar import step_bar
+
 if TYPE_CHECKING:
     from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
@@ -334,18 +336,10 @@ def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dic
 
 def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, rows: int | None) -> Answer:
     """The answer for one picture; a bar counts its steps where `rows` says how many a picture or tile takes."""
-    from tqdm import tqdm
-
     from ..imaging.images import load_picture
 
     picture = load_picture(path)
     if rows is None:
         return ask(model, picture, {})
-    with tqdm(total=rows, unit="step", leave=False) as bar:
-
-        def on_tile(done: int, total: int) -> None:
-            bar.total, bar.n = rows * total, rows * done
-            bar.refresh()
-
-        # x holds the tiles that go through at once
-        return ask(model, picture, {"on_step": lambda i, x, _: bar.update(len(x)), "on_tile": on_tile})
+    with step_bar(rows) as listeners:
+        return ask(model, picture, listeners)

@@ -272,18 +272,24 @@ def test_two_tasks_about_one_picture_leave_each_others_answers(photo, model_fold
     assert len(names(tmp_path / "out")) == len(first) + 3
 
 
-def test_a_single_pictures_bar_knows_its_end(model_folder, tmp_path, picture, capsys, monkeypatch):
-    """Four tiles of three steps: the bar ends at twelve, and is the only one."""
+@pytest.fixture
+def bars(monkeypatch):
+    """The bars that are shown, in the end."""
     import tqdm
 
-    bars = []
+    shown = []
 
     class Kept(tqdm.tqdm):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            bars.extend([] if self.disable else [self])
+            shown.extend([] if self.disable else [self])
 
     monkeypatch.setattr(tqdm, "tqdm", Kept)
+    return shown
+
+
+def test_a_single_pictures_bar_knows_its_end(model_folder, tmp_path, picture, capsys, bars):
+    """Four tiles of three steps: the bar ends at twelve, and is the only one."""
     Image.fromarray(np.tile(picture, (2, 2, 1))[:112, :112]).save(tmp_path / "photo.png")
     command = [
         "denoise",
@@ -374,3 +380,12 @@ def test_the_words_are_read_back_with_places(capsys, tmp_path):
     )
     label = Label("a cat", {"a cat": 1.0, "a dog": 0.0})
     assert describe(Answer(TASKS["classify"].instruct(["a cat", "a dog"]), label, source, source)) == "a cat"
+
+
+def test_the_bar_of_further_looks_ends_at_its_total(tmp_path, bars):
+    """Where tiny finds nothing it looks again; each look has the plan's two steps."""
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "plain.png")
+    command = ["segment", str(tmp_path / "plain.png"), "the star", "-o", str(tmp_path / "out")]
+    assert main([*command, "--steps", "2", "--scales", "1", "2"]) == 0
+    ((done, total),) = [(bar.n, bar.total) for bar in bars]
+    assert done == total == 4

@@ -190,7 +190,7 @@ def added(run: Run) -> dict[str, Any]:
 def defaults(run: Run) -> dict[str, list[Any]]:
     """[evaluations of the plan, its first row's weights, resize mode] by default: of the built-in model, of one that
     says nothing of itself (as ComfyUI's own loader gives it), and of a folder that diffusers wrote."""
-    engine, builtin = (sys.modules[f"{REPOSITORY}.nodes.{name}"] for name in ("engine", "builtin"))
+    engine, builtin = (sys.modules[f"{REPOSITORY}.nodes.{name}"] for name in ("comfy_backend", "builtin"))
     sampling = sys.modules[f"{REPOSITORY}.instructdiffusion.sampling"]
     foreign, attached = run.model.clone(), run.model.clone()
     foreign.set_attachments(engine.ATTACHMENT, None)
@@ -264,7 +264,7 @@ def interrupted(run: Run) -> dict[str, int]:
 
 
 def progress(run: Run) -> dict[str, Any]:
-    """What the progress bar was told in four steps: of previews their width."""
+    """What the progress bar was told in four steps: of previews their width; and in two looks of two steps."""
     told: list[tuple[int, int, int]] = []
 
     def hook(value: int, total: int, preview: Any = None, **_: Any) -> None:
@@ -272,8 +272,13 @@ def progress(run: Run) -> dict[str, Any]:
 
     comfy.utils.set_progress_bar_global_hook(hook)
     run.sampler(steps=4)
+    steps, noise = list(told), run.image
+    told.clear()
+    run.image = torch.full_like(noise, 0.4)  # where there is no star, at no scale
+    run.sampler(text="segment the star", scales="1, 2")
+    run.image = noise
     comfy.utils.set_progress_bar_global_hook(None)
-    return {"told": told}
+    return {"told": steps, "looks": [(done, total) for done, total, _ in told]}
 
 
 def unloaded(run: Run) -> dict[str, Any]:

@@ -96,5 +96,9 @@ def test_progress_is_told_step_by_step_with_previews_and_the_answer_as_the_last(
     assert all(0 < width < 64 for *_, width in steps)
 
 
+def test_the_bar_grows_when_a_picture_is_looked_at_again(seen: dict[str, Any]) -> None:
+    assert seen["progress"]["looks"] == [[1, 2], [2, 2], [3, 4], [4, 4], [4, 4]]
+
+
 def test_unloading_frees_the_models_and_they_come_back(seen: dict[str, Any]) -> None:
     assert seen["unload"]["loaded"] > 0 == seen["unload"]["left"] and seen["unload"]["same"]
