@@ -29,6 +29,7 @@ from .inputs import (
     resize_mode_input,
     resolution_input,
 )
+from .sampler_message import report
 from .sockets import CATEGORY, valid_choices
 
 # branch -> (reads the instruction, sees the picture)
@@ -214,6 +215,11 @@ class InstructGuider(io.ComfyNode):
             outputs=[
                 io.Guider.Output(tooltip="For SamplerCustomAdvanced."),
                 io.Latent.Output(tooltip="An empty latent of the size at which the picture is seen, to start from."),
+                io.String.Output(
+                    "message",
+                    display_name="message",
+                    tooltip="What was understood, and what of it is beyond the model.",
+                ),
             ],
         )
 
@@ -243,7 +249,7 @@ class InstructGuider(io.ComfyNode):
         resize_mode=NATIVE,
         resolution=0,
     ) -> io.NodeOutput:
-        from .comfy_backend import ComfyEditor, model_settings
+        from .comfy_backend import ComfyEditor, model_knowledge, model_settings
         from .instruct_sampler import question
 
         if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
@@ -273,4 +279,4 @@ class InstructGuider(io.ComfyNode):
         branches = needed(editor.model, branches)
         guider.set_branches(conditions(editor.read, asked.text, condition, branches), weights)
         empty = torch.zeros([len(condition), *editor.latent_shape(size)])
-        return io.NodeOutput(guider, {"samples": empty})
+        return io.NodeOutput(guider, {"samples": empty}, report(asked, pictures, None, model_knowledge(model)))

@@ -1,4 +1,4 @@
-"""What InstructSampler says: what was understood, what is beyond the model, what can be seen to have changed."""
+"""What InstructSampler and InstructGuider say: what was understood, what is beyond the model, what has changed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ _READERS = {
 
 
 def report(
-    asked: Instruction, sources: Sequence[np.ndarray], drawn: Sequence[np.ndarray], knowledge: Knowledge | None
+    asked: Instruction,
+    sources: Sequence[np.ndarray],
+    drawn: Sequence[np.ndarray] | None,
+    knowledge: Knowledge | None,
 ) -> str:
-    """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them.
+    """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them; None: nothing yet.
 
     What is true of all pictures is said once, other things with the pictures' numbers.
     """
@@ -27,7 +30,8 @@ def report(
     if asked.task in _READERS:
         lines.append(f"the answer is drawn on the picture: {_READERS[asked.task]} reads it")
     said: dict[str, list[int]] = {}
-    for number, (source, picture) in enumerate(zip(sources, drawn, strict=True), 1):
+    pictures = [None] * len(sources) if drawn is None else drawn
+    for number, (source, picture) in enumerate(zip(sources, pictures, strict=True), 1):
         for remark in remarks(knowledge, asked, source, None, picture):
             if remark == asked.understanding:  # said already
                 continue

@@ -309,7 +309,9 @@ def native(seed: int, subject: str, note: str) -> Graph:
     mask = graph.add("MaskToImage", 4, mask=(found, 0))
     graph.add("SaveImage", 5, "Mask", images=(mask, 0), filename_prefix="guider_mask")
     graph.add("PreviewImage", 5, "Drawn", images=(decoded, 0))
-    return _ready(graph, scene)
+    graph = _ready(graph, scene)
+    graph.add("PreviewAny", 4, "Message", source=(guider, 2))  # last: it came last
+    return graph
 
 
 def styled(seed: int, subject: str, note: str) -> Graph:

@@ -117,7 +117,7 @@ class Run:
         """The latents that a native sampler finds with InstructGuider."""
         inputs = {"model": model, "clip": self.clip, "vae": self.vae, "image": self.image}
         given = {k: OPTIONS[k] for k in ("text", "guidance", "text_guidance", "image_guidance")} | options
-        guider, latent = self.kinds["InstructGuider"].execute(**inputs, **given).args
+        guider, latent, _ = self.kinds["InstructGuider"].execute(**inputs, **given).args
         empty = latent["samples"]
         noise = torch.randn(empty.shape, generator=torch.Generator().manual_seed(3))
         sampling = model.get_model_object("model_sampling")

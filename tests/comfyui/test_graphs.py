@@ -159,6 +159,15 @@ def test_a_picture_of_one_s_own_goes_through_every_graph(comfy: Comfy, name: str
     assert all(height * 201 == width * 150 for height, width in shown)  # overlays of small pictures come enlarged
 
 
+@pytest.mark.parametrize("name", ["segment", "guider"])
+def test_a_graph_says_what_the_model_does_not_know(comfy: Comfy, name: str) -> None:
+    graph = json.loads((FOLDER / "api" / f"{name}.json").read_text())
+    (words,) = [node for node in graph.values() if node["class_type"] == "InstructTask"]
+    words["inputs"]["subject"] = "the zebra"
+    texts = [text for shown in comfy.run(graph).values() for text in shown.get("text", [])]
+    assert any("tiny does not know 'zebra'" in text for text in texts)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_both_forms_say_the_same(comfy: Comfy, name: str) -> None:
     """The UI form, turned into API form by the launcher, is the API form."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+
+TINY = Path(__file__).parents[2] / "instructdiffusion" / "assets" / "tiny"
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,13 @@ def test_what_was_understood_is_said_once(report, instruct) -> None:
     asked = replace(instruct["segment"].instruct("the star"), understanding="understood as segment: the star")
     assert report(asked, [gray] * 2, [gray] * 2, None).count("understood as") == 1
     assert report(asked, [gray], [gray], None).startswith("understood as segment")
+
+
+def test_before_anything_is_drawn_only_the_question_is_spoken_of(report, instruct, pack) -> None:
+    """As InstructGuider does: no word of what changed, but of words that the model does not know."""
+    tiny = importlib.import_module(".instructdiffusion.knowledge", pack.__name__).read_knowledge(TINY)
+    gray = np.full((8, 8, 3), 99, np.uint8)
+    edit = instruct["edit"].instruct("make it darker")
+    assert report(edit, [gray], None, tiny).splitlines() == [f"edit: {edit.text}"]
+    zebra = report(instruct["segment"].instruct("the zebra"), [gray], None, tiny).splitlines()
+    assert zebra[-1] == "tiny does not know 'zebra'"
