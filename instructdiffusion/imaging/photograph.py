@@ -9,6 +9,8 @@ import numpy as np
 _SIDE = 256  # pixels a side that are looked at; larger pictures are thinned out, which keeps even areas even
 _WHITE, _BLACK = 250, 12  # a channel's value beyond which paper and shadow are even in photographs too
 _REST = 0.6  # of the picture that must be neither white nor black: less is a thing cut out, or line art
+_REST_LEAST = 0.3  # the same where that rest is as soft and as colourful as photographs of things before white paper
+_REST_SOFT, _REST_BITS = 0.45, 7.0
 _EVEN = 0.003  # of that rest: the most that one exact colour may fill
 _EVEN_MANY = 0.01  # the same where there are _MANY colours
 _SOFT = 0.05  # of that rest: the least share of middling steps from pixel to pixel, which gradients do not have
@@ -22,7 +24,7 @@ def looks_like_photograph(picture: np.ndarray) -> bool:
 
     What is drawn has areas of exactly one colour, whatever lies behind it; a photograph has none but where it is
     white or black. Chosen on own scenes, clip art and photographs; the figures are in docs/messages.md. A photograph
-    of a thing before white paper goes unnoticed, and a drawing under noise or on grainy paper passes for one.
+    of a small thing before white paper goes unnoticed, and a drawing under noise or on grainy paper passes for one.
     """
     height, width = picture.shape[:2]
     step = max(1, math.ceil(math.sqrt(height * width) / _SIDE))
@@ -32,15 +34,19 @@ def looks_like_photograph(picture: np.ndarray) -> bool:
     low, high = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
     rest = (low < _WHITE) & (high > _BLACK)
     count = int(np.count_nonzero(rest))
-    if count < _REST * rest.size:
+    small = height * width < _SMALL**2
+    if count < (_REST if small else _REST_LEAST) * rest.size:
         return False
     color = (red.astype(np.int32) << 16) | (green.astype(np.int32) << 8) | blue
     entropy = _entropy(color[rest])
-    if height * width < _SMALL**2 and entropy < _SMALL_MANY:
+    if small and entropy < _SMALL_MANY:
         return False
     if _largest_even(color, rest) > (_EVEN if entropy < _MANY else _EVEN_MANY) * count:
         return False
-    return _softness((red, green, blue), rest) >= _SOFT
+    softness = _softness((red, green, blue), rest)
+    if count < _REST * rest.size:
+        return softness >= _REST_SOFT and entropy >= _REST_BITS
+    return softness >= _SOFT
 
 
 def _entropy(color: np.ndarray) -> float:

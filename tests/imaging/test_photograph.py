@@ -51,6 +51,22 @@ def test_nothing_is_claimed_of_what_is_plain_or_noise():
         assert not looks_like_photograph(noise[:1, :1].repeat(height, 0).repeat(width, 1))
 
 
+@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png"])
+def test_a_large_thing_before_white_paper_is_judged_by_what_is_there(name):
+    """Half of the picture, as in a studio; a drawing as large is none, compressed or not."""
+    pytest.importorskip("skimage")
+    photo = np.full((600, 600, 3), 255, np.uint8)
+    photo[90:510, 90:510] = np.asarray(read_photograph(name).resize((420, 420)))
+    assert looks_like_photograph(photo)
+    drawing = np.full((600, 600, 3), 255, np.uint8)
+    drawing[90:510, 90:510] = np.linspace(40, 220, 420).astype(np.uint8)[None, :, None]
+    drawing[200:300, 200:400] = (215, 35, 40)
+    file = io.BytesIO()
+    Image.fromarray(drawing).save(file, "JPEG", quality=75)
+    assert not looks_like_photograph(drawing)
+    assert not looks_like_photograph(np.asarray(Image.open(file).convert("RGB")))
+
+
 def test_a_thing_cut_out_before_white_is_not_judged():
     pytest.importorskip("skimage")
     picture = np.full((600, 600, 3), 255, np.uint8)
