@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +19,16 @@ from .problems import Flaw
 
 def read_picture(source: Path | bytes, *, turned: bool = False) -> np.ndarray:
     """A picture uint8 [h, w, 3]; `turned` carries out its EXIF rotation. Flaw for what is missing or damaged."""
-    try:
-        with _opened(source) as image:
-            image.load()
-            if not turned and image.mode in ("RGB", "L", "CMYK", "YCbCr"):
-                return np.array(image.convert("RGB"))
-            return load_picture(image)
-    except Flaw:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise Flaw("not a picture that can be read") from None
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise Flaw(_why(error)) from None
+    with _loaded(source) as image:
+        if not turned and image.mode in ("RGB", "L", "CMYK", "YCbCr"):
+            return np.array(image.convert("RGB"))
+        return load_picture(image)
 
 
 def read_values(source: Path | bytes) -> np.ndarray:
     """The stored numbers of a label picture, int32 [h, w] (palette indices, gray, 16 bit), or [h, w, 3] of RGB."""
-    try:
-        with _opened(source) as image:
-            image.load()
-            if image.mode in ("RGBA", "CMYK", "YCbCr"):
-                image = image.convert("RGB")
-            values = np.asarray(image)
-    except Flaw:
-        raise
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise Flaw("not a picture that can be read") from None
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise Flaw(_why(error)) from None
+    with _loaded(source) as image:
+        values = np.asarray(image.convert("RGB") if image.mode in ("RGBA", "CMYK", "YCbCr") else image)
     if values.ndim == 3 and values.shape[2] == 2:
         values = values[..., 0]
     return values.astype(np.int32)
@@ -76,6 +59,21 @@ def same_size(picture: np.ndarray, size: Sequence[int], what: str) -> None:
         raise Flaw(
             f"{what} is of {tuple(size)} and the picture of {tuple(picture.shape[:2])} (height, width)"
         )
+
+
+@contextmanager
+def _loaded(source: Path | bytes) -> Iterator[Image.Image]:
+    """The picture with its pixels; Flaw for what is wrong with it, or with what is made of it within."""
+    try:
+        with _opened(source) as image:
+            image.load()
+            yield image
+    except Flaw:
+        raise
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise Flaw("not a picture that can be read") from None
+    except (OSError, SyntaxError, EOFError, ValueError) as error:
+        raise Flaw(_why(error)) from None
 
 
 def _opened(source: Path | bytes) -> Image.Image:
