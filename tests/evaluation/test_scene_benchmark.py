@@ -25,28 +25,9 @@ from instructdiffusion.evaluation.scene_benchmark import (
     evaluate_scenes,
     scene_cases,
 )
-from instructdiffusion.inference.answer import Answer
-from instructdiffusion.tasks import TASKS, get_task
+from instructdiffusion.tasks import TASKS
 
 COUNT = 10
-
-
-class Drawer:
-    """A model in whose place `draw(instruction, source)` answers; it counts what it was asked."""
-
-    def __init__(self, draw):
-        self.draw, self.asked = draw, []
-
-    def run(self, instruction, image, *, seed, batch_size, **options):
-        assert len(instruction) == len(image) == len(seed) <= batch_size
-        self.asked += [i.text for i in instruction]
-        return [self.answer(i, p) for i, p in zip(instruction, image, strict=True)]
-
-    def answer(self, instruction, source):
-        picture = self.draw(instruction, source)
-        return Answer(
-            instruction, get_task(instruction.task).decode(source, picture, instruction), picture, source
-        )
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +51,13 @@ def values(report, task, subset=MAIN):
 
 
 @pytest.fixture(scope="module")
-def perfect(truth):
-    return evaluate_scenes(Drawer(truth), count=COUNT, batch_size=8, quiet=True)
+def perfect(drawer, truth):
+    return evaluate_scenes(drawer(truth), count=COUNT, batch_size=8, quiet=True)
 
 
 @pytest.fixture(scope="module")
-def idle():
-    return evaluate_scenes(Drawer(nothing), count=COUNT, batch_size=8, quiet=True)
+def idle(drawer):
+    return evaluate_scenes(drawer(nothing), count=COUNT, batch_size=8, quiet=True)
 
 
 def test_the_truth_gives_perfect_figures(perfect):
@@ -129,9 +110,9 @@ def test_paraphrases_ask_the_same_scenes_in_other_words():
     assert "unseen-pair" in unseen.record.tags
 
 
-def test_the_editor_bounds_pictures_only(truth):
+def test_the_editor_bounds_pictures_only(drawer, truth):
     dark = SimpleNamespace(multiple=16, encode=lambda p: p, decode=lambda p: p / np.float32(255) * 0.5)
-    model = Drawer(truth)
+    model = drawer(truth)
     model.editor = dark
     report = evaluate_scenes(model, ["denoise", "segment"], count=3, quiet=True)
     found = values(report, "denoise")
@@ -140,8 +121,8 @@ def test_the_editor_bounds_pictures_only(truth):
     assert "PSNR of the VAE bound" not in values(report, "segment")
 
 
-def test_files_and_table(truth, tmp_path, capsys):
-    evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, batch_size=4)
+def test_files_and_table(drawer, truth, tmp_path, capsys):
+    evaluate_scenes(drawer(truth), ["segment", "edit"], count=6, output=tmp_path, batch_size=4)
     shown = capsys.readouterr().out
     assert shown.splitlines()[0].split() == list(report_module.COLUMNS)
     assert (tmp_path / "table.txt").read_text() == shown
@@ -156,15 +137,15 @@ def test_files_and_table(truth, tmp_path, capsys):
     assert not [p for p in tmp_path.rglob("*") if p.name.endswith(".tmp")]
 
 
-def test_progress_goes_to_its_end_and_tells_the_time_left(capsys):
-    evaluate_scenes(Drawer(nothing), ["segment", "denoise"], count=5, batch_size=4)
+def test_progress_goes_to_its_end_and_tells_the_time_left(drawer, capsys):
+    evaluate_scenes(drawer(nothing), ["segment", "denoise"], count=5, batch_size=4)
     said = capsys.readouterr().err.replace("\r", "\n")
     for task, count in (("segment", 8), ("denoise", 7)):
         assert re.search(rf"{task}: 100%.* {count}/{count} \[\d\d:\d\d<\d\d:\d\d, .*scene", said)
 
 
-def test_what_is_done_is_not_asked_again(tmp_path, capsys):
-    first, again, other = Drawer(nothing), Drawer(nothing), Drawer(nothing)
+def test_what_is_done_is_not_asked_again(drawer, tmp_path, capsys):
+    first, again, other = drawer(nothing), drawer(nothing), drawer(nothing)
     made = evaluate_scenes(first, ["segment"], count=5, output=tmp_path, quiet=True)
     same = evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path)
     assert "segment: done before" in capsys.readouterr().out
@@ -175,22 +156,22 @@ def test_what_is_done_is_not_asked_again(tmp_path, capsys):
     assert len(other.asked) == 15
 
 
-def test_a_stopped_run_keeps_finished_tasks(tmp_path):
+def test_a_stopped_run_keeps_finished_tasks(drawer, tmp_path):
     def stops_at_refer(instruction, source):
         if instruction.task == "refer":
             raise KeyboardInterrupt
         return source.copy()
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_scenes(Drawer(stops_at_refer), ["segment", "refer"], count=5, output=tmp_path, quiet=True)
+        evaluate_scenes(drawer(stops_at_refer), ["segment", "refer"], count=5, output=tmp_path, quiet=True)
     assert sorted(p.name for p in (tmp_path / "tasks").iterdir()) == ["segment.json", "segment.png"]
-    again = Drawer(nothing)
+    again = drawer(nothing)
     evaluate_scenes(again, ["segment", "refer"], count=5, output=tmp_path, quiet=True)
     assert len(again.asked) == 15
 
 
-def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
-    class Stops(Drawer):
+def test_a_task_stopped_in_the_middle_goes_on_where_it_was(drawer, tmp_path, idle):
+    class Stops(drawer):
         def run(self, instruction, image, **options):
             if len(self.asked) == 6:
                 raise KeyboardInterrupt
@@ -198,24 +179,24 @@ def test_a_task_stopped_in_the_middle_goes_on_where_it_was(tmp_path, idle):
 
     with pytest.raises(KeyboardInterrupt):
         evaluate_scenes(Stops(nothing), ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
-    again = Drawer(nothing)
+    again = drawer(nothing)
     report = evaluate_scenes(again, ["segment"], count=COUNT, output=tmp_path, batch_size=2, quiet=True)
     assert len(again.asked) == COUNT + 3 * COUNT // 5 - 6 + 9 + 4
     assert report.tasks[0].rows == next(r for r in idle.tasks if r.task == "segment").rows
 
 
-def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
-    class Beside(Drawer):
+def test_two_runs_at_once_do_not_share_a_folder(drawer, tmp_path):
+    class Beside(drawer):
         def run(self, *args, **options):
             with pytest.raises(ValueError, match="another evaluation is writing to"):
-                evaluate_scenes(Drawer(nothing), ["segment"], count=2, output=tmp_path, quiet=True)
+                evaluate_scenes(drawer(nothing), ["segment"], count=2, output=tmp_path, quiet=True)
             return super().run(*args, **options)
 
     evaluate_scenes(Beside(nothing), ["segment"], count=2, output=tmp_path, quiet=True)
 
 
-def test_the_decoder_reaches_the_model_and_the_settings(tmp_path):
-    class Telling(Drawer):
+def test_the_decoder_reaches_the_model_and_the_settings(drawer, tmp_path):
+    class Telling(drawer):
         def run(self, *args, decoder="closed", **options):
             self.told = [*getattr(self, "told", []), (args[0][0].task, decoder)]
             return super().run(*args, **options)
@@ -234,8 +215,8 @@ def test_the_decoder_reaches_the_model_and_the_settings(tmp_path):
     assert set(again.told) == {("segment", "closed")}  # answers read otherwise are not taken
 
 
-def test_a_zoom_reaches_what_is_tiled_and_answers_of_another_are_not_taken(tmp_path):
-    class Telling(Drawer):
+def test_a_zoom_reaches_what_is_tiled_and_answers_of_another_are_not_taken(drawer, tmp_path):
+    class Telling(drawer):
         def run(self, *args, **options):
             self.told = {*getattr(self, "told", ()), (args[0][0].task, options.get("zoom"))}
             return super().run(*args, **options)
@@ -252,8 +233,8 @@ def test_a_zoom_reaches_what_is_tiled_and_answers_of_another_are_not_taken(tmp_p
     assert run(2.0)[0] == set()
 
 
-def test_the_page_shows_answers_of_every_task(truth, tmp_path):
-    evaluate_scenes(Drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
+def test_the_page_shows_answers_of_every_task(drawer, truth, tmp_path):
+    evaluate_scenes(drawer(truth), ["segment", "edit"], count=6, output=tmp_path, quiet=True)
     page = (tmp_path / "report.html").read_text()
     assert page.count('data-task="segment"') == page.count('data-task="edit"') == 6
     assert "on scenes</h1>" in page and "Headlines" in page and "data:image/webp;base64," in page
@@ -271,9 +252,9 @@ def test_a_file_that_is_not_whole_or_made_otherwise_is_not_taken(text, tmp_path)
     assert load_done(path, {"a": 1}) == {"settings": {"a": 1}, "seconds": 3, "rows": [{"b": 2}]}
 
 
-def test_answers_do_not_depend_on_the_batch(truth):
+def test_answers_do_not_depend_on_the_batch(drawer, truth):
     cases = scene_cases("keypoints", count=5)
-    model = Drawer(truth)
+    model = drawer(truth)
 
     def ask(examples, seeds):
         return model.run(
@@ -300,15 +281,15 @@ def test_answers_do_not_depend_on_the_batch(truth):
         ({"zoom": 5.0}, "zoom is a number from 0.25 to 4"),
     ],
 )
-def test_bad_arguments_are_refused_before_anything_is_asked(options, message, tmp_path):
-    model = Drawer(nothing)
+def test_bad_arguments_are_refused_before_anything_is_asked(drawer, options, message, tmp_path):
+    model = drawer(nothing)
     with pytest.raises(ValueError, match=message):
         evaluate_scenes(model, output=tmp_path / "out", **options)
     assert not model.asked and not (tmp_path / "out").exists()
 
 
-def test_the_wrong_kind_of_answer_is_named():
-    class Wrong(Drawer):
+def test_the_wrong_kind_of_answer_is_named(drawer):
+    class Wrong(drawer):
         def answer(self, instruction, source):
             return SimpleNamespace(result=source, picture=source)
 
