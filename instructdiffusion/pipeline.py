@@ -137,6 +137,7 @@ class InstructDiffusion(TaskMethods):
         compose: str | None = None,
         scales: Sequence[float] | None = None,
         fit: str | None = None,
+        windows: int | None = None,
     ) -> Answers:
         """Follow an instruction on a picture; lists of either give a list of answers.
 
@@ -175,7 +176,9 @@ class InstructDiffusion(TaskMethods):
         True: by the "rules" of `compose`, or "learned" (`learned`); to tasks that draw marks it means nothing.
         scales: at how many times the resolution a task that perceives sees the picture, .25 to 4: at the first of them,
         at each further one above 1 only where nothing was found yet, and at those below 1 to see large things whole
-        (`Settings.scales`); (1,) looks once. Where noise is given the first is the only one.
+        (`Settings.scales`); (1,) looks once. Where noise is given the first is the only one. windows: at how many small
+        squares that stand out in colour segment, detect and refer look by themselves where they found nothing, 0 to 16;
+        None for the model's own, or for none where scales are given.
 
         ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
         not even one picture fits.
@@ -215,6 +218,7 @@ class InstructDiffusion(TaskMethods):
                 zoom=zoom,
                 compose=compose,
                 scales=scales,
+                windows=windows,
             )
             side = self.components.resolution if resolution is None else resolution
             model_size((1, 1), side, self.editor.multiple, mode)  # what is none is refused before it is remarked on
@@ -279,6 +283,7 @@ class InstructDiffusion(TaskMethods):
         compose: str | None = None,
         scales: Sequence[float] | None = None,
         fit: str | None = None,
+        windows: int | None = None,
     ) -> Plan:
         """The plan of a run; raises what `run` would for these words and options whatever the picture.
 
@@ -296,6 +301,7 @@ class InstructDiffusion(TaskMethods):
             zoom=zoom,
             compose=compose,
             scales=scales,
+            windows=windows,
         )
         get_ready(get_task(asked.task), settings)
         plan = self._plan(settings)

@@ -18,6 +18,7 @@ from .tasks import TASKS, Task
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
 ZOOMS = (0.25, 4)  # the least and the most, of scales too
+MOST_WINDOWS = 16
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
     "instructdiffusion": instructdiffusion,
@@ -37,7 +38,9 @@ class Settings:
     "learned" it from `tiny`: that for LEARNED alone, to other tasks it means nothing.
     scales: .25 to 4, at how many times the resolution a task that perceives sees the picture: at the first, and in turn
     at each further one. Above 1 that is asked where nothing was found yet. Below 1 the picture is seen smaller within
-    its canvas, always, and that answer counts where it has something large (`scales`).
+    its canvas, where what was found may be a part, and that answer counts where it has something large (`scales`).
+    windows: 0 to 16, how many small squares of the picture that stand out in colour are looked at by themselves where
+    a task that finds masks or boxes found nothing at all scales (`windows`).
     """
 
     steps: int = 20
@@ -49,6 +52,7 @@ class Settings:
     zoom: float = 1.0
     compose: str = "rules"
     scales: tuple[float, ...] = (1.0,)
+    windows: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
@@ -64,6 +68,9 @@ class Settings:
             raise ValueError(f"zoom is a number from {ZOOMS[0]} to {ZOOMS[1]}, got {self.zoom!r}")
         object.__setattr__(self, "zoom", float(self.zoom))
         object.__setattr__(self, "scales", _checked_scales(self.scales))
+        whole = isinstance(self.windows, int) and not isinstance(self.windows, bool)
+        if not whole or not 0 <= self.windows <= MOST_WINDOWS:
+            raise ValueError(f"windows is a whole number from 0 to {MOST_WINDOWS}, got {self.windows!r}")
 
     def guide(self) -> Guidance:
         """The guidance as the function the plan asks."""
@@ -75,9 +82,12 @@ class Settings:
         """These settings with what is not None replaced; guidance "none" switches guidance off.
 
         A number of steps brings what suits it along, unless that is given too: where many steps become
-        one, a single evaluation without guidance (euler); where one becomes many, dpmpp_2m.
+        one, a single evaluation without guidance (euler); where one becomes many, dpmpp_2m. Scales
+        that are given are all there is: no windows, unless those are given too.
         """
         given = {name: value for name, value in values.items() if value is not None}
+        if "scales" in given:
+            given = {"windows": 0, **given}
         steps = given.get("steps", self.steps)
         if steps == 1 and self.steps > 1:
             given = {"solver": "euler", "guidance": "none", **given}
@@ -90,12 +100,11 @@ class Settings:
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; formula, zoom, compose and scales only where they are not the defaults, which older data
-        leave unsaid."""
+        """Plain data for JSON; formula, zoom, compose, scales and windows only where they are not the defaults, which
+        older data leave unsaid."""
         values = dataclasses.asdict(self)
-        for name, unsaid in (("formula", "instructdiffusion"), ("zoom", 1.0), ("compose", "rules"), ("scales", (1.0,))):
-            if values[name] == unsaid:
-                del values[name]
+        unsaid = {"formula": "instructdiffusion", "zoom": 1.0, "compose": "rules", "scales": (1.0,), "windows": 0}
+        values = {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
         if "scales" in values:
             values["scales"] = list(self.scales)
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance

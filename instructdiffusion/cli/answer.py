@@ -86,6 +86,13 @@ def add_parser(commands: Any) -> None:
                 help="see the picture at so many times the resolution, .25 to 4: above 1 for small things, where "
                 "nothing was found before, below 1 for large ones, as 1 .5 2; default: the model's for this task",
             )
+            parser.add_argument(
+                "--windows",
+                type=int,
+                metavar="COUNT",
+                help="where nothing was found, look at so many small squares that stand out in colour, 0 to 16; "
+                "default: the model's for this task, none where --scales are given",
+            )
         _add_output(parser)
         parser.set_defaults(run=run)
 
@@ -138,7 +145,8 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
     names = ("steps", "solver", "schedule", "formula", "seed", "resolution", "resize_mode")
-    some = {name: getattr(arguments, name) for name in ("decoder", "zoom", "scales") if hasattr(arguments, name)}
+    own = ("decoder", "zoom", "scales", "windows")
+    some = {name: getattr(arguments, name) for name in own if hasattr(arguments, name)}
     return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **some}
 
 

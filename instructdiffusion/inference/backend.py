@@ -62,6 +62,8 @@ class Editor:
         for kept in (self.texts, self.conditions, self.copies, self.replaying):
             kept.forget()
 
+    leaves_untouched = True  # `draw` has `untouched`
+
     @property
     def factor(self) -> int:
         """Pixels a latent cell stands for along each side."""
@@ -192,18 +194,21 @@ class Editor:
         on_step: OnStep | None = None,
         reuse: int = 1,
         adaptive: float | None = None,
+        untouched: float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1.
 
         pictures: uint8 [n, h, w, 3], sides multiples of `multiple`. start: unit noise [n, c, h/f, w/f].
         noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
         whole UNet runs in every so many-th row only (`sampling.DeepCache`). adaptive: the tolerance within which
-        branches are left out (`sampling.AdaptiveGuidance`), None for none. ValueError for both together, or for either
-        where graphs are forced; RuntimeError where graphs or compiled networks are forced and cannot be.
+        branches are left out (`sampling.AdaptiveGuidance`), None for none. untouched: of a picture whose latents differ
+        nowhere by more than that (root of the mean square over channels) nothing is decoded; it is then itself both.
+        ValueError for reuse and adaptive together, or for either where graphs are forced; RuntimeError where graphs or
+        compiled networks are forced and cannot be.
         """
         self.components = self.compiling(self.components, len(pictures) * plan.evaluations)
         pixels = len(pictures) * pictures.shape[1] * pictures.shape[2]
-        run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive)
+        run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive, untouched)
         try:
             with pieces(pixels, self.device):
                 return run()
@@ -226,6 +231,7 @@ class Editor:
         on_step: OnStep | None,
         reuse: int,
         adaptive: float | None,
+        untouched: float,
     ) -> tuple[np.ndarray, np.ndarray | None]:
         keys = [_key(picture) for picture in pictures]
         condition = self._encode(pictures, keys)
@@ -244,7 +250,15 @@ class Editor:
         latents = latents / self._scale() + self._shift()
         if not reconstruct:
             return self.decode(latents), None
-        return self._decode_both(latents, condition, keys)
+        different = (latents - condition).square().mean(1).sqrt().amax((1, 2))
+        rows = [n for n, much in enumerate(different.tolist()) if not much <= untouched]  # NaN is told, not passed over
+        if not untouched or len(rows) == len(pictures):
+            return self._decode_both(latents, condition, keys)
+        edited = pictures.astype(np.float32) / 255
+        copies = edited.copy()
+        if rows:
+            edited[rows], copies[rows] = self._decode_both(latents[rows], condition[rows], [keys[n] for n in rows])
+        return edited, copies
 
     def _decode_both(
         self, latents: Tensor, condition: Tensor, keys: Sequence[object]

@@ -35,4 +35,5 @@ class RunOptions(TypedDict, total=False):
     zoom: float | None
     compose: str | None
     scales: Sequence[float] | None
+    windows: int | None
     fit: str | None  # resize_mode, as it was called before

@@ -88,6 +88,7 @@ class Job:
     knowledge: Knowledge | None = None  # what answers say of the model
     trained_at: int | None = None  # the model's own resolution, which refusals name
     scale: float = 1.0
+    untouched: float = 0.0  # `Editor.draw`'s
 
     def __post_init__(self) -> None:
         get_ready(self.task, self.settings)
@@ -156,7 +157,7 @@ class Job:
         """
         if is_tiled(self.task.name, self.resize_mode):
             return self._draw_tiles(editor, questions)
-        if self.task.perception and self.settings.scales != (1.0,):
+        if self.task.perception and (self.settings.scales != (1.0,) or self.settings.windows):
             return scaled_sketches(self, editor, questions)
         return self.draw_whole(editor, questions)
 
@@ -215,6 +216,9 @@ class Job:
             content, _ = self._sizes(q, editor.multiple)
             seen = resize_picture(q.picture, content, sharp=self.resize_mode == "authors")
             pictures.append(pad_edge(seen, size))
+        more: dict[str, Any] = {}
+        if self.untouched and getattr(editor, "leaves_untouched", False):
+            more["untouched"] = self.untouched
         return editor.draw(
             np.stack(pictures),
             [q.instruction.text for q in batch],
@@ -225,6 +229,7 @@ class Job:
             on_step=self.on_step,
             reuse=self.reuse,
             adaptive=self.adaptive,
+            **more,
         )
 
     def _draw_tiles(self, editor: Editor, questions: Sequence[Question]) -> Iterator[tuple[int, Any, Any]]:

@@ -1,7 +1,8 @@
 """Scales: a question asked again with the picture seen larger or smaller, where the first look did not find the thing.
 
 A model finds things of the sizes it was trained on: `tiny` those of a fifth to two thirds of the picture's short side.
-Seen twice as large a small thing has such a size, seen half as large a big one.
+Seen twice as large a small thing has such a size, seen half as large a big one. Where all this shows nothing, small
+parts of the picture that stand out are looked at by themselves (`windows`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..results import Boxes, Keypoints, Label, Masks
+from .windows import windowed_sketches
 
 if TYPE_CHECKING:
     from .backend import Editor
-    from .runner import Job, Question
+    from .runner import Drawing, Job, Question
 
 # Of the short side: what a look from further away counts for. Smaller things it sees worse than the first look does,
 # larger ones that one sees in part or not at all (docs/sizes.md).
@@ -24,20 +26,23 @@ LARGE = 0.65
 # What the first look must have found of such a thing, of the short side, where the words may mean several things: from
 # further away several that stand together become one.
 PART = 0.5
-
-Sketch = tuple[np.ndarray, "np.ndarray | None"]
+# What latents must differ by somewhere to be decoded. Where nothing was drawn `tiny`'s differ by 0.02 (95 of 100), a
+# mark makes 0.27 and more; a model that is less exact has everything decoded, as without.
+UNTOUCHED = 0.05
 
 
 class Look(NamedTuple):
     """What a question's picture gave at one scale. extent: of the largest thing as a share of the short side, 0 where
     nothing was found, None where what was found has no extent (points, a category)."""
 
-    sketch: Sketch
+    sketch: Drawing
     extent: float | None
 
-    def wants(self, scale: float) -> bool:
-        """Say whether a look at `scale` may find what this one did not: from nearer only where it found nothing."""
-        return self.extent is not None and (scale < 1 or self.extent == 0)
+    def wants(self, scale: float, several: bool) -> bool:
+        """Say whether a look at `scale` may count rather than this one; several: may the words mean several?"""
+        if self.extent is None or self.extent == 0:
+            return self.extent is not None
+        return scale < 1 and (not several or self.extent >= PART)  # from nearer only where nothing was found
 
     def replaces(self, before: Look, scale: float, several: bool) -> bool:
         """Say whether this look, at `scale`, counts rather than the one before; several: may the words mean several?"""
@@ -61,26 +66,39 @@ def scaled_sketches(
     Yields:
         (number of the question, edited, copy) as `Job.sketches` does, each of the scale that counts.
     """
-    scales = job.settings.scales
+    scales, several = job.settings.scales, job.task.several
+    job = dataclasses.replace(job, untouched=UNTOUCHED)
     looks: dict[int, Look] = {}
+
+    def wants_more(look: Look, place: int) -> bool:
+        further = any(look.wants(scale, several) for scale in scales[place + 1 :])
+        return further or (job.settings.windows > 0 and look.extent == 0)
+
     for place, scale in enumerate(scales):
-        asked = [n for n in range(len(questions)) if not place or (n in looks and looks[n].wants(scale))]
+        asked = [n for n in range(len(questions)) if not place or (n in looks and looks[n].wants(scale, several))]
         try:
             for row, edited, copy in _job_at(job, scale).draw_whole(editor, [questions[n] for n in asked]):
                 number = asked[row]
                 question = questions[number]
                 new = Look((edited, copy), _extent(job, question, edited, copy))
-                if not place or new.replaces(looks[number], scale, job.task.several):
+                if not place or new.replaces(looks[number], scale, several):
                     looks[number] = new
                 own = question.start is not None or question.steps is not None
-                if own or not any(looks[number].wants(more) for more in scales[place + 1 :]):
+                if own or not wants_more(looks[number], place):
                     yield number, *looks.pop(number).sketch
         except MemoryError:
             if not place:
                 raise  # a further look that memory is too small for is left out: the ones before stand
-        done = [n for n, look in looks.items() if not any(look.wants(more) for more in scales[place + 1 :])]
+        done = [n for n, look in looks.items() if not wants_more(look, place)]
         for number in done:
             yield number, *looks.pop(number).sketch
+    left = list(looks)
+    try:
+        near = windowed_sketches(job, editor, [questions[n] for n in left])
+    except MemoryError:
+        near = {}
+    for row, number in enumerate(left):
+        yield number, *near.get(row, looks[number].sketch)
 
 
 def _job_at(job: Job, scale: float) -> Job:

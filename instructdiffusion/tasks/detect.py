@@ -50,6 +50,10 @@ class Detect(Task):
         "mark the box of {subject} in {color}",
     )
 
+    def shows_alone(self, instruction: Instruction) -> bool:
+        """Always: boxes are of a kind."""
+        return True
+
     def render(self, image: np.ndarray, target: Boxes, instruction: Instruction) -> np.ndarray:
         """Every box filled at opacity .5, one over the other; of several subjects each in its color."""
         check_picture(image, "image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, spli
 from ..imaging import rasterize
 from ..results import Masks
 from .instruction import Instruction
+from .lexicon import SUPERLATIVE
 from .several import own_drawings, rows_of_subjects
 from .task import ALPHA, Task, check_decoder, check_pair, check_picture, is_complement, listed, nothing_found
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
 # Chosen on 400 validation scenes a task and 400 more that ask for what is not there. A model in doubt draws faintly: an
 # object's edge does so in part, and what is bold nowhere is no object.
 THRESHOLD = 0.45
+# Words that mean a thing by where or how large it stands among others, which a part of the picture does not show.
+COMPARED = SUPERLATIVE + (
+    r"|\b(?:above|below|beneath|under|underneath|over|beside|besides|behind|between|near|next to|close to"
+    r"|in front of|on top of|around|opposite|inside|outside|corner|side|big|large|huge|small|little|tiny|tall"
+    r"|short|long)\b"
+)
 BOLDER = 0.2  # by how much the threshold must somewhere be surpassed, see `strength`
 
 
@@ -154,6 +162,11 @@ class Segment(_MaskTask):
 
     name = "segment"
     marks_rest = True
+
+    def shows_alone(self, instruction: Instruction) -> bool:
+        """Always: masks are of a kind."""
+        return True
+
     templates: tuple[str, ...] = (
         "mark the pixels of {subject} in {color}",
         "cover {subject} with a {color} mask",
@@ -218,6 +231,11 @@ class Refer(_MaskTask):
 
     name = "refer"
     several = False
+
+    def shows_alone(self, instruction: Instruction) -> bool:
+        """Only what is told by its looks, not by its place or size among others."""
+        return not any(re.search(COMPARED, subject) for subject in instruction.subjects)
+
     templates: tuple[str, ...] = (
         "lay a {color} layer over {subject} only",
         "point out {subject} with a {color} mask",

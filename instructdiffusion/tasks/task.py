@@ -106,6 +106,10 @@ class Task(ABC):
         """
         return None
 
+    def shows_alone(self, instruction: Instruction) -> bool:
+        """Say whether what the words mean can be told from a part of the picture, without what is around it."""
+        return False
+
     def join(self, results: Sequence[Any], instruction: Instruction) -> Any:
         """The answers to `questions(instruction)` as the one answer to it."""
         (result,) = results

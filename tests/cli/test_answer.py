@@ -126,7 +126,9 @@ def test_the_scales_and_the_resize_mode_from_the_shell(photo, picture, model_fol
     command = ["segment", str(photo), "the star", *options]
     assert main([*command, "--scales", "1", ".5", "--resize-mode", "stretch"]) == 0
     told = json.loads((out / "photo_segment.json").read_text())["info"]["settings"]
-    assert told["scales"] == [1.0, 0.5]
+    assert told["scales"] == [1.0, 0.5] and "windows" not in told
+    assert main([*command, "--windows", "3"]) == 0
+    assert json.loads((out / "photo_segment.json").read_text())["info"]["settings"]["windows"] == 3
     assert main([*command, "--scales", "9"]) == 2
     assert "scales are numbers from 0.25 to 4" in capsys.readouterr().err
     with pytest.raises(SystemExit):

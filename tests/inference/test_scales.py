@@ -85,6 +85,9 @@ def test_a_part_found_near_gives_way_to_the_whole_seen_from_further_away(model, 
         monkeypatch.setattr(model.editor, "draw", draw)
         answer = model.run(question, source, scales=(1, 0.5))
         assert area(answer) == pytest.approx(expected**2, rel=0.1)
+        if task == "segment" and 0 < sides[0] < 32:
+            assert len(looks) == 1  # the look from further away could not count
+            continue
         assert [p.shape for p in looks] == [(64, 64, 3)] * 2
         assert np.array_equal(looks[1][:32, :32], resize_picture(source, (32, 32)))
         assert (looks[1][:32, 32:] == looks[1][:32, 31:32]).all()
