@@ -41,6 +41,7 @@ from ..utils.cache import Kept
 from ..utils.interrupts import check_interrupt
 from .answer import Answer
 from .backend import Editor
+from .located import located_sketches
 from .memory import Canvas, fitting_batch
 from .scales import scaled_sketches
 from .tile_noise import TileNoise, check_steps
@@ -157,9 +158,20 @@ class Job:
         """
         if is_tiled(self.task.name, self.resize_mode):
             return self._draw_tiles(editor, questions)
-        if self.task.perception and (self.settings.scales != (1.0,) or self.settings.windows):
-            return scaled_sketches(self, editor, questions)
+        if self.task.perception and self._looks_again:
+            return located_sketches(self, editor, questions)
         return self.draw_whole(editor, questions)
+
+    def scaled(
+        self, editor: Editor, questions: Sequence[Question]
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+        """`sketches` of a task that perceives, every question as it is, at the scales of the settings."""
+        return (scaled_sketches if self._looks_again else Job.draw_whole)(self, editor, questions)
+
+    @property
+    def _looks_again(self) -> bool:
+        """Whether a picture may be looked at more than once for a question."""
+        return self.settings.scales != (1.0,) or bool(self.settings.windows)
 
     @property
     def _compares(self) -> bool:

@@ -15,6 +15,7 @@ from ..results import Masks
 from .instruction import Instruction
 from .lexicon import SUPERLATIVE
 from .several import own_drawings, rows_of_subjects
+from .spatial import SpatialPhrase, parse_spatial
 from .task import ALPHA, Task, check_decoder, check_pair, check_picture, is_complement, listed, nothing_found
 
 if TYPE_CHECKING:
@@ -231,6 +232,7 @@ class Refer(_MaskTask):
 
     name = "refer"
     several = False
+    kind_task = "segment"
 
     def shows_alone(self, instruction: Instruction) -> bool:
         """Only what is told by its looks, not by its place or size among others."""
@@ -259,6 +261,10 @@ class Refer(_MaskTask):
         "show me which pixels are {subject} with a {color} mask",
         "pick only {subject} and put a {color} layer on it",
     )
+
+    def spatial_phrase(self, instruction: Instruction) -> SpatialPhrase | None:
+        """What "the rightmost star" is made of."""
+        return parse_spatial(instruction.subject) if len(instruction.subjects) == 1 else None
 
     def decode(
         self,

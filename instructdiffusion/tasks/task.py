@@ -16,6 +16,7 @@ import numpy as np
 
 from ..imaging.colors import MASK_COLORS, Color, color_named, far_colors
 from .instruction import Instruction
+from .spatial import SpatialPhrase
 from .subjects import clean_subject, everything_but, leaves_out, split_subjects, subjects_of
 
 DECODERS = ("closed", "unet")  # the closed form, and the light U-Net that reads masks
@@ -36,6 +37,7 @@ class Task(ABC):
     guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
     perception: bool  # True: answered in one evaluation
     local: bool  # True: what did not change is kept from the source
+    kind_task: str = ""  # the task that finds everything of a kind, for phrases that tell one thing by its place
     several: bool = True  # False: a subject means one thing, whatever there is
     tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
@@ -109,6 +111,10 @@ class Task(ABC):
     def shows_alone(self, instruction: Instruction) -> bool:
         """Say whether what the words mean can be told from a part of the picture, without what is around it."""
         return False
+
+    def spatial_phrase(self, instruction: Instruction) -> SpatialPhrase | None:
+        """The phrase of an instruction that means one thing by where it stands; None where no such words do."""
+        return None
 
     def join(self, results: Sequence[Any], instruction: Instruction) -> Any:
         """The answers to `questions(instruction)` as the one answer to it."""
