@@ -12,7 +12,7 @@ SAMPLES = 1
 #: `datasets.augmentation`. What a reader makes of a data set has a version of its own (`Reader.version`).
 SOURCES = 1
 #: What a model answers to a question and how that is measured: inference, decoding, compositing, evaluation.
-ANSWERS = 1
+ANSWERS = 2
 
 # Digests of source files, which pools were named by before there were versions: those pools, and the runs that began
 # with them, go on.

@@ -7,6 +7,11 @@ import pytest
 from scipy import ndimage
 
 from instructdiffusion import InstructDiffusion
+from instructdiffusion.datasets.synthetic import ratio_size
+from instructdiffusion.datasets.synthetic.examples import make_example
+from instructdiffusion.inference.located import spatial_phrase
+from instructdiffusion.inference.runner import Job, Question
+from instructdiffusion.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +74,27 @@ def test_what_lies_outside_of_the_square_stays_as_it_is(tiny: InstructDiffusion)
     changed = (answer.picture != source).any(2).any(0)
     assert changed[left : left + side].any()
     assert not changed[: left - 8].any() and not changed[left + side + 8 :].any()
+
+
+@pytest.mark.parametrize("seed", [60009, 60040, 60044, 60047])  # "the flower left of the small ring", ...
+def test_what_a_relation_means_is_found_on_long_canvases(tiny: InstructDiffusion, seed: int) -> None:
+    """Asked as a whole, as in a square, none of these is found."""
+    example = make_example("refer", seed, split="test", size=ratio_size("16:9", 96))
+    truth = example.record.target.union()
+    answer = tiny.run(example.instruction, example.source)
+    found = answer.result.union()
+    assert (found & truth).sum() / (found | truth).sum() > 0.9
+    # it is one drawing, which is read the same by whoever gets the picture
+    again = get_task("refer").decode(example.source, answer.picture, example.instruction).union()
+    assert (again & truth).sum() / (again | truth).sum() > 0.8
+
+
+def test_phrases_are_asked_as_a_whole_in_squares_and_where_one_look_is_wanted(tiny: InstructDiffusion) -> None:
+    wide = make_example("refer", 60009, split="test", size=ratio_size("16:9", 96))
+    square = make_example("refer", 60009, split="test", size=96)
+    job = Job(get_task("refer"), tiny.settings["refer"], tiny.check(wide.instruction), 64)
+    assert spatial_phrase(job, Question(wide.instruction, wide.source, 0)) is not None
+    assert spatial_phrase(job, Question(square.instruction, square.source, 0)) is None
+    truth = wide.record.target.union()
+    once = tiny.run(wide.instruction, wide.source, scales=(1,), windows=0).result.union()
+    assert not (once & truth).any()
