@@ -140,10 +140,11 @@ def test_the_models_own_zoom_and_compositor_are_part_of_a_curve(tmp_path):
 
 def test_the_models_own_scales_are_part_of_a_curve(tmp_path):
     model = Model(from_four)
-    model.settings["segment"] = model.settings["segment"].changed(scales=(1, 0.5))
+    model.settings["segment"] = model.settings["segment"].changed(scales=(1, 0.5), windows=3)
     measured = measure_curve(model, tmp_path, ["segment"], **SMALL)
     (tmp_path / FILE).write_text(json.dumps(measured.defaults()))
     assert read_settings(tmp_path)["segment"].scales == (1.0, 0.5)
+    assert read_settings(tmp_path)["segment"].windows == 3
 
 
 @pytest.mark.parametrize(
