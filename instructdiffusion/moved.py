@@ -31,7 +31,7 @@ MOVED = {
     "arguments": "inference.inputs",
     "streaming": "inference.streaming",
     "memory": "inference.memory",
-    "pieces": "inference.pieces",
+    "pieces": "utils.pieces",
     "vae_tiles": "inference.vae_tiling",
     "tile_noise": "inference.tile_noise",
     "messages": "inference.messages",

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .utils.interrupts import check_interrupt
+
 Index = Any  # what numpy takes as an index along the first axis
 
 
@@ -122,6 +124,7 @@ class Masks:
         """The tight box of every mask; a mask without pixels gets the empty box 0, 0, 0, 0."""
         xyxy = np.zeros((len(self), 4), np.float32)
         for row, mask in enumerate(self.data):
+            check_interrupt()
             ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             if len(ys):
                 xyxy[row] = xs[0], ys[0], xs[-1] + 1, ys[-1] + 1
@@ -133,6 +136,7 @@ class Masks:
             return self
         data = np.zeros((len(self), h, w), bool)
         for row, mask in enumerate(self.data):
+            check_interrupt()
             image = Image.fromarray(mask.astype(np.uint8) * 255)
             data[row] = np.asarray(image.resize((w, h), Image.Resampling.BILINEAR)) >= 128
         return replace(self, data=data)

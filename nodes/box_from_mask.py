@@ -6,6 +6,7 @@ import numpy as np
 from comfy_api.latest import io, ui
 
 from ..instructdiffusion.imaging.annotate import overlay
+from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
 from .convert import (
     from_mask,
     to_bbox,
@@ -15,6 +16,7 @@ from .convert import (
     to_segs,
     whole_box,
 )
+from .guards import interrupts
 from .preview import shown
 from .regions import boxes_around, split_regions, to_one_size
 from .sockets import CATEGORY, Bbox, BoundingBox, Segs, valid_choices
@@ -107,18 +109,26 @@ class BoxFromMask(io.ComfyNode):
         return valid_choices(masks_are=(masks_are, [REGIONS, ONE_PICTURE]))
 
     @classmethod
+    @interrupts()
     def execute(cls, mask, masks_are, threshold, min_area, padding, label, image=None) -> io.NodeOutput:
         values = from_mask(mask)
         frames = [values] if masks_are == ONE_PICTURE else list(values[:, None])
         pictures = _pictures(image, frames)
         boxes, regions, lines = [], [], []
         for frame in frames:
+            check_interrupt()
             if masks_are == REGIONS:
                 parts, count = split_regions(frame[0] > threshold, max(1, min_area))
                 scored = [frame[0]] * len(parts)
             else:
-                kept = [f for f in frame if (f > threshold).sum() >= max(1, min_area)]
-                parts, scored, count = [f > threshold for f in kept], kept, len(kept)
+                parts, scored = [], []
+                for values_of in frame:
+                    check_interrupt()
+                    part = values_of > threshold
+                    if part.sum() >= max(1, min_area):
+                        parts.append(part)
+                        scored.append(values_of)
+                count = len(parts)
             boxes.append(boxes_around(parts, scored, label, values.shape[1:]))
             regions.append(parts)
             lines.append(_said(frame > threshold, len(parts), count))
@@ -135,7 +145,7 @@ class BoxFromMask(io.ComfyNode):
             to_image_padded(to_one_size(crops)),
             overlays,
             message,
-            ui=shown(ui.PreviewImage(overlays, cls=cls), message),
+            ui=shown(in_thread(lambda: ui.PreviewImage(overlays, cls=cls)), message),
         )
 
 

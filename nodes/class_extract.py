@@ -8,7 +8,9 @@ from comfy_api.latest import io, ui
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
+from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image_padded
+from .guards import interrupts
 from .inputs import answer_inputs
 from .preview import shown
 from .sockets import CATEGORY, as_instruction
@@ -48,6 +50,7 @@ class ClassExtract(io.ComfyNode):
         )
 
     @classmethod
+    @interrupts()
     def execute(cls, source, edited, instruction) -> io.NodeOutput:
         asked = as_instruction(instruction, ("classify",))
         names, scores, overlays, lines = [], [], [], []
@@ -59,6 +62,7 @@ class ClassExtract(io.ComfyNode):
             lines.append(label.message or str(label.name))
         text = json.dumps(scores[0] if len(scores) == 1 else scores)
         message, pictures = "\n".join(lines), to_image_padded(overlays)
+        preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
         return io.NodeOutput(
-            "\n".join(names), text, pictures, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+            "\n".join(names), text, pictures, message, ui=shown(preview, message)
         )

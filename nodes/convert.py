@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..instructdiffusion.imaging.images import load_picture
 from ..instructdiffusion.results import Boxes, Keypoints
+from ..instructdiffusion.utils.interrupts import check_interrupt
 from .source_size import bring_home
 
 # The Impact Pack reads these fields by name and by place.
@@ -41,6 +42,7 @@ def to_pictures(image: Tensor, name: str = "image") -> list[np.ndarray]:
         raise ValueError(f"`{name}`: expected an IMAGE [batch, height, width, channels], got {got}")
     pictures = []
     for number, one in enumerate(image.detach().float().cpu()):
+        check_interrupt()
         if not bool(torch.isfinite(one).all()):
             raise ValueError(f"`{name}`: picture {number} has NaN or infinite values; check the node before")
         try:
@@ -52,7 +54,15 @@ def to_pictures(image: Tensor, name: str = "image") -> list[np.ndarray]:
 
 def to_image(pictures: Sequence[np.ndarray]) -> Tensor:
     """uint8 [h, w, 3] pictures of one size as an IMAGE float32 [b, h, w, 3]."""
-    return torch.from_numpy(np.stack(pictures)).float().div_(255)
+    if any(picture.shape != pictures[0].shape for picture in pictures):
+        raise ValueError("the pictures of an IMAGE must have one size")
+    out = torch.empty(len(pictures), *pictures[0].shape)
+    for row, picture in zip(out, pictures):
+        check_interrupt()
+        row.copy_(torch.from_numpy(np.ascontiguousarray(picture)))
+        check_interrupt()
+        row.div_(255)
+    return out
 
 
 def to_image_padded(pictures: Sequence[np.ndarray]) -> Tensor:
@@ -66,7 +76,11 @@ def to_image_padded(pictures: Sequence[np.ndarray]) -> Tensor:
 
 def to_mask(masks: Sequence[np.ndarray]) -> Tensor:
     """bool or float [h, w] masks of one size as a MASK float32 [b, h, w] on the CPU."""
-    return torch.from_numpy(np.stack([np.asarray(m, np.float32) for m in masks]))
+    out = np.empty((len(masks), *np.shape(masks[0])), np.float32)
+    for row, mask in zip(out, masks, strict=True):
+        check_interrupt()
+        row[:] = mask
+    return torch.from_numpy(out)
 
 
 def from_mask(mask: Tensor, name: str = "mask") -> np.ndarray:
@@ -92,8 +106,11 @@ def paired(source: Tensor, edited: Tensor) -> tuple[list[np.ndarray], list[np.nd
         raise ValueError(
             f"`edited`: {len(drawn)} pictures came with {len(sources)} in `source`: give one a picture"
         )
-    drawn = [bring_home(before, after) for before, after in zip(sources, drawn)]
-    return sources, drawn
+    home = []
+    for before, after in zip(sources, drawn):
+        check_interrupt()
+        home.append(bring_home(before, after))
+    return sources, home
 
 
 def to_bounding_boxes(frames: Sequence[Boxes]) -> list[list[dict[str, Any]]]:

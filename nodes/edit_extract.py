@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
+from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image
+from .guards import interrupts
 from .sockets import CATEGORY
 
 
@@ -34,7 +36,8 @@ class EditExtract(io.ComfyNode):
         )
 
     @classmethod
+    @interrupts()
     def execute(cls, source, edited) -> io.NodeOutput:
         _, drawn = paired(source, edited)
         pictures = to_image(drawn)
-        return io.NodeOutput(pictures, ui=ui.PreviewImage(pictures, cls=cls))
+        return io.NodeOutput(pictures, ui=in_thread(lambda: ui.PreviewImage(pictures, cls=cls)))

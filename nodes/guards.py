@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import comfy.ldm.modules.attention
@@ -12,17 +12,20 @@ import comfy.model_management
 from torch import Tensor
 
 from ..instructdiffusion.inference.memory import Footprint, free_memory
-from ..instructdiffusion.inference.pieces import pieces
 from ..instructdiffusion.utils.interrupts import interruptible
+from ..instructdiffusion.utils.pieces import pieces
 
 _GUARDED = "_instructdiffusion_guarded"
 # Queries times keys, a head: beyond it ComfyUI's attention on a CPU takes as much memory as it finds, for minutes.
 SQUARE = 2**27
+_WIDTH = 64  # channels of an autoencoder whose pictures count by their pixels; wider ones take longer
 
 
-def interrupts() -> AbstractContextManager[None]:
-    """Within it the package's own loops notice "interrupt"."""
-    return interruptible(comfy.model_management.throw_exception_if_processing_interrupted)
+@contextmanager
+def interrupts():
+    """Within it the package's own loops notice "interrupt"; `@interrupts()` has a function do so."""
+    with interruptible(comfy.model_management.throw_exception_if_processing_interrupted):
+        yield
 
 
 @contextmanager
@@ -55,9 +58,10 @@ def guard_vae(vae: Any) -> Any:
     if model is None or getattr(model, _GUARDED, False):
         return vae
     footprint = vae_footprint(vae)
+    width = max(1.0, max(vae_channels(vae)) / _WIDTH)
     for name, values in (("encode", footprint.encode), ("decode", footprint.decode)):
         cell = footprint.factor if name == "decode" else 1
-        setattr(model, name, _guarded_call(getattr(model, name), values, cell))
+        setattr(model, name, _guarded_call(getattr(model, name), values, cell, width))
     for part in model.modules():
         own = getattr(part, "optimized_attention", None)
         if own is not None:
@@ -66,7 +70,7 @@ def guard_vae(vae: Any) -> Any:
     return vae
 
 
-def _guarded_call(own: Callable[..., Any], values: float, cell: int) -> Callable[..., Any]:
+def _guarded_call(own: Callable[..., Any], values: float, cell: int, width: float) -> Callable[..., Any]:
     def call(x: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(x, "ndim", 0) != 4:  # of videos and sound nothing is known here
             return own(x, *args, **kwargs)
@@ -74,7 +78,7 @@ def _guarded_call(own: Callable[..., Any], values: float, cell: int) -> Callable
         pixels = len(x) * x.shape[2] * x.shape[3] * cell**2
         if x.device.type == "cpu" and pixels * values * x.element_size() > (free_host() or float("inf")):
             raise comfy.model_management.OOM_EXCEPTION("the autoencoder does not fit into memory in one piece")
-        with guarded(pixels, x.device):
+        with guarded(int(pixels * width), x.device):
             return own(x, *args, **kwargs)
 
     return call

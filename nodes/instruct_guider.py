@@ -20,7 +20,7 @@ from ..instructdiffusion.tasks import get_task
 from .branches import two_sided
 from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
-from .guards import guarded, with_attention
+from .guards import guarded, interrupts, with_attention
 from .inputs import (
     formula_input,
     guidance_inputs,
@@ -234,6 +234,7 @@ class InstructGuider(io.ComfyNode):
         return valid_resolution(resolution, resize_mode) if found is True else found
 
     @classmethod
+    @interrupts()
     def execute(
         cls,
         model,

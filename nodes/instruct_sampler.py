@@ -20,6 +20,7 @@ from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
 from ..instructdiffusion.settings import FORMULAS, ZOOMS
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tasks.understanding import understand
+from ..instructdiffusion.utils.interrupts import in_thread
 from ..instructdiffusion.utils.step_count import StepCount
 from .choices import OWN, SCALES, chosen, valid_zoom
 from .comfy_backend import ComfyEditor, model_knowledge, model_settings
@@ -172,6 +173,7 @@ class InstructSampler(io.ComfyNode):
         return valid_zoom(zoom) if found is True else found
 
     @classmethod
+    @interrupts()
     def execute(
         cls,
         model,
@@ -232,12 +234,11 @@ class InstructSampler(io.ComfyNode):
             *(get_task(asked.task), settings, plan, side, mode, batch, progress), trained_at=trained_at
         )
         questions = [Question(asked, picture, seed) for picture in pictures]
-        with interrupts():
-            found = dict(job.drawn(editor, questions))
+        found = dict(job.drawn(editor, questions))
         drawn = [found[i] for i in range(len(pictures))]
         edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
         progress.end(drawn)
-        preview = shown(ui.PreviewImage(edited, cls=cls), message)
+        preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
         # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.
         latents = editor.latents if tiled else first_latents(editor.latents, len(pictures))
         return io.NodeOutput(edited, {"samples": torch.cat(latents)}, message, ui=preview)

@@ -8,7 +8,9 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..instructdiffusion.datasets.synthetic.examples import make_example
 from ..instructdiffusion.tasks import TASKS, get_task
+from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import to_image, to_pictures
+from .guards import interrupts
 from .preview import shown
 from .sockets import CATEGORY, InstructionType, valid_choices
 
@@ -88,6 +90,7 @@ class InstructScene(io.ComfyNode):
         return valid_choices(task=(task, TASKS), background=(background, LEVELS))
 
     @classmethod
+    @interrupts()
     def execute(cls, task, seed, count, size, background, image=None) -> io.NodeOutput:
         if image is not None:
             return cls._own(task, seed, min(LEVELS[background], 1), image)
@@ -107,7 +110,7 @@ class InstructScene(io.ComfyNode):
             first,
             "\n".join(first.subjects),
             truths,
-            ui=shown(ui.PreviewImage(sources, cls=cls), first.text),
+            ui=shown(in_thread(lambda: ui.PreviewImage(sources, cls=cls)), first.text),
         )
 
     @classmethod
@@ -122,5 +125,5 @@ class InstructScene(io.ComfyNode):
             asked,
             "\n".join(asked.subjects),
             ExecutionBlocker(None),  # what would be shown of it does not run: the truth about them is not known
-            ui=shown(ui.PreviewImage(own, cls=cls), "your own picture" + "s" * (len(pictures) > 1)),
+            ui=shown(in_thread(lambda: ui.PreviewImage(own, cls=cls)), "your own picture" + "s" * (len(pictures) > 1)),
         )

@@ -9,7 +9,9 @@ from comfy_api.latest import io, ui
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
+from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image_padded, to_points_json, to_pose
+from .guards import interrupts
 from .inputs import answer_inputs
 from .preview import shown
 from .sockets import CATEGORY, PoseKeypoint, as_instruction
@@ -62,6 +64,7 @@ class KeypointExtract(io.ComfyNode):
         )
 
     @classmethod
+    @interrupts()
     def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
         asked = as_instruction(instruction, ("keypoints", "align"))
         task: Any = get_task(asked.task)  # its decoder has options of its own
@@ -74,6 +77,7 @@ class KeypointExtract(io.ComfyNode):
             lines.append(found.message or f"found {', '.join(asked.subjects)}")
         text = points[0] if len(points) == 1 else json.dumps([json.loads(p) for p in points])
         message, pictures = "\n".join(lines), to_image_padded(overlays)
+        preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
         return io.NodeOutput(
-            frames, text, pictures, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+            frames, text, pictures, message, ui=shown(preview, message)
         )

@@ -13,7 +13,9 @@ from ..instructdiffusion.inference.messages import message as remarks_line
 from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, get_task
 from ..instructdiffusion.tasks.segment import THRESHOLD
+from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
 from .convert import paired, to_image_padded, to_mask
+from .guards import interrupts
 from .inputs import answer_inputs
 from .preview import shown
 from .sockets import CATEGORY, as_instruction, valid_choices
@@ -94,6 +96,7 @@ class MaskExtract(io.ComfyNode):
         return valid_choices(decoder=(decoder, DECODERS))
 
     @classmethod
+    @interrupts()
     def execute(
         cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
     ) -> io.NodeOutput:
@@ -110,8 +113,9 @@ class MaskExtract(io.ComfyNode):
             lines.append(said or f"found {len(found)}: {', '.join(asked.subjects)}")
         message = "\n".join(lines)
         pictures = to_image_padded(overlays)
+        preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
         return io.NodeOutput(
-            to_mask(masks), pictures, count, message, ui=shown(ui.PreviewImage(pictures, cls=cls), message)
+            to_mask(masks), pictures, count, message, ui=shown(preview, message)
         )
 
 
@@ -123,7 +127,10 @@ def read_masks(
     if asked.task == "detect":
         boxes = task.decode(before, after, asked, min_area=min_area)
         height, width = before.shape[:2]
-        filled = [box_coverage(box, height, width) >= 0.5 for box in boxes.xyxy]
+        filled = []
+        for box in boxes.xyxy:
+            check_interrupt()
+            filled.append(box_coverage(box, height, width) >= 0.5)
         return np.stack(filled) if filled else np.zeros((0, height, width), bool), boxes
     options = {"threshold": threshold, "min_area": min_area, "guide": before, "decoder": decoder}
     masks = task.decode(before, after, asked, **options)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..instructdiffusion.imaging.resize import resize_picture
 from ..instructdiffusion.results import Boxes
+from ..instructdiffusion.utils.interrupts import check_interrupt
 
 _MOST = 1000  # regions of a picture
 _BYTES = 2**31  # for the masks of one picture's regions
@@ -22,11 +23,20 @@ def split_regions(mask: np.ndarray, min_area: int = 1) -> tuple[list[np.ndarray]
     """
     from scipy import ndimage
 
+    check_interrupt()
     labels, count = ndimage.label(mask)
+    check_interrupt()
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     order = [i for i in np.argsort(-sizes, kind="stable") if sizes[i] >= min_area]
     most = max(16, min(_MOST, _BYTES // max(1, mask.size)))
-    return [labels == i + 1 for i in order[:most]], len(order)
+    check_interrupt()
+    places, regions = ndimage.find_objects(labels), []
+    for number in order[:most]:
+        check_interrupt()
+        region = np.zeros(mask.shape, bool)
+        region[places[number]] = labels[places[number]] == number + 1
+        regions.append(region)
+    return regions, len(order)
 
 
 def boxes_around(
@@ -35,9 +45,11 @@ def boxes_around(
     """Tight boxes of bool [h, w] parts, none of them empty; a score is the mean of the part's values, 0..1."""
     rows, scores = [], []
     for part, value in zip(parts, values, strict=True):
+        check_interrupt()
         ys, xs = np.flatnonzero(part.any(1)), np.flatnonzero(part.any(0))
         rows.append([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1])
-        scores.append(min(1.0, max(0.0, float(value[part].mean()))))
+        place = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)
+        scores.append(min(1.0, max(0.0, float(value[place][part[place]].mean()))))
     if not rows:
         return Boxes.empty(*size)
     return Boxes(np.float32(rows), np.float32(scores), (label,) * len(rows), size)

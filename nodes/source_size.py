@@ -11,6 +11,8 @@ from PIL import Image
 
 from ..instructdiffusion.compositing.rules import keep_unchanged
 from ..instructdiffusion.imaging.resize import LONGEST, content_size, model_size, resize_picture
+from ..instructdiffusion.imaging.strips import in_strips
+from ..instructdiffusion.utils.interrupts import check_interrupt
 
 _MULTIPLES = (8, 16, 32, 64, 128)  # that models' sides may have to be of
 _LOOK = 256  # pixels of the longer side at which pictures are compared
@@ -55,7 +57,8 @@ def bring_home(source: np.ndarray, edited: np.ndarray, name: str = "edited") -> 
     if content == size:
         return drawn
     small = resize_picture(source, content)
-    return keep_unchanged(source, drawn / np.float32(255), small / np.float32(255))
+    change = [in_strips(lambda rows, p=p: p[rows] / np.float32(255), p.shape) for p in (drawn, small)]
+    return keep_unchanged(source, *change)
 
 
 def _contents(size: tuple[int, int], given: tuple[int, int]) -> list[tuple[int, int]]:
@@ -93,6 +96,7 @@ def _parts(picture: np.ndarray, given: tuple[int, int]) -> list[np.ndarray]:
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
     """How far two pictures of one thing differ, 0..1: the mean over all pixels, each counting _SAME at most."""
+    check_interrupt()
     scale = min(1.0, _LOOK / max(other.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in other.shape[:2])
     seen = [

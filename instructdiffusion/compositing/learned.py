@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ..imaging.rasterize import as_float
 from ..imaging.resize import resize_field, resize_picture
+from ..imaging.strips import in_strips
 from ..utils.auxiliary import auxiliary_hash, load_auxiliary
 from ..utils.interrupts import check_interrupt
 from .rules import LEARNED, check_sizes, to_uint8
@@ -65,8 +66,11 @@ def candidates(source: np.ndarray, edited: np.ndarray, copy: np.ndarray) -> Pict
     the source. ValueError where these two differ in size.
     """
     check_sizes(edited, copy)
-    plain, size = as_float(source), source.shape[:2]
-    return plain, resize_field(edited, size), plain + resize_field(edited - copy, size)
+    size = source.shape[:2]
+    plain = in_strips(lambda rows: as_float(source[rows]), size)
+    change = in_strips(lambda rows: edited[rows] - copy[rows], edited.shape)
+    change = resize_field(change, size)
+    return plain, resize_field(edited, size), in_strips(lambda rows: plain[rows] + change[rows], size)
 
 
 def statistics(pictures: Pictures) -> np.ndarray:
@@ -128,7 +132,12 @@ def lay(
         small = candidates(resize_picture(source, seen), edited, copy)
     shares = resize_field(_shares(compositor, task, small), source.shape[:2])
     plain, drawn, added = pictures
-    return to_uint8(plain + shares[..., :1] * (drawn - plain) + shares[..., 1:] * (added - plain))
+
+    def laid(rows: slice) -> np.ndarray:
+        own, share = plain[rows], shares[rows]
+        return to_uint8(own + share[..., :1] * (drawn[rows] - own) + share[..., 1:] * (added[rows] - own))
+
+    return in_strips(laid, source.shape)
 
 
 def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ..imaging.strips import gaussian_filter, in_strips, with_margin
+from ..utils.interrupts import check_interrupt
+
 SCALES = (1.0, 2.0, 4.0)  # pixels, sigma of the blurs whose differences are the bands of `split_bands`
 WHITE_SHARES = (0.761, 0.0358, 0.009)  # of the variance of white noise, what each band but the last holds
 _SAMPLE, _STRIP = 2_000_000, 64  # pixels that are enough to measure by, in strips of so many rows
@@ -55,6 +58,7 @@ def estimate_noise(source: np.ndarray, denoised: np.ndarray) -> Noise:
     white = white_variance(source)
     shown = _shown(source, denoised)
     seen = list(zip(split_bands(source), split_bands(difference), _WINDOWS, strict=False))
+    check_interrupt()
     quiet = [_quiet(own, lost, window, shown) for own, lost, window in seen]
     white = min(white, _AT_MOST * quiet[0][0] / WHITE_SHARES[0])
     coarse = []
@@ -74,7 +78,12 @@ def white_variance(picture: np.ndarray) -> float:
     """
     from scipy import ndimage
 
-    seen = np.stack([ndimage.convolve(picture[..., c], _KERNEL) for c in range(picture.shape[2])], axis=2)
+    planes = []
+    for channel in range(picture.shape[2]):
+        check_interrupt()
+        planes.append(ndimage.convolve(picture[..., channel], _KERNEL))
+    seen = np.stack(planes, axis=2)
+    check_interrupt()
     seen = seen[np.abs(seen).max(axis=2) > 1e-4]
     if len(seen) < 0.2 * picture.shape[0] * picture.shape[1]:
         return 0.0
@@ -97,12 +106,18 @@ def find_impulses(source: np.ndarray, denoised: np.ndarray) -> np.ndarray | None
 
 
 def _far_pixels(source: np.ndarray, denoised: np.ndarray, jump: float) -> np.ndarray:
-    median = np.asarray(Image.fromarray(source).filter(ImageFilter.MedianFilter(3)))
-    away, lost = source.astype(np.int16) - median, source - denoised * np.float32(255)
     jump *= 255
-    white = (source >= 252) & (away > jump) & (lost > 0.6 * jump)
-    black = (source <= 3) & (away < -jump) & (lost < -0.6 * jump)
-    return (white | black).any(axis=2)
+
+    def far(rows: slice) -> np.ndarray:
+        wider, own = with_margin(rows, len(source), 1)
+        part = source[rows]
+        median = np.asarray(Image.fromarray(source[wider]).filter(ImageFilter.MedianFilter(3)))[own]
+        away, lost = part.astype(np.int16) - median, part - denoised[rows] * np.float32(255)
+        white = (part >= 252) & (away > jump) & (lost > 0.6 * jump)
+        black = (part <= 3) & (away < -jump) & (lost < -0.6 * jump)
+        return (white | black).any(axis=2)
+
+    return in_strips(far, source.shape)
 
 
 def _is_scattered(hit: np.ndarray) -> bool:
@@ -118,20 +133,26 @@ def _is_scattered(hit: np.ndarray) -> bool:
 
 def fill_pixels(field: np.ndarray, hit: np.ndarray) -> np.ndarray:
     """Float values [h, w, 3] with those of the pixels `hit` replaced by a mean of the others around them."""
-    from scipy import ndimage
-
+    size = hit.shape
     kept = 1 - hit.astype(np.float32)
-    near = ndimage.gaussian_filter(field * kept[..., None], (1, 1, 0))
-    weight = np.maximum(ndimage.gaussian_filter(kept, 1), np.float32(1e-3))
-    return np.where(hit[..., None], near / weight[..., None], field)
+    near = gaussian_filter(in_strips(lambda rows: field[rows] * kept[rows][..., None], size), 1)
+    weight = gaussian_filter(kept, 1)
+
+    def filled(rows: slice) -> np.ndarray:
+        divisor = np.maximum(weight[rows], np.float32(1e-3))[..., None]
+        return np.where(hit[rows][..., None], near[rows] / divisor, field[rows])
+
+    return in_strips(filled, size)
 
 
 def split_bands(picture: np.ndarray) -> list[np.ndarray]:
     """A picture float [h, w, 3] as details that add up to it, from the finest on; what is coarser than all, last."""
-    from scipy import ndimage
+    soft = [picture, *(gaussian_filter(picture, s, truncate=3) for s in SCALES)]
+    return [_less(a, b) for a, b in zip(soft, soft[1:], strict=False)] + soft[-1:]
 
-    soft = [picture, *(ndimage.gaussian_filter(picture, (s, s, 0), truncate=3) for s in SCALES)]
-    return [a - b for a, b in zip(soft, soft[1:], strict=False)] + soft[-1:]
+
+def _less(field: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return in_strips(lambda rows: field[rows] - other[rows], field.shape)
 
 
 def _sample(picture: np.ndarray) -> np.ndarray:
@@ -160,6 +181,7 @@ def _quiet(source: np.ndarray, difference: np.ndarray, window: int, shown: np.nd
     """How far a band's source and difference move together, in quiet windows and in usual ones, as variances."""
     from scipy import ndimage
 
+    check_interrupt()
     step = slice(window // 2, None, max(1, window // 2))
     together = ndimage.uniform_filter((source * difference).mean(axis=2), window)[step, step]
     together = together[shown[step, step]]

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ..imaging.resize import resize_field
+from ..imaging.strips import connected_to, gaussian_filter, in_strips, strips, with_margin
 from .noise_level import estimate_noise, fill_pixels, find_impulses, split_bands
 from .sharpness import blur_share
 
@@ -34,12 +35,14 @@ def keep_unchanged(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     the source's size).
     """
     check_sizes(edited, reconstruction)
-    delta = edited - reconstruction
-    strength = _smooth(np.abs(delta).max(axis=2))
-    rise = np.clip((strength - FLOOR) / (FULL - FLOOR), 0, 1)
-    gate = rise * rise * (3 - 2 * rise)
-    delta = resize_field(delta * gate[..., None], source.shape[:2])
-    return to_uint8(source.astype(np.float32) / 255 + delta)
+    strength = _strength(edited, reconstruction)
+
+    def gated(rows: slice) -> np.ndarray:
+        rise = np.clip((strength[rows] - FLOOR) / (FULL - FLOOR), 0, 1)
+        gate = rise * rise * (3 - 2 * rise)
+        return (edited[rows] - reconstruction[rows]) * gate[..., None]
+
+    return _add(source, resize_field(in_strips(gated, strength.shape), source.shape[:2]))
 
 
 def replace_changed(
@@ -55,16 +58,25 @@ def replace_changed(
     from scipy import ndimage
 
     check_sizes(edited, reconstruction)
-    strength = _smooth(np.abs(edited - reconstruction).max(axis=2))
-    region = ndimage.binary_propagation(strength > high, mask=strength > low)
-    gate = ndimage.gaussian_filter(ndimage.binary_dilation(region).astype(np.float32), 0.6)[..., None]
-    size, plain = source.shape[:2], source.astype(np.float32) / 255
+    strength = _strength(edited, reconstruction)
+    region = connected_to(strength > high, strength > low)
+
+    def widened(rows: slice) -> np.ndarray:
+        wider, own = with_margin(rows, len(region), 1)
+        return ndimage.binary_dilation(region[wider])[own].astype(np.float32)
+
+    gate = gaussian_filter(in_strips(widened, region.shape), 0.6)[..., None]
+    size = source.shape[:2]
     if region.mean() > 0.5:
-        return to_uint8(plain + resize_field((edited - reconstruction) * gate, size))
-    gate = np.clip(resize_field(gate, size), 0, 1)
-    if gate.ndim == 2:
-        gate = gate[..., None]
-    return to_uint8(plain + gate * (resize_field(edited, size) - plain))
+        change = in_strips(lambda rows: (edited[rows] - reconstruction[rows]) * gate[rows], region.shape)
+        return _add(source, resize_field(change, size))
+    gate, drawn = resize_field(gate, size), resize_field(edited, size)
+
+    def laid(rows: slice) -> np.ndarray:
+        plain = source[rows].astype(np.float32) / 255
+        return to_uint8(plain + np.clip(gate[rows], 0, 1) * (drawn[rows] - plain))
+
+    return in_strips(laid, size)
 
 
 def add_difference(source: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
@@ -74,7 +86,8 @@ def add_difference(source: np.ndarray, edited: np.ndarray, reconstruction: np.nd
     edit is nearly the same, and so stays what the source has. Pictures as for `keep_unchanged`.
     """
     check_sizes(edited, reconstruction)
-    return to_uint8(source.astype(np.float32) / 255 + resize_field(edited - reconstruction, source.shape[:2]))
+    change = in_strips(lambda rows: edited[rows] - reconstruction[rows], edited.shape)
+    return _add(source, resize_field(change, source.shape[:2]))
 
 
 def sharpen_blurred(source: np.ndarray, edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
@@ -83,10 +96,14 @@ def sharpen_blurred(source: np.ndarray, edited: np.ndarray, reconstruction: np.n
     What is soft beside sharp edges is soft on purpose (`blur`).
     """
     check_sizes(edited, reconstruction)
-    share = blur_share(source.astype(np.float32) / 255)
+    share = np.float32(blur_share(in_strips(lambda rows: source[rows].astype(np.float32) / 255, source.shape)))
     if share == 0:
         return source.copy()
-    return add_difference(source, reconstruction + np.float32(share) * (edited - reconstruction), reconstruction)
+
+    def nearer(rows: slice) -> np.ndarray:
+        return reconstruction[rows] + share * (edited[rows] - reconstruction[rows])
+
+    return add_difference(source, in_strips(nearer, edited.shape), reconstruction)
 
 
 def keep_detail(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:
@@ -98,27 +115,36 @@ def keep_detail(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:
     than a pixel. Of salt and pepper nothing is given back, and around them the rest as elsewhere. A picture without
     noise so comes back nearly as it was. denoised: float 0..1, of any size.
     """
-    drawn = resize_field(denoised, source.shape[:2])
-    difference = source.astype(np.float32) / 255 - drawn
+    size = source.shape[:2]
+    drawn = resize_field(denoised, size)
+    difference = in_strips(lambda rows: source[rows].astype(np.float32) / 255 - drawn[rows], size)
     impulses = find_impulses(source, drawn)
     if impulses is not None:
         difference = fill_pixels(difference, impulses)
-    noise = estimate_noise(drawn + difference, drawn)
+    noise = estimate_noise(in_strips(lambda rows: drawn[rows] + difference[rows], size), drawn)
     if not any(noise.coarse):
-        return to_uint8(drawn + _detail(difference, noise.white + noise.blocks, _NEAR))
-    *bands, rest = split_bands(difference)
-    for band, variance, near in zip(bands, noise.bands, _NEAR_BANDS, strict=True):
-        rest = rest + _detail(band, variance, near)
-    return to_uint8(drawn + rest)
+        rest = _detail(difference, noise.white + noise.blocks, _NEAR)
+    else:
+        *bands, rest = split_bands(difference)
+        for band, variance, near in zip(bands, noise.bands, _NEAR_BANDS, strict=True):
+            more = _detail(band, variance, near)
+            for rows in strips(size):
+                rest[rows] += more[rows]
+    return in_strips(lambda rows: to_uint8(drawn[rows] + rest[rows]), size)
 
 
 def _detail(difference: np.ndarray, variance: float, near: float) -> np.ndarray:
     """The share of a difference [h, w, 3] that noise of this variance does not account for."""
-    from scipy import ndimage
+    size = difference.shape[:2]
+    power = gaussian_filter(
+        in_strips(lambda rows: (difference[rows] * difference[rows]).mean(axis=2), size), near
+    )
 
-    power = ndimage.gaussian_filter((difference * difference).mean(axis=2), near)
-    share = np.clip(1 - _NOISY * variance / np.maximum(power, np.float32(1e-9)), 0, 1)
-    return share[..., None] * difference
+    def detail(rows: slice) -> np.ndarray:
+        share = np.clip(1 - _NOISY * variance / np.maximum(power[rows], np.float32(1e-9)), 0, 1)
+        return share[..., None] * difference[rows]
+
+    return in_strips(detail, size)
 
 
 def join_drawings(copy: np.ndarray, drawings: Sequence[np.ndarray]) -> np.ndarray:
@@ -127,14 +153,24 @@ def join_drawings(copy: np.ndarray, drawings: Sequence[np.ndarray]) -> np.ndarra
     Every pixel is the drawing's that surely changed it; where several did the smaller drawing lies on top, which a
     larger one would hide whole.
     """
-    scale = 255 if copy.dtype == np.uint8 else 1
-    strengths = [np.minimum(np.abs(d.astype(np.float32) - copy).max(axis=2) / scale, FULL) for d in drawings]
+    scale, size = 255 if copy.dtype == np.uint8 else 1, copy.shape[:2]
+
+    def strength(drawing: np.ndarray) -> np.ndarray:
+        def part(rows: slice) -> np.ndarray:
+            change = np.abs(drawing[rows].astype(np.float32) - copy[rows])
+            return np.minimum(change.max(axis=2) / scale, FULL)
+
+        return in_strips(part, size)
+
+    strengths = [strength(drawing) for drawing in drawings]
     joined, best = copy.copy(), np.zeros(copy.shape[:2], np.float32)
     for row in sorted(range(len(drawings)), key=lambda i: -float(strengths[i].sum())):
         # Half a percent: what differs by less is as strong, and the last of them is the smallest.
-        wins = strengths[row] >= np.maximum(best - np.float32(0.005), np.float32(1e-6))
-        joined[wins] = drawings[row][wins]
-        best = np.maximum(best, strengths[row])
+        for rows in strips(size):
+            own = strengths[row][rows]
+            wins = own >= np.maximum(best[rows] - np.float32(0.005), np.float32(1e-6))
+            joined[rows][wins] = drawings[row][rows][wins]
+            best[rows] = np.maximum(best[rows], own)
     return joined
 
 
@@ -148,7 +184,18 @@ def check_sizes(edited: np.ndarray, reconstruction: np.ndarray) -> None:
 
 def to_uint8(picture: np.ndarray) -> np.ndarray:
     """A float picture 0..1 as uint8, values outside cut off."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return in_strips(lambda rows: np.rint(np.clip(picture[rows], 0, 1) * 255).astype(np.uint8), picture.shape)
+
+
+def _add(source: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """source uint8 [h, w, 3] with a change float [h, w, 3] of full scale, as uint8."""
+    return in_strips(lambda rows: to_uint8(source[rows].astype(np.float32) / 255 + change[rows]), source.shape)
+
+
+def _strength(edited: np.ndarray, reconstruction: np.ndarray) -> np.ndarray:
+    """How strongly each pixel changed, float32 [h, w] in 0..1, smoothed."""
+    change = in_strips(lambda rows: np.abs(edited[rows] - reconstruction[rows]).max(axis=2), edited.shape)
+    return _smooth(change)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

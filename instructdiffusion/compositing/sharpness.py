@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..imaging.strips import in_strips, strips
+
 SHARP, BLURRED = 0.6, 0.75  # pixels: widths of edges up to which nothing is to be done, and from which all is
 _PROBE = 1.0  # pixels, sigma of the blur that edges are tried with
 _SLOPES = (0.03, 0.015)  # of full scale a pixel: the least slope of an edge; the second where edges are few
@@ -18,7 +20,7 @@ def edge_width(picture: np.ndarray) -> float | None:
     whole picture leaves no edge sharp, a background out of focus does; motion blurs edges across one axis or both.
     picture: float [h, w, 3] in 0..1.
     """
-    light = picture.mean(axis=2)
+    light = in_strips(lambda rows: picture[rows].mean(axis=2), picture.shape)
     widths = []
     for axis in (0, 1):
         tried = (_axis_width(light, axis, slope) for slope in _SLOPES)
@@ -38,10 +40,15 @@ def _axis_width(light: np.ndarray, axis: int, slope: float) -> float | None:
 
     if light.shape[axis] < 3:
         return None
-    soft = np.abs(np.gradient(ndimage.gaussian_filter1d(light, _PROBE, axis=axis), axis=axis))
-    edge = (soft > slope) & (soft >= 0.9 * ndimage.maximum_filter1d(soft, 5, axis=axis))
-    if np.count_nonzero(edge) < _FEWEST:
+    lines = light.T if axis == 0 else light  # edges across their columns
+    ratios = []
+    for rows in strips(lines.shape):  # what is looked at of a line lies in that line
+        part = np.ascontiguousarray(lines[rows])
+        soft = np.abs(np.gradient(ndimage.gaussian_filter1d(part, _PROBE), axis=1))
+        edge = (soft > slope) & (soft >= 0.9 * ndimage.maximum_filter1d(soft, 5))
+        ratios.append(np.abs(np.gradient(part, axis=1))[edge] / soft[edge])
+    ratio = np.concatenate(ratios)
+    if len(ratio) < _FEWEST:
         return None
-    ratio = np.abs(np.gradient(light, axis=axis))[edge] / soft[edge]
     widths = _PROBE / np.sqrt(np.maximum(ratio * ratio - 1, np.float32(1e-2)))
     return float(np.percentile(widths, _SHARPEST))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.resize import resize_field
+from ..imaging.strips import in_strips, uniform_filter
+from ..utils.interrupts import check_interrupt
 
 FAINT, BOLD = 0.105, 0.13  # of full scale: unrest of an autoencoder changes less than that, a mark more
 THIN, INK = 0.43, 0.47  # a dark mark on light paper that is see-through changes less, text more
@@ -23,24 +25,35 @@ def keep_unmarked(source: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
     around it; much that is dark and nearly opaque on plain, light paper is text. Chosen on 20 photographs with a
     mark, 10 without, 34 pages and 200 scenes.
     """
-    before, after = source.astype(np.float32) / 255, cleaned.astype(np.float32) / 255
+    before, after = _unit(source), _unit(cleaned)
     share = _mark_share(before, after)
     if share.min() == 1:
         return cleaned
-    return np.rint(255 * (before + share * (after - before))).astype(np.uint8)
+
+    def kept(rows: slice) -> np.ndarray:
+        own = before[rows]
+        return np.rint(255 * (own + share[rows] * (after[rows] - own))).astype(np.uint8)
+
+    return in_strips(kept, source.shape)
+
+
+def _unit(picture: np.ndarray) -> np.ndarray:
+    """A picture uint8 [h, w, 3] as float32 in 0..1."""
+    return in_strips(lambda rows: picture[rows].astype(np.float32) / 255, picture.shape)
 
 
 def _mark_share(source: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
     """float32 [h, w, 1]: from 0, where the change is no mark's, to 1."""
     from scipy import ndimage
 
-    change = np.abs(cleaned - source).max(axis=2)
-    size = change.shape
-    changed = ndimage.uniform_filter(change, 3) > _CHANGED
+    size = source.shape[:2]
+    change = in_strips(lambda rows: np.abs(cleaned[rows] - source[rows]).max(axis=2), size)
+    changed = uniform_filter(change, 3) > _CHANGED
     edges = [np.linspace(0, side, max(1, round(side / _CELL)) + 1).astype(int) for side in size]
     bold = np.zeros([len(e) - 1 for e in edges], np.float32)
     text = np.zeros_like(bold)
     for y, x in np.ndindex(*bold.shape):
+        check_interrupt()
         cell = slice(*edges[0][y : y + 2]), slice(*edges[1][x : x + 2])
         inside = changed[cell]
         if np.count_nonzero(inside) < _FEWEST:
@@ -50,7 +63,8 @@ def _mark_share(source: np.ndarray, cleaned: np.ndarray) -> np.ndarray:
         if _is_page(source[cell], cleaned[cell], inside):
             text[y, x] = np.clip((strength - THIN) / (INK - THIN), 0, 1)
     share = ndimage.maximum_filter(bold, 3) * (1 - text)
-    return np.clip(resize_field(share[..., None], size), 0, 1)
+    field = resize_field(share[..., None], size)
+    return in_strips(lambda rows: np.clip(field[rows], 0, 1), size)
 
 
 def _is_page(source: np.ndarray, cleaned: np.ndarray, changed: np.ndarray) -> bool:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.rasterize import box_coverage, span_coverage
+from ..imaging.strips import in_strips, strips
+from ..utils.interrupts import check_interrupt
 from .overlay import blend_fraction
 
 _CUTS = 6  # steps up, and steps down, a region is cut at along one side, at most
@@ -36,11 +38,14 @@ def decode_boxes(
     from scipy import ndimage
 
     m, explained = blend_fraction(source, edited, color, 1.0)
-    covered = np.clip(m, 0, 0.97) * np.clip(explained * 4 - 1.5, 0, 1)
+    covered = in_strips(
+        lambda rows: np.clip(m[rows], 0, 0.97) * np.clip(explained[rows] * 4 - 1.5, 0, 1), m.shape
+    )
     h, w = covered.shape
     smallest = max(4, round(covered.size * 0.0015)) if min_area is None else min_area
     present = covered >= alpha / 2
     opened = ndimage.binary_opening(present, np.ones((2, 2), bool))  # a noisy pixel joins no two boxes
+    check_interrupt()
     labels, count = ndimage.label(opened)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     found: list[np.ndarray] = []
@@ -48,6 +53,7 @@ def decode_boxes(
     for index in np.argsort(-sizes, kind="stable"):
         if sizes[index] < smallest or len(found) >= max_boxes:
             break
+        check_interrupt()
         found.extend(_region_boxes(framed, np.pad(labels == index + 1, 1), alpha, smallest))
     if not found:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
@@ -69,8 +75,8 @@ def _region_boxes(covered: np.ndarray, region: np.ndarray, alpha: float, smalles
     corner = np.array([x0, y0, x0, y0], np.float32)
     count = np.log1p(-share) / np.log1p(-alpha)
     # Medians along a side calm the noise and leave the steps across it as they are, thin strips too.
-    rows = _cuts(ndimage.median_filter(count, (1, 5), mode="nearest"), 0)
-    columns = _cuts(ndimage.median_filter(count, (5, 1), mode="nearest"), 1)
+    rows = _cuts(_medians(count), 0)
+    columns = _cuts(_medians(count.T).T, 1)
     if len(rows) == 2 and len(columns) == 2:
         box = _trimmed(share, alpha, 0, 0)[None]
         return list(_refine(box, share, alpha) + corner)
@@ -84,6 +90,7 @@ def _region_boxes(covered: np.ndarray, region: np.ndarray, alpha: float, smalles
     price = max(float(smallest), 0.03 * float(areas.sum()))
     best_cost, best = np.inf, [_trimmed(share, alpha, x0, y0)]
     for arrangement in _cover(levels, areas, price):
+        check_interrupt()
         corners = [(columns[le], rows[t], columns[r], rows[b]) for t, le, b, r in arrangement]
         boxes = np.array(corners, np.float32)
         fine = _refine(boxes, share, alpha)
@@ -94,6 +101,16 @@ def _region_boxes(covered: np.ndarray, region: np.ndarray, alpha: float, smalles
         if cost < best_cost:
             best_cost, best = cost, list(fine + corner)
     return best
+
+
+def _medians(field: np.ndarray) -> np.ndarray:
+    """The median of five values of a row around each."""
+    from scipy import ndimage
+
+    out = np.empty(field.shape, field.dtype)
+    for rows in strips(field.shape, 2**19):
+        out[rows] = ndimage.median_filter(field[rows], (1, 5), mode="nearest")
+    return out
 
 
 def _trimmed(share: np.ndarray, alpha: float, x0: int, y0: int) -> np.ndarray:
@@ -188,6 +205,7 @@ def _refine(boxes: np.ndarray, covered: np.ndarray, alpha: float, turns: int = 8
     fine = boxes.astype(np.float64)
     best, best_cost = fine.copy(), np.inf
     for turn in range(turns + 1):
+        check_interrupt()
         spans = [(span_coverage(b[1], b[3], h), span_coverage(b[0], b[2], w)) for b in fine]
         through = [1 - alpha * np.outer(*span) for span in spans]
         left = covered - (1 - np.prod(through, axis=0))
@@ -201,6 +219,7 @@ def _refine(boxes: np.ndarray, covered: np.ndarray, alpha: float, turns: int = 8
         reach = 1.0 if turn < 3 else 0.5
         slopes = np.empty((4 * len(fine), h * w), np.float32)
         for i, box in enumerate(fine):
+            check_interrupt()
             rest = alpha * np.prod([t for j, t in enumerate(through) if j != i], axis=0)
             for side in range(4):
                 low, high = box.copy(), box.copy()
@@ -224,9 +243,11 @@ def _refine(boxes: np.ndarray, covered: np.ndarray, alpha: float, turns: int = 8
 def _score(index: int, boxes: np.ndarray, covered: np.ndarray, alpha: float) -> float:
     """How much of what the boxes predict is there: 1 - |share - predicted| / alpha, a mean over this box."""
     h, w = covered.shape
+    check_interrupt()
     through = np.ones_like(covered)
     for box in boxes:
         through *= 1 - alpha * box_coverage(box, h, w)
+        check_interrupt()
     own = box_coverage(boxes[index], h, w)
     area = float(own.sum())
     if area < 1e-3:

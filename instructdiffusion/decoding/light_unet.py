@@ -22,7 +22,9 @@ from torch.nn import functional as F
 
 from ..imaging.rasterize import as_float
 from ..imaging.resize import resize_picture
+from ..imaging.strips import connected_to, in_strips
 from ..utils.auxiliary import auxiliary_hash, load_auxiliary
+from ..utils.pieces import pieces
 from .overlay import blend_fraction, guided_mask, soft_mask
 
 SHIPPED = Path(__file__).parents[1] / "assets" / "refiner" / "refiner.safetensors"
@@ -81,24 +83,30 @@ def refiner_features(
     source: the model's reconstruction; edited: what it drew; guide: the picture asked about: [h, w, 3] of one
     size, uint8 or float. color: float [3] in 0..1.
     """
-    s, e, g = as_float(source), as_float(edited), as_float(guide)
-    share, explained = blend_fraction(s, e, color, alpha)
+    size = source.shape[:2]
+    share, explained = blend_fraction(source, edited, color, alpha)
     soft = soft_mask(share, explained)
-    u, d = np.asarray(color, np.float32) - s, e - s
-    left = d - (np.clip(share, 0, 1.15) * np.float32(alpha))[..., None] * u
-    planes = (
-        guided_mask(soft, g),
-        soft,
-        np.clip(share, -0.5, 1.5),
-        explained,
-        _length(u),
-        2 * _length(d),
-        4 * _length(left),
-        2 * _length(g - s),
-        g.mean(-1),
-        g.max(-1) - g.min(-1),
-    )
-    return np.stack(planes).astype(np.float32)
+    guided = guided_mask(soft, guide)
+
+    def planes(rows: slice) -> np.ndarray:
+        s, e, g = as_float(source[rows]), as_float(edited[rows]), as_float(guide[rows])
+        u, d = np.asarray(color, np.float32) - s, e - s
+        left = d - (np.clip(share[rows], 0, 1.15) * np.float32(alpha))[..., None] * u
+        seen = (
+            guided[rows],
+            soft[rows],
+            np.clip(share[rows], -0.5, 1.5),
+            explained[rows],
+            _length(u),
+            2 * _length(d),
+            4 * _length(left),
+            2 * _length(g - s),
+            g.mean(-1),
+            g.max(-1) - g.min(-1),
+        )
+        return np.stack(seen, axis=1).astype(np.float32)  # rows first
+
+    return np.ascontiguousarray(np.moveaxis(in_strips(planes, size, 2**19), 1, 0))
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:
@@ -125,7 +133,7 @@ def refine_mask(
     picture = source if guide is None else guide
     small = picture if picture.shape[:2] == size else resize_picture(picture, size)
     features = torch.from_numpy(refiner_features(source, edited, color, small, alpha=alpha))
-    with torch.inference_mode():
+    with torch.inference_mode(), pieces(small.shape[0] * small.shape[1], "cpu"):
         chance = refiner(features[None])[0].sigmoid().numpy()
     return chance if picture.shape[:2] == size else guided_mask(chance, picture)
 
@@ -135,9 +143,7 @@ def sure_mask(chance: np.ndarray, threshold: float = 0.5) -> np.ndarray:
 
     Where nothing was asked for that is there, models draw faintly: such a region is nowhere sure.
     """
-    from scipy import ndimage
-
-    return ndimage.binary_propagation(chance >= max(threshold, SURE), mask=chance >= threshold)
+    return connected_to(chance >= max(threshold, SURE), chance >= threshold)
 
 
 def load_refiner(path: str | Path) -> Refiner:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.rasterize import as_float, disc_coverage
+from ..imaging.strips import in_strips, strips, with_margin
+from ..utils.interrupts import check_interrupt
 
 _TELLS = 0.04  # squared RGB distance of a pixel from a colour below which the colour would not show on it
+_LARGE = 2**21  # pixels beyond which a window goes over a picture strip by strip
 _OPAQUE = 0.5  # score from which a disc's edge is sharp enough to be fitted
 
 
@@ -25,37 +28,31 @@ def find_discs(
     what changed: about 1 for a clean disc, about 0 where there is none (its centre then means nothing). Parts hidden
     by other marks, beyond the picture's edge, or of the colour before count neither way, up to two thirds of the disc.
     """
-    from scipy import signal
-
-    s, e = as_float(source), as_float(edited)
     palette = np.asarray(colors, np.float32)
-    h, w = s.shape[:2]
-    d = e - s
-    u = palette[:, None, None] - s
-    size = (u * u).sum(-1)
-    q = np.clip((d * u).sum(-1) / (size + np.float32(0.01)), 0, 1)
-    left = d - q[..., None] * u
-    left = (left * left).sum(-1)
-    tells = size > _TELLS
-    share = (
-        q * (left <= left.min(0) + 1e-6) * tells
-    )  # every pixel speaks for the colour that explains it best
+    h, w = source.shape[:2]
+    q, left, share = (np.empty((len(palette), h, w), np.float32) for _ in range(3))
+    tells, power = np.empty((len(palette), h, w), bool), np.empty((h, w), np.float32)
+    for rows in strips((h, w * len(palette))):
+        s = as_float(source[rows])
+        d = as_float(edited[rows]) - s
+        power[rows] = (d * d).sum(-1)
+        u = palette[:, None, None] - s
+        size = (u * u).sum(-1)
+        q[:, rows] = np.clip((d * u).sum(-1) / (size + np.float32(0.01)), 0, 1)
+        rest = d - q[:, rows, :, None] * u
+        left[:, rows] = rest = (rest * rest).sum(-1)
+        tells[:, rows] = size > _TELLS
+        # Every pixel speaks for the colour that explains it best.
+        share[:, rows] = q[:, rows] * (rest <= rest.min(0) + 1e-6) * tells[:, rows]
     reach = int(np.ceil(radius))
     span = np.arange(-reach, reach + 1)
     disc = disc_coverage(0.5, 0.5, radius, span, span)
-    area = float(disc.sum())
-
-    def within(plane: np.ndarray) -> np.ndarray:
-        return signal.convolve(plane, disc, "same")
-
-    energy = within((d * d).sum(-1)) + np.float32(1e-6)
+    energy = _convolved(power, disc) + np.float32(1e-6)
     centres = np.zeros((len(palette), 2), np.float32)
     scores = np.zeros(len(palette), np.float32)
     for k in range(len(palette)):
         others = np.delete(share, k, axis=0)
-        free = tells[k] * (np.float32(1) - (others.max(0) if len(others) else np.zeros((h, w), np.float32)))
-        explained = np.clip(2 - 2 * within(left[k]) / energy, 0, 1)
-        held = within(share[k]) / np.maximum(within(free), area / 3) * explained
+        held = _held(share[k], others, tells[k], left[k], energy, disc)
         top = int(np.argmax(held))
         row, column = divmod(top, w)
         centre = _centroid(share[k], column + 0.5, row + 0.5, radius)
@@ -64,6 +61,47 @@ def find_discs(
         centres[k] = centre
         scores[k] = min(1.0, float(held.flat[top]))
     return centres, scores
+
+
+def _held(
+    share: np.ndarray,
+    others: np.ndarray,
+    tells: np.ndarray,
+    left: np.ndarray,
+    energy: np.ndarray,
+    disc: np.ndarray,
+) -> np.ndarray:
+    """How much of a disc [n, n] around each pixel is of a colour, [h, w] in about 0..1."""
+    area = float(disc.sum())
+
+    def free(rows: slice) -> np.ndarray:
+        part = others[:, rows]
+        return tells[rows] * (np.float32(1) - (part.max(0) if len(part) else np.float32(0)))
+
+    lost, own = _convolved(left, disc), _convolved(share, disc)
+    room = _convolved(in_strips(free, share.shape), disc)
+
+    def weighed(rows: slice) -> np.ndarray:
+        explained = np.clip(2 - 2 * lost[rows] / energy[rows], 0, 1)
+        return own[rows] / np.maximum(room[rows], area / 3) * explained
+
+    return in_strips(weighed, share.shape)
+
+
+def _convolved(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A plane [h, w] convolved with a kernel of odd sides; a large one in parts, the same but for rounding."""
+    from scipy import signal
+
+    check_interrupt()
+    if plane.size <= _LARGE:
+        return signal.convolve(plane, kernel, "same")
+    margin, height = len(kernel) // 2, len(plane)
+
+    def part(rows: slice) -> np.ndarray:
+        wider, own = with_margin(rows, height, margin)
+        return signal.convolve(plane[wider], kernel, "same")[own]
+
+    return in_strips(part, plane.shape, max(_LARGE // 2, 2 * margin * plane.shape[1]))
 
 
 def _window(x: float, y: float, reach: float, h: int, w: int) -> tuple[slice, slice]:
@@ -91,8 +129,12 @@ def _unhidden(others: np.ndarray, h: int, w: int) -> np.ndarray:
 
     if not len(others):
         return np.ones((h, w), np.float32)
-    taken = ndimage.binary_dilation(others.max(0) > 0.3, np.ones((3, 3), bool))
-    return (~taken).astype(np.float32)
+    def free(rows: slice) -> np.ndarray:
+        wider, own = with_margin(rows, h, 1)
+        taken = ndimage.binary_dilation(others[:, wider].max(0) > 0.3, np.ones((3, 3), bool))[own]
+        return (~taken).astype(np.float32)
+
+    return in_strips(free, (h, w))
 
 
 def _fit(q: np.ndarray, weight: np.ndarray, start: tuple[float, float], radius: float) -> tuple[float, float]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..imaging.rasterize import as_float
+from ..imaging.strips import gaussian_filter, in_strips, strips, uniform_filter
+from ..utils.interrupts import check_interrupt
 
 _QUIET = 0.004  # noise, as a standard deviation, that rounding to 8 bits makes (with a little room)
 _TOUCHING = np.ones((3, 3), bool)  # neighbours by side or corner: the tip of a star is a diagonal of pixels
@@ -24,7 +26,12 @@ def noise_level(residual: np.ndarray) -> float:
     The median length of a two-dimensional normal vector is 1.18 sigma; a median leaves out the few
     pixels that really changed.
     """
-    lengths = np.sqrt((residual * residual).sum(-1))
+    return _noise_of(np.sqrt((residual * residual).sum(-1)))
+
+
+def _noise_of(lengths: np.ndarray) -> float:
+    """`noise_level` from the residuals' lengths [h, w]."""
+    check_interrupt()
     return float(np.clip(np.median(lengths) / 1.18, _QUIET, 0.15))
 
 
@@ -38,34 +45,47 @@ def blend_fraction(
     but noise is left over.
     color: float [3] in 0..1; the pictures [h, w, 3], uint8 or float.
     """
-    from scipy import ndimage
+    size, shade = source.shape[:2], np.asarray(color, np.float32)
+    num, den, lengths, energy, unexplained, m = (np.empty(size, np.float32) for _ in range(6))
 
-    s = as_float(source)
-    d = as_float(edited) - s
-    u = np.asarray(color, np.float32) - s
-    num = (d * u).sum(-1) * np.float32(1 / alpha)
-    den = (u * u).sum(-1)
-    spread = np.clip(num / (den + np.float32(1e-3)), 0, 1.15) * np.float32(alpha)
-    noise = noise_level(d - spread[..., None] * u)
+    def changes(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        s = as_float(source[rows])
+        return as_float(edited[rows]) - s, shade - s
+
+    for rows in strips(size):
+        d, u = changes(rows)
+        num[rows] = (d * u).sum(-1) * np.float32(1 / alpha)
+        den[rows] = (u * u).sum(-1)
+        energy[rows] = (d * d).sum(-1)
+        spread = np.clip(num[rows] / (den[rows] + np.float32(1e-3)), 0, 1.15) * np.float32(alpha)
+        left = d - spread[..., None] * u
+        lengths[rows] = np.sqrt((left * left).sum(-1))
+    noise = _noise_of(lengths)
     # Posterior mean of m: data of variance (noise / (a |u|))^2 against the neighbourhood's mean, whose
     # own weak pixels lean on a wider neighbourhood in turn.
     trust = np.float32(noise**2 / (alpha**2 * _PRIOR))
-    wide = _weighted_mean(num, den, 4.0, 1e-3, ndimage)
-    near = _weighted_mean(num + trust * wide, den + trust, 1.0, 0.0, ndimage)
-    m = (num + trust * near) / (den + trust)
-    left = d - (np.clip(m, 0, 1.15) * np.float32(alpha))[..., None] * u
-    energy = ndimage.uniform_filter((d * d).sum(-1), 3, mode="nearest")
-    unexplained = ndimage.uniform_filter((left * left).sum(-1), 3, mode="nearest")
-    unexplained = np.maximum(unexplained - np.float32(3 * (2 * noise) ** 2), 0)
-    explained = 1 - unexplained / np.maximum(energy, np.float32(1e-6))
-    return m.astype(np.float32), np.clip(explained, 0, 1).astype(np.float32)
+    near = _weighted_mean(num, den, 4.0, 1e-3)
+    near = in_strips(lambda rows: num[rows] + trust * near[rows], size)
+    near = _weighted_mean(near, in_strips(lambda rows: den[rows] + trust, size), 1.0, 0.0)
+    for rows in strips(size):
+        d, u = changes(rows)
+        m[rows] = (num[rows] + trust * near[rows]) / (den[rows] + trust)
+        left = d - (np.clip(m[rows], 0, 1.15) * np.float32(alpha))[..., None] * u
+        unexplained[rows] = (left * left).sum(-1)
+    energy = uniform_filter(energy, 3, "nearest")
+    unexplained = uniform_filter(unexplained, 3, "nearest")
+
+    def explained(rows: slice) -> np.ndarray:
+        rest = np.maximum(unexplained[rows] - np.float32(3 * (2 * noise) ** 2), 0)
+        return np.clip(1 - rest / np.maximum(energy[rows], np.float32(1e-6)), 0, 1).astype(np.float32)
+
+    return m, in_strips(explained, size)
 
 
-def _weighted_mean(num: np.ndarray, den: np.ndarray, sigma: float, floor: float, ndimage) -> np.ndarray:
+def _weighted_mean(num: np.ndarray, den: np.ndarray, sigma: float, floor: float) -> np.ndarray:
     """Gaussian means of num over those of den, pulled to 0 where den is below `floor`."""
-    top = ndimage.gaussian_filter(num, sigma, mode="nearest", truncate=2.5)
-    bottom = ndimage.gaussian_filter(den, sigma, mode="nearest", truncate=2.5)
-    return top / (bottom + np.float32(floor))
+    top, bottom = (gaussian_filter(field, sigma, "nearest", 2.5) for field in (num, den))
+    return in_strips(lambda rows: top[rows] / (bottom[rows] + np.float32(floor)), num.shape)
 
 
 def decode_mask(
@@ -91,7 +111,9 @@ def decode_mask(
 
 def soft_mask(share: np.ndarray, explained: np.ndarray) -> np.ndarray:
     """The soft mask, float32 [h, w] in 0..1, of what `blend_fraction` gives: none where no overlay explains it."""
-    return np.clip(share, 0, 1) * np.clip(explained * 4 - 1.5, 0, 1)
+    return in_strips(
+        lambda rows: np.clip(share[rows], 0, 1) * np.clip(explained[rows] * 4 - 1.5, 0, 1), share.shape
+    )
 
 
 def smallest_area(pixels: int) -> int:
@@ -111,23 +133,35 @@ def clean_mask(
     mask = _drop_small(mask, min_area, ndimage)
     # What is not drawn hangs together by sides alone: a diagonal line would else leave its two sides one region.
     mask = ~_drop_small(~mask, max(1, min_area // 3), ndimage, sides=True)
-    soft = np.where(mask, np.maximum(soft, threshold), np.minimum(soft, np.float32(threshold * 0.999)))
-    return mask, soft.astype(np.float32)
+    below = np.float32(threshold * 0.999)
+
+    def sided(rows: slice) -> np.ndarray:
+        part = soft[rows]
+        return np.where(mask[rows], np.maximum(part, threshold), np.minimum(part, below)).astype(np.float32)
+
+    return mask, in_strips(sided, mask.shape)
 
 
 def _drop_small(mask: np.ndarray, min_area: int, ndimage, sides: bool = False) -> np.ndarray:
     """The mask without regions below min_area pixels; pixels that touch by a corner, or only by `sides`, are one."""
     if min_area <= 1 or not mask.any():
         return mask
+    check_interrupt()
     labels, _ = ndimage.label(mask, None if sides else _TOUCHING)
-    return mask & (np.bincount(labels.ravel()) >= min_area)[labels]
+    check_interrupt()
+    large = np.bincount(labels.ravel()) >= min_area
+    return in_strips(lambda rows: mask[rows] & large[labels[rows]], mask.shape)
 
 
 def strength(mask: np.ndarray, soft: np.ndarray) -> float:
     """How boldly a mask (bool [h, w]) was drawn where it is boldest, 0..1: the mean of `soft` [h, w] over its strongest
     pixels, .5 % of the picture or all that it has. 0 for an empty mask.
     """
-    values = np.sort(soft[mask])[::-1][: max(1, round(0.005 * mask.size))]
+    values, count = soft[mask], max(1, round(0.005 * mask.size))
+    check_interrupt()
+    if len(values) > count:
+        values = np.partition(values, len(values) - count)[-count:]
+    values = np.sort(values)[::-1]
     return float(values.mean()) if len(values) else 0.0
 
 
@@ -135,9 +169,17 @@ def split_components(mask: np.ndarray) -> list[np.ndarray]:
     """The connected regions (8-neighbours) of a bool mask [h, w], the largest first."""
     from scipy import ndimage
 
+    check_interrupt()
     labels, count = ndimage.label(mask, _TOUCHING)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return [labels == i + 1 for i in np.argsort(-sizes, kind="stable")]
+    places = ndimage.find_objects(labels)
+    regions = []
+    for number in np.argsort(-sizes, kind="stable"):
+        check_interrupt()
+        region = np.zeros(mask.shape, bool)
+        region[places[number]] = labels[places[number]] == number + 1
+        regions.append(region)
+    return regions
 
 
 def decode_category(
@@ -156,22 +198,26 @@ def decode_category(
     """
     from scipy import ndimage
 
-    s = as_float(source)
-    d = as_float(edited) - s
+    size = source.shape[:2]
+    d = in_strips(lambda rows: as_float(edited[rows]) - as_float(source[rows]), size)
     # Changes are weighed after a little smoothing: noise averages out, a painted region does not.
-    calm = ndimage.gaussian_filter(d, (0.7, 0.7, 0), mode="nearest", truncate=3.0)
-    power = (calm * calm).sum(-1)
+    calm = gaussian_filter(d, 0.7, "nearest", 3.0)
+    power = in_strips(lambda rows: (calm[rows] * calm[rows]).sum(-1), size)
+    check_interrupt()
     smallest = max(4, round(power.size * 0.003)) if min_area is None else min_area
     top = float(np.partition(power.ravel(), -smallest)[-smallest:].mean()) if smallest <= power.size else 0.0
+    check_interrupt()
     noise = float(np.median(np.sqrt(power)))
+    check_interrupt()
     changed = power > max(0.3 * top, 0.04**2, min((3 * noise) ** 2, 0.5 * top))
     changed = _drop_small(changed, smallest, ndimage)
     if not changed.any():
         return np.zeros(len(colors), np.float32)
-    s, d = s[changed], d[changed]
+    s, d = as_float(source[changed]), d[changed]
     total = float((d * d).sum())
     left = np.empty(len(colors))
     for row, color in enumerate(np.asarray(colors, np.float32)):
+        check_interrupt()
         u = color - s
         m = np.clip((d * u).sum(-1) / (alpha * (u * u).sum(-1) + 1e-6), 0.8, 1.1)
         rest = d - (alpha * m)[:, None] * u
@@ -193,26 +239,37 @@ def guided_mask(
     sizes too: the picture itself knows the edges that the autoencoder blurred (made-up scenes at 64 px, true
     answers through the shipped autoencoder: cIoU .905 without, .955 with).
     """
-    from scipy import ndimage
-
     height, width = picture.shape[:2]
     h, w = mask_soft.shape
-    large = np.moveaxis(as_float(picture), -1, 0)
-    i, p = _resized(large, h, w), mask_soft.astype(np.float32)
-    window = (1, 2 * radius + 1, 2 * radius + 1)
+    i = [_resized(as_float(picture[..., c]), h, w) for c in range(3)]
+    p = mask_soft.astype(np.float32)
 
-    def mean(planes: np.ndarray) -> np.ndarray:
-        return ndimage.uniform_filter(planes, window, mode="nearest")
+    def mean(plane: np.ndarray) -> np.ndarray:
+        return uniform_filter(plane, 2 * radius + 1, "nearest")
 
-    # One pass over all planes: the colour, the mask, their products, and the six products of two channels.
-    means = mean(np.concatenate([i, p[None], i * p, i[0] * i, i[1] * i[1:], i[2] * i[2:]]))
-    mean_i, mean_p = means[:3], means[3]
+    def product(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return mean(in_strips(lambda rows: one[rows] * other[rows], (h, w)))
+
+    # The colour, the mask, their products, and the six products of two channels.
+    mean_i, mean_p, mean_ip = [mean(plane) for plane in i], mean(p), [product(plane, p) for plane in i]
     pairs = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    sigma = [m - mean_i[j] * mean_i[k] + eps * (j == k) for m, (j, k) in zip(means[7:], pairs, strict=True)]
-    slope = _solved(sigma, means[4:7] - mean_i * mean_p)
-    offset = mean_p - (slope * mean_i).sum(0)
-    planes = _resized(mean(np.concatenate([slope, offset[None]])), height, width)
-    return np.clip((planes[:3] * large).sum(0) + planes[3], 0, 1).astype(np.float32)
+    squares = [product(i[j], i[k]) for j, k in pairs]
+    lines = np.empty((4, h, w), np.float32)
+    for rows in strips((h, w)):
+        means, beside = np.stack([m[rows] for m in mean_i]), mean_p[rows]
+        sigma = [
+            m[rows] - means[j] * means[k] + eps * (j == k) for m, (j, k) in zip(squares, pairs, strict=True)
+        ]
+        slope = _solved(sigma, np.stack([m[rows] for m in mean_ip]) - means * beside)
+        lines[:3, rows], lines[3, rows] = slope, beside - (slope * means).sum(0)
+    planes = [_resized(mean(line), height, width) for line in lines]
+
+    def guided(rows: slice) -> np.ndarray:
+        large = np.moveaxis(as_float(picture[rows]), -1, 0)
+        near = np.stack([plane[rows] for plane in planes])
+        return np.clip((near[:3] * large).sum(0) + near[3], 0, 1).astype(np.float32)
+
+    return in_strips(guided, (height, width))
 
 
 def _solved(sigma: Sequence[np.ndarray], right: np.ndarray) -> np.ndarray:
@@ -229,15 +286,12 @@ def _solved(sigma: Sequence[np.ndarray], right: np.ndarray) -> np.ndarray:
     return (np.stack(rows) / determinant).astype(np.float32)
 
 
-def _resized(planes: np.ndarray, h: int, w: int) -> np.ndarray:
-    """Planes [c, h0, w0] brought to (h, w); shrinking averages, enlarging interpolates."""
+def _resized(plane: np.ndarray, h: int, w: int) -> np.ndarray:
+    """A plane [h0, w0] brought to (h, w); shrinking averages, enlarging interpolates."""
     from PIL import Image
 
-    if planes.shape[1:] == (h, w):
-        return planes
-
-    def one(plane: np.ndarray) -> np.ndarray:
-        image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
-        return np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))
-
-    return np.stack([one(plane) for plane in planes])
+    check_interrupt()
+    if plane.shape == (h, w):
+        return plane
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize((w, h), Image.Resampling.BILINEAR))

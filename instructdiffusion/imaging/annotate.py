@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ..results import Boxes, Keypoints, Label, Masks, Result
+from ..utils.interrupts import check_interrupt
 from .colors import MARK_COLORS, Color, color_distances, color_named, far_colors
 from .rasterize import as_float
+from .strips import in_strips, strips
 
 _SIDE = 384  # overlays of smaller pictures are enlarged to about this
 _ORDER = ("red", "green", "blue", "yellow", "magenta", "cyan", "white", "gray", "black")
@@ -24,7 +26,10 @@ def as_bytes(picture: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * 255
     elif array.dtype != np.uint8:
-        array = np.rint(np.clip(array, 0, 1) * 255).astype(np.uint8)
+        values = array
+        array = in_strips(
+            lambda rows: np.rint(np.clip(values[rows], 0, 1) * 255).astype(np.uint8), values.shape
+        )
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, 2)
     if array.ndim != 3 or array.shape[2] != 3:
@@ -44,20 +49,24 @@ def enlarged(picture: np.ndarray, side: int = _SIDE) -> np.ndarray:
 def overlay_mask(picture: np.ndarray, mask: np.ndarray, color: Color, alpha: float = 0.5) -> np.ndarray:
     """uint8 picture with the mask (bool [h, w]) tinted, and its inner edge drawn in the full colour, lined within in
     black or white, so that it shows on any ground."""
-    painted = as_float(as_bytes(picture)).copy()
+    painted = as_bytes(picture).copy()
     if mask.shape != painted.shape[:2]:
         raise ValueError(f"a mask of {mask.shape} does not fit a picture of {painted.shape[:2]}: resize it")
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not len(rows):
-        return as_bytes(painted)
+        return painted
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     inside, part = mask[box], painted[box]
-    part[inside] += alpha * (color.array - part[inside])
     width = max(1, round(max(mask.shape) / 800))
     inner = _shrunk(inside, width)
-    part[inner & ~_shrunk(inner, width)] = np.float32(_contrast(color)) / 255
-    part[inside & ~inner] = color.array
-    return as_bytes(painted)
+    core = _shrunk(inner, width)
+    for lines in strips(inside.shape):
+        own, tinted = as_float(part[lines]), inside[lines]
+        own[tinted] += alpha * (color.array - own[tinted])
+        own[inner[lines] & ~core[lines]] = np.float32(_contrast(color)) / 255
+        own[tinted & ~inner[lines]] = color.array
+        part[lines] = as_bytes(own)
+    return painted
 
 
 def draw_points(
@@ -89,8 +98,9 @@ def draw_boxes(picture: np.ndarray, boxes: Boxes, colors: Sequence[Color] | None
     draw = ImageDraw.Draw(image)
     width = max(1, round(max(image.size) / 150))
     free: list[tuple[float, float, float, float]] = []
-    regions = [_frame(box, image.size, 2 * width) for box in boxes.xyxy] if colors is None else []
-    shades = _row_shades(colors, boxes.labels, np.asarray(image), regions)
+    shades = _row_shades(
+        colors, boxes.labels, np.asarray(image), lambda row: _frame(boxes.xyxy[row], image.size, 2 * width)
+    )
     for box, color in zip(boxes.xyxy, shades, strict=True):
         x1, y1, x2, y2 = box.tolist()
         right, bottom = max(x1, x2 - 1), max(y1, y2 - 1)
@@ -128,7 +138,7 @@ def overlay(
         return np.asarray(image)
     if isinstance(result, Masks):
         shown = result.resize(h, w)
-        shades = _row_shades(colors, shown.labels, large, shown.data)
+        shades = _row_shades(colors, shown.labels, large, shown.data.__getitem__)
         for mask, color in zip(shown.data, shades, strict=True):
             large = overlay_mask(large, mask, color)
         return _named_masks(large, shown, shades) if len(set(shown.labels)) > 1 else large
@@ -226,10 +236,13 @@ def _shades(colors: Sequence[Color] | None, count: int) -> list[Color]:
 
 
 def _row_shades(
-    colors: Sequence[Color] | None, labels: Sequence[str], picture: np.ndarray, regions: Sequence[np.ndarray]
+    colors: Sequence[Color] | None,
+    labels: Sequence[str],
+    picture: np.ndarray,
+    region_of: Callable[[int], np.ndarray],
 ) -> list[Color]:
     """A colour a row, or a label where there are several labels and no colours; one that is far from what lies under
-    and around the rows' regions (bool [h, w]) of the picture."""
+    and around the rows' regions (row -> bool [h, w]) of the picture."""
     if colors is not None:
         return _shades(colors, len(labels))
     names = list(dict.fromkeys(labels))
@@ -237,8 +250,10 @@ def _row_shades(
     shades: list[Color] = []
     for number, usual in enumerate(_shades(None, max(keys, default=-1) + 1)):
         region = np.zeros(picture.shape[:2], bool)
-        for key, part in zip(keys, regions, strict=True):
-            region |= part & (key == number)
+        for row, key in enumerate(keys):
+            if key == number:
+                check_interrupt()
+                region |= region_of(row)
         shades.append(_visible(picture, region, usual, shades))
     return [shades[key] for key in keys]
 
@@ -250,7 +265,12 @@ def _visible(picture: np.ndarray, region: np.ndarray, usual: Color, others: Sequ
     step = max(1, max(region.shape) // 512)
     if region[::step, ::step].any():
         picture, region = picture[::step, ::step], region[::step, ::step]
-    around = ndimage.binary_dilation(region, iterations=max(2, max(region.shape) // 64)) & ~region
+    reach = max(2, max(region.shape) // 64)
+    sides = [np.flatnonzero(region.any(axis)) for axis in (1, 0)]
+    if len(sides[0]):  # what lies farther from it does not count
+        near_it = tuple(slice(max(0, side[0] - reach), side[-1] + 1 + reach) for side in sides)
+        picture, region = picture[near_it], region[near_it]
+    around = ndimage.binary_dilation(region, iterations=reach) & ~region
     places = [place for place in (region, around) if place.any()]
     near = any(color_distances(picture, place, [usual])[0] < _NEAR for place in places)
     if not near and usual not in others:
@@ -271,6 +291,7 @@ def _frame(box: np.ndarray, size: tuple[int, int], width: int) -> np.ndarray:
 def _shrunk(mask: np.ndarray, width: int) -> np.ndarray:
     """The mask without the pixels at its edge, so many times."""
     for _ in range(width):
+        check_interrupt()
         near = np.pad(mask, 1)
         mask = near[:-2, 1:-1] & near[2:, 1:-1]
         mask &= near[1:-1, :-2]
@@ -313,6 +334,7 @@ def _tag(
     x = min(max(0.0, place[0]), max(0.0, size[0] - width - 1))
     start = min(max(0.0, place[1]), max(0.0, size[1] - height - 1))
     for shift in range(0, size[1], 4):
+        check_interrupt()
         for y in (start + shift, start - shift):
             plate = (x, y, x + width, y + height)
             inside = 0 <= y <= size[1] - height

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from .strips import in_strips, strips
+
 MIN_SIDE = 8  # pixels; below it there is nothing to see
 MAX_PIXELS = 64_000_000  # checked before anything is decoded
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
@@ -169,7 +171,7 @@ def _to_uint8(array: np.ndarray, name: str) -> np.ndarray:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if kind not in "fiu":
         raise TypeError(f"{name} holds {array.dtype}: expected uint8, uint16 or floats in 0..1")
-    if not np.isfinite(array).all():
+    if not all(np.isfinite(array[rows]).all() for rows in strips(array.shape)):
         raise ValueError(f"{name} holds values that are not finite (NaN or infinity)")
     low, high = float(array.min()), float(array.max())
     top = 1.0 if kind == "f" else 255.0
@@ -178,4 +180,6 @@ def _to_uint8(array: np.ndarray, name: str) -> np.ndarray:
             f"{name} ({array.dtype}) holds values from {low:.4g} to {high:.4g}: "
             f"expected 0..{top:g}" + (", divide by 255 or pass uint8" if kind == "f" and high > 1 else "")
         )
-    return np.round(np.clip(array, 0, top) * (255.0 / top)).astype(np.uint8)
+    return in_strips(
+        lambda rows: np.round(np.clip(array[rows], 0, top) * (255.0 / top)).astype(np.uint8), array.shape
+    )

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..utils.interrupts import check_interrupt
+from .strips import strips
+
 RESIZE_MODES = ("shortest_edge", "longest_edge", "stretch", "authors")
 LONGEST = 8  # times the resolution: no picture is seen longer than that with its short side at the resolution
 _OLD = {"aspect": "longest_edge"}  # the names of one release ago
@@ -151,6 +154,7 @@ def resize_picture(picture: np.ndarray, size: tuple[int, int], sharp: bool = Fal
     height, width = size
     if picture.shape[:2] == (height, width):
         return picture
+    check_interrupt()
     image = Image.fromarray(picture)
     if sharp:
         return np.asarray(image.resize((width, height), Image.Resampling.LANCZOS))
@@ -158,6 +162,7 @@ def resize_picture(picture: np.ndarray, size: tuple[int, int], sharp: bool = Fal
         shrinks = box[0] < image.width or box[1] < image.height
         method = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
         image = image.resize(box, method)
+        check_interrupt()
     return np.asarray(image)
 
 
@@ -191,6 +196,11 @@ def zoom_picture(picture: np.ndarray, zoom: float) -> np.ndarray:
     return resize_picture(picture, zoomed(picture.shape[:2], zoom))
 
 
+def _resized(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(image.resize(size[::-1], method))
+
+
 def resize_field(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Signed float values [h, w, c] at `size` (height, width), with no overshoot beside an edge.
 
@@ -203,5 +213,16 @@ def resize_field(field: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     # Bilinear, a picture enlarged twice and brought back comes out softer than it was: it loses 2.4 dB more.
     whole = field.shape[0] % height == 0 and field.shape[1] % width == 0
     method = Image.Resampling.BOX if whole else Image.Resampling.BILINEAR
-    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(field, 2, 0)]
-    return np.stack([np.asarray(plane.resize((width, height), method)) for plane in planes], axis=2)
+    out = np.empty((height, width, field.shape[2]), np.float32)
+    for channel in range(field.shape[2]):
+        if whole:  # rows of their own for each row of it
+            times = field.shape[0] // height
+            for rows in strips((height, field.shape[1] * times)):
+                part = field[rows.start * times : rows.stop * times, :, channel]
+                out[rows, :, channel] = _resized(part, (rows.stop - rows.start, width), method)
+            continue
+        check_interrupt()
+        resized = _resized(field[..., channel], (height, width), method)
+        for rows in strips(out.shape):
+            out[rows, :, channel] = resized[rows]
+    return out

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .strips import in_strips, strips
+
 MANY = 500  # tiles of one picture; small models take seconds for that many, large ones many minutes
 
 
@@ -147,6 +149,6 @@ class Blend:
 
     def result(self) -> np.ndarray:
         """float32 [height, width, c]; ValueError where no tile has been laid."""
-        if not (self._total > 0).all():
+        if not all((self._total[rows] > 0).all() for rows in strips(self._total.shape)):
             raise ValueError("part of the canvas has no tile on it: lay all the planned tiles first")
-        return self._sum / self._total[..., None]
+        return in_strips(lambda rows: self._sum[rows] / self._total[rows][..., None], self._total.shape)

@@ -15,8 +15,8 @@ from ..models.compiling import Compiling
 from ..sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from ..sampling.acceleration.cuda_graph_runner import Replaying
 from ..utils.cache import KEPT, Kept, Weights
+from ..utils.pieces import pieces
 from .memory import Footprint, components_footprint, free_memory
-from .pieces import pieces
 from .vae_tiling import in_parts
 
 if TYPE_CHECKING:

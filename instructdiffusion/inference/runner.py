@@ -258,7 +258,10 @@ class Job:
         # Before anything is enlarged, which alone takes seconds.
         canvas = max((Canvas(s, zoom) for s in sizes), key=Canvas.bytes, default=None)
         at_once = self._fitting(editor, (tile, tile), min(len(tiles), self.batch_size), canvas)
-        padded = [pad_for_tiles(zoom_picture(q.picture, zoom), tile, grid) for q in questions]
+        padded = []
+        for question in questions:
+            check_interrupt()
+            padded.append(pad_for_tiles(zoom_picture(question.picture, zoom), tile, grid))
         if self.on_tile is not None:
             self.on_tile(0, len(tiles))
         last = {t.picture: i for i, t in enumerate(tiles)}
@@ -323,6 +326,7 @@ class Job:
             settings["keep"] = False
         if self.decode.get("decoder", "closed") != "closed":
             settings["decoder"] = str(self.decode["decoder"])
+        check_interrupt()
         if not self.task.perception:
             picture = self._whole(question, *_joined(drawings))
             result = self.task.decode(source, picture, instruction, **self.decode)
@@ -333,7 +337,9 @@ class Job:
         results = []
         for part, (edited, copy) in zip(self.task.questions(instruction), drawings, strict=True):
             reference = copy if copy is not None else resize_picture(source, edited.shape[:2]) / np.float32(255)
+            check_interrupt()
             result = self.task.decode(reference, edited, part, **options)
+            check_interrupt()
             if isinstance(result, (Boxes, Keypoints, Masks)) and result.canvas_size != source.shape[:2]:
                 result = result.resize(*source.shape[:2])
             results.append(result)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..imaging.tiling import overlap_of, tile_starts
+from ..utils.interrupts import check_interrupt
 from .memory import SPARE, UNCHECKED, free_memory
 
 SIDES = (1024, 512, 256, 128, 64)  # pixels of a tile: the largest that fits is taken
@@ -20,6 +21,7 @@ def in_parts(work: Callable[[Tensor], Tensor], x: Tensor, values: float, cell: i
     values: what `work` takes at once, a value of x's first channel. cell: pixels that such a value stands for along
     each side. What fits goes through as it is. work must give the same for a picture whatever else is in its batch.
     """
+    check_interrupt()
     one = x.element_size() * values
     pixels = x[0, 0].numel()
     if one * pixels * len(x) <= UNCHECKED:
@@ -29,7 +31,11 @@ def in_parts(work: Callable[[Tensor], Tensor], x: Tensor, values: float, cell: i
     if room >= len(x):
         return work(x)
     if room:
-        return torch.cat([work(part) for part in x.split(room)])
+        parts = []
+        for part in x.split(room):
+            check_interrupt()
+            parts.append(work(part))
+        return torch.cat(parts)
     sides = [side // cell for side in SIDES if one * (side // cell) ** 2 <= SPARE * (free or 0) / 2]
     side = (sides or [SIDES[-1] // cell])[0]
     return torch.cat([_tiled(work, picture[None], side, scale) for picture in x])
@@ -49,6 +55,7 @@ def _tiled(work: Callable[[Tensor], Tensor], x: Tensor, side: int, scale: float)
     weights = (down[:, None] * across).to(x.device)
     total = shares = torch.empty(0)
     for top, left in product(*starts):
+        check_interrupt()
         made = work(x[:, :, top : top + tiles[0], left : left + tiles[1]]).float()
         if not total.numel():
             total = made.new_zeros(1, made.shape[1], round(height * scale), round(width * scale))

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..utils.interrupts import check_interrupt
 from .kernels import check_backend, step
 from .noise import GivenNoise, StepNoise
 from .plan import Plan, Row
@@ -74,6 +75,7 @@ def sample(
     keep = on_step is not None or plan.history > 1
     draws = 0
     for i, (row, coefs) in enumerate(zip(plan, plan.coefs(model.kind), strict=True)):
+        check_interrupt()
         predictions = model.predict(scaled, row, row.branches)
         _check_shape(predictions, (len(row.branches), *x.shape), i)
         fresh = None

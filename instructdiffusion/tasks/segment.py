@@ -12,6 +12,7 @@ from ..compositing.rules import join_drawings
 from ..decoding import clean_mask, decode_mask, guided_mask, smallest_area, split_components, strength
 from ..imaging import rasterize
 from ..results import Masks
+from ..utils.interrupts import check_interrupt
 from .instruction import Instruction
 from .lexicon import SUPERLATIVE
 from .several import own_drawings, rows_of_subjects
@@ -223,7 +224,10 @@ class Segment(_MaskTask):
             h, w = mask.shape
             return Masks.empty(h, w, nothing_found(instruction.subjects))
         regions = split_components(mask) if per_object else [mask]
-        scores = [float(soft[r].mean()) for r in regions]
+        scores = []
+        for region in regions:
+            check_interrupt()
+            scores.append(float(soft[region].mean()))
         return Masks(np.stack(regions), np.float32(scores), (instruction.subject,) * len(regions))
 
 
@@ -291,5 +295,10 @@ class Refer(_MaskTask):
             h, w = mask.shape
             return Masks.empty(h, w, nothing_found(instruction.subjects))
         regions = split_components(mask)
-        kept = np.any([r for r in regions if r.sum() >= 0.1 * regions[0].sum()], axis=0)
+        least = 0.1 * regions[0].sum()
+        kept = np.zeros_like(mask)
+        for region in regions:
+            check_interrupt()
+            if region.sum() >= least:
+                kept |= region
         return Masks(kept[None], np.float32([soft[kept].mean()]), instruction.subjects)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..imaging.rasterize import as_float
+from ..imaging.strips import gaussian_filter, in_strips
 from .instruction import Instruction
 from .task import ALPHA
 
@@ -25,23 +26,32 @@ def own_drawings(
     from scipy import ndimage
 
     s, e = as_float(source), as_float(edited)
-    d = e - s
+    d = in_strips(lambda rows: e[rows] - s[rows], s.shape)
     left = []
     for color in colors:
-        u = np.asarray(color, np.float32) - s
-        share = np.clip((d * u).sum(-1) / (ALPHA * (u * u).sum(-1) + 1e-6), 0.8, 1.1)
-        rest = d - (ALPHA * share)[..., None] * u
-        left.append(ndimage.gaussian_filter((rest * rest).sum(-1), 0.7, mode="nearest"))
+
+        def unlike(rows: slice, color: np.ndarray = color) -> np.ndarray:
+            u = np.asarray(color, np.float32) - s[rows]
+            share = np.clip((d[rows] * u).sum(-1) / (ALPHA * (u * u).sum(-1) + 1e-6), 0.8, 1.1)
+            rest = d[rows] - (ALPHA * share)[..., None] * u
+            return (rest * rest).sum(-1)
+
+        left.append(gaussian_filter(in_strips(unlike, s.shape), 0.7, "nearest"))
     winner = np.argmin(left, axis=0)
     drawings = []
     for row, color in enumerate(colors):
         mine = winner == row
-        drawn = np.where(mine[..., None], e, s)
+        drawn = _where(mine, e, s)
         if boxes:
             hidden = _hidden(mine, (d * d).sum(-1) > _CHANGED, ndimage)
             drawn[hidden] = ((1 - ALPHA) * s + ALPHA * np.asarray(color, np.float32))[hidden]
         drawings.append(drawn)
     return drawings
+
+
+def _where(mask: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """One picture where the mask is set, the other elsewhere."""
+    return in_strips(lambda rows: np.where(mask[rows][..., None], inside[rows], outside[rows]), mask.shape)
 
 
 def rows_of_subjects(labels: Sequence[str], instruction: Instruction, task: str) -> list[list[int]]:

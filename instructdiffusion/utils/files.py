@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .interrupts import check_interrupt
+
 _LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|old)|\.probe\.[0-9a-f]{8}|\.scratch-\w{8}")
 _STALE = 24 * 3600.0  # seconds after which what is half-written is a killed run's, not another one's at work
 
@@ -29,6 +31,14 @@ class WriteError(OSError):
         return str(self.strerror or super().__str__())
 
 
+class _Watched(io.BytesIO):
+    """Bytes in memory, between whose parts an interruption is noticed."""
+
+    def write(self, data: Any) -> int:
+        check_interrupt()
+        return super().write(data)
+
+
 def png_bytes(picture: np.ndarray) -> bytes:
     """The PNG file of a picture: uint8 [h, w, 3], or bool / uint8 [h, w] as gray."""
     array = picture.astype(np.uint8) * 255 if picture.dtype == np.bool_ else picture
@@ -36,7 +46,7 @@ def png_bytes(picture: np.ndarray) -> bytes:
         raise ValueError(
             f"expected a picture uint8 [h, w, 3] or [h, w], got {array.dtype} {list(array.shape)}"
         )
-    stream = io.BytesIO()
+    stream = _Watched()
     Image.fromarray(array).save(stream, "PNG")
     return stream.getvalue()
 

@@ -11,18 +11,19 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..utils.interrupts import check_interrupt
+from .interrupts import check_interrupt
 
-LONG = 2e10  # multiplications of an operation that is cut: about a second of one core
+LONG = 8e9  # multiplications of an operation that is cut: about .4 s of one core
+MANY = 2**26  # values of an operation value by value that is cut: about .2 s
 PIECE = 2e9  # of a piece
 LARGE = 2**17  # pixels of a batch below which no operation of a model's takes that long
 _BLOCK = 256  # queries: torch's own attention works in blocks of as many
 
 
 class Pieces(TorchFunctionMode):
-    """Within it convolutions, linear maps and attention that take long run in pieces; so does what Python has to say
-    of a signal, and what `interrupts.check_interrupt` has to raise. The results are the same, to the bit on the CPUs
-    where that was tried.
+    """Within it convolutions, linear maps, attention, norms and SiLU that take long run in pieces; so does what Python
+    has to say of a signal, and what `interrupts.check_interrupt` has to raise. The results are the same, to the bit on
+    the CPUs where that was tried.
     """
 
     def __torch_function__(
@@ -36,6 +37,7 @@ class Pieces(TorchFunctionMode):
             if made is not None:
                 return made
         return func(*args, **(kwargs or {}))
+
 
 def pieces(pixels: int, device: Any) -> AbstractContextManager[Any]:
     """`Pieces` where a network works on so many pixels of a batch on a CPU, if they are many; else nothing."""
@@ -124,8 +126,46 @@ def _pair(value: Any) -> tuple[int, int]:
     return (both[0], both[0]) if len(both) == 1 else (both[0], both[1])
 
 
+def _silu(x: Tensor, inplace: bool = False) -> Tensor | None:
+    if x.numel() < MANY or x.device.type != "cpu" or not x.is_contiguous() or x.requires_grad:
+        return None
+    out = x if inplace else torch.empty_like(x)
+    # Whole vectors of the processor's in every piece: what is left over in the end is computed otherwise.
+    for source, target in zip(x.view(-1).split(MANY // 4), out.view(-1).split(MANY // 4), strict=True):
+        check_interrupt()
+        target.copy_(torch._C._nn.silu(source))
+    return out
+
+
+def _group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor | None:
+    channels = x.shape[1]
+    if x.numel() < MANY or x.device.type != "cpu" or not x.is_contiguous() or channels % num_groups:
+        return None
+    if num_groups < 2 or x.requires_grad or weight is None or bias is None:
+        return None
+    # Every group has a mean and a variance of its own.
+    groups = max(1, int(num_groups * (MANY // 4) * len(x) / x.numel()))
+    width = channels // num_groups
+    out = torch.empty_like(x)
+    for row, normed in zip(x.split(1), out.split(1), strict=True):
+        for first in range(0, num_groups, groups):
+            check_interrupt()
+            last = min(num_groups, first + groups)
+            part = slice(first * width, last * width)
+            normed[:, part] = torch.group_norm(row[:, part], last - first, weight[part], bias[part], eps)
+    return out
+
+
 _CUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.nn.functional.scaled_dot_product_attention: _attention,
     torch.nn.functional.linear: _linear,
+    torch.nn.functional.silu: _silu,
+    torch.nn.functional.group_norm: _group_norm,
     torch.conv2d: _convolution,
 }

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.inference import pieces as module
-from instructdiffusion.inference.pieces import Pieces, pieces
+from instructdiffusion.utils import pieces as module
 from instructdiffusion.utils.interrupts import check_interrupt, interruptible
+from instructdiffusion.utils.pieces import Pieces, pieces
 
 
 class Stopped(Exception):
