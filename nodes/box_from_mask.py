@@ -16,7 +16,7 @@ from .convert import (
     to_segs,
     whole_box,
 )
-from .guards import interrupts
+from .interruption import interrupts
 from .preview import shown
 from .regions import boxes_around, split_regions, to_one_size
 from .sockets import CATEGORY, Bbox, BoundingBox, Segs, valid_choices

@@ -10,8 +10,8 @@ from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image_padded
-from .guards import interrupts
 from .inputs import answer_inputs
+from .interruption import interrupts
 from .preview import shown
 from .sockets import CATEGORY, as_instruction
 

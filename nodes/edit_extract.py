@@ -6,7 +6,7 @@ from comfy_api.latest import io, ui
 
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image
-from .guards import interrupts
+from .interruption import interrupts
 from .sockets import CATEGORY
 
 

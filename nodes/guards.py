@@ -12,20 +12,13 @@ import comfy.model_management
 from torch import Tensor
 
 from ..instructdiffusion.inference.memory import Footprint, free_memory
-from ..instructdiffusion.utils.interrupts import interruptible
 from ..instructdiffusion.utils.pieces import pieces
+from .interruption import interrupts
 
 _GUARDED = "_instructdiffusion_guarded"
 # Queries times keys, a head: beyond it ComfyUI's attention on a CPU takes as much memory as it finds, for minutes.
 SQUARE = 2**27
 _WIDTH = 64  # channels of an autoencoder whose pictures count by their pixels; wider ones take longer
-
-
-@contextmanager
-def interrupts():
-    """Within it the package's own loops notice "interrupt"; `@interrupts()` has a function do so."""
-    with interruptible(comfy.model_management.throw_exception_if_processing_interrupted):
-        yield
 
 
 @contextmanager

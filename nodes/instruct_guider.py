@@ -20,7 +20,7 @@ from ..instructdiffusion.tasks import get_task
 from .branches import two_sided
 from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
 from .convert import to_image, to_pictures
-from .guards import guarded, interrupts, with_attention
+from .guards import guarded, with_attention
 from .inputs import (
     formula_input,
     guidance_inputs,
@@ -29,6 +29,7 @@ from .inputs import (
     resize_mode_input,
     resolution_input,
 )
+from .interruption import interrupts
 from .sampler_message import report
 from .sockets import CATEGORY, valid_choices
 

@@ -25,7 +25,6 @@ from ..instructdiffusion.utils.step_count import StepCount
 from .choices import OWN, SCALES, chosen, valid_zoom
 from .comfy_backend import ComfyEditor, model_knowledge, model_settings
 from .convert import alphas, to_image, to_pictures
-from .guards import interrupts
 from .inputs import (
     formula_input,
     guidance_inputs,
@@ -34,6 +33,7 @@ from .inputs import (
     resize_mode_input,
     resolution_input,
 )
+from .interruption import interrupts
 from .preview import contact_sheet, shown
 from .sampler_message import report
 from .sockets import CATEGORY, as_instruction, valid_choices

@@ -10,7 +10,7 @@ from ..instructdiffusion.datasets.synthetic.examples import make_example
 from ..instructdiffusion.tasks import TASKS, get_task
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import to_image, to_pictures
-from .guards import interrupts
+from .interruption import interrupts
 from .preview import shown
 from .sockets import CATEGORY, InstructionType, valid_choices
 

@@ -11,8 +11,8 @@ from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image_padded, to_points_json, to_pose
-from .guards import interrupts
 from .inputs import answer_inputs
+from .interruption import interrupts
 from .preview import shown
 from .sockets import CATEGORY, PoseKeypoint, as_instruction
 

@@ -15,8 +15,8 @@ from ..instructdiffusion.tasks import DECODERS, get_task
 from ..instructdiffusion.tasks.segment import THRESHOLD
 from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
 from .convert import paired, to_image_padded, to_mask
-from .guards import interrupts
 from .inputs import answer_inputs
+from .interruption import interrupts
 from .preview import shown
 from .sockets import CATEGORY, as_instruction, valid_choices
 
