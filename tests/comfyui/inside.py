@@ -42,6 +42,9 @@ OPTIONS = {
     "text": "paint the star yellow", "seed": 3, "steps": 2, "solver": "task's own", "scheduler": "task's own",
     "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25, "resolution": 0,
 }  # fmt: skip
+SUBJECTS: dict[str, Any] = {
+    "segment": "the star", "detect": "the star", "keypoints": "the nose", "classify": ["a star", "a dog"],
+}  # fmt: skip
 FORMULAS = ("instructdiffusion", "instructpix2pix")
 
 
@@ -281,6 +284,57 @@ def progress(run: Run) -> dict[str, Any]:
     return {"told": steps, "looks": [(done, total) for done, total, _ in told]}
 
 
+def stopped(run: Run) -> dict[str, list[int]]:
+    """Of every node that works on pictures: how often it asks for an interrupt, and, told of one when it had asked half
+    as often and when it was nearly done, how often it had asked when it ended (0 where it did not end by that)."""
+    instruct = sys.modules[f"{REPOSITORY}.instructdiffusion.tasks"].TASKS
+    asked = {name: instruct[name].instruct(words) for name, words in SUBJECTS.items()}
+    image = run.image
+    edited = image.clone()
+    edited[:, 20:40, 20:40] = 0
+    small = torch.nn.functional.avg_pool2d(image.movedim(-1, 1), 2).movedim(1, -1).contiguous()
+    pair = {"source": image, "edited": edited}
+    plain = {"threshold": 0.45, "min_area": 0, "per_object": True}
+    model = {"model": run.model, "clip": run.clip, "vae": run.vae, "image": image}
+    guided = {"text": "add a star", "guidance": "none", "text_guidance": 5.0, "image_guidance": 1.25}
+    boxed = {"masks_are": "a picture each", "threshold": 0.5, "min_area": 4, "padding": 0, "label": "it"}
+    calls = {
+        "InstructSampler": {**model, **OPTIONS},
+        "InstructGuider": {**model, **guided},
+        "MaskExtract": {**pair, **plain, "instruction": asked["segment"]},
+        "MaskExtract of detect": {**pair, **plain, "instruction": asked["detect"]},
+        "MaskExtract by the light U-Net": {**pair, **plain, "instruction": asked["segment"], "decoder": "unet"},
+        "KeypointExtract": {**pair, "threshold": 0.2, "instruction": asked["keypoints"]},
+        "ClassExtract": {**pair, "instruction": asked["classify"]},
+        "EditExtract": {"source": image, "edited": small},
+        "BoxFromMask": {**boxed, "mask": (image[..., 0] > 0.5).float(), "image": image},
+        "InstructScene": {"task": "segment", "seed": 3, "count": 1, "size": 64, "background": "plain"},
+    }
+    own = comfy.model_management.throw_exception_if_processing_interrupted
+    count, limit = [0], [0]
+
+    def check() -> None:
+        count[0] += 1
+        if limit[0] and count[0] >= limit[0]:
+            raise comfy.model_management.InterruptProcessingException
+
+    def asks(node: str, inputs: dict[str, Any], most: int) -> int:
+        count[0], limit[0] = 0, most
+        try:
+            run.kinds[node.partition(" ")[0]].execute(**inputs)
+        except comfy.model_management.InterruptProcessingException:
+            return count[0]
+        return 0 if most else count[0]
+
+    comfy.model_management.throw_exception_if_processing_interrupted = check
+    seen = {}
+    for name, inputs in calls.items():
+        number = asks(name, inputs, 0)
+        seen[name] = [number, asks(name, inputs, max(1, number // 2)), asks(name, inputs, max(1, number - 3))]
+    comfy.model_management.throw_exception_if_processing_interrupted = own
+    return seen
+
+
 def unloaded(run: Run) -> dict[str, Any]:
     """Whether the models leave memory and come back with the same answer."""
     before = run.sampler()
@@ -302,7 +356,7 @@ def main() -> None:
         found |= {"hooks": hooked(run), "mask": masked(run), "added": added(run)}
         found |= {"evaluations": evaluations(run), "interrupt": interrupted(run)}
         found |= {"defaults": defaults(run), "formulas": formulas(run), "known": known(run)}
-        found |= {"progress": progress(run), "unload": unloaded(run)}
+        found |= {"progress": progress(run), "stopped": stopped(run), "unload": unloaded(run)}
     print(json.dumps(found))
 
 

@@ -100,5 +100,13 @@ def test_the_bar_grows_when_a_picture_is_looked_at_again(seen: dict[str, Any]) -
     assert seen["progress"]["looks"] == [[1, 2], [2, 2], [3, 4], [4, 4], [4, 4]]
 
 
+def test_every_node_ends_at_the_check_that_says_so(seen: dict[str, Any]) -> None:
+    """Its own previews aside, which are ComfyUI's to write: those go on beside it."""
+    assert len(seen["stopped"]) == 10
+    for name, (asks, half, late) in seen["stopped"].items():
+        assert asks >= 4, name
+        assert half == asks // 2 and late == max(1, asks - 3), name
+
+
 def test_unloading_frees_the_models_and_they_come_back(seen: dict[str, Any]) -> None:
     assert seen["unload"]["loaded"] > 0 == seen["unload"]["left"] and seen["unload"]["same"]
