@@ -6,12 +6,13 @@ renamed variable or a moved module changes none, and ends no run.
 
 from __future__ import annotations
 
-#: What `datasets.synthetic` draws and words for a task and seed, and how `Task.render` draws answers on it.
+#: What `datasets.synthetic` draws and words in squares for a task and seed, and how `Task.render` draws answers on it.
 SAMPLES = 1
 #: What records of data sets become on their way to a sample: `datasets.sources`, `datasets.views`,
 #: `datasets.augmentation`. What a reader makes of a data set has a version of its own (`Reader.version`).
 SOURCES = 1
-#: What a model answers to a question and how that is measured: inference, decoding, compositing, evaluation.
+#: What a model answers to a question and how that is measured: inference, decoding, compositing, evaluation, and the
+#: scenes of other shapes, which training does not draw.
 ANSWERS = 2
 
 # Digests of source files, which pools were named by before there were versions: those pools, and the runs that began

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..records import Record
 from . import edit_operations
@@ -13,7 +14,12 @@ from .vocabulary import ANIMALS, PERSONS, SHAPES, THINGS, colors_for, family
 
 
 def edit_record(draw: Draw) -> Record:
-    """A picture before and after one operation in words; one that names nothing there changes nothing."""
+    """A picture before and after one operation in words; one that names nothing there changes nothing.
+
+    On a long canvas it is the operation of the square with the same seed, but for words that do not hold there: how
+    near an edit comes depends more on what is edited than on the picture's shape.
+    """
+    draw = replace(draw, spread=draw.canvas.height != draw.canvas.width)
     rng = draw.rng
     kind = rng.choices(edit_operations.OPERATIONS, edit_operations.WEIGHTS)[0]
     if draw.unseen and kind in ("style", "background"):

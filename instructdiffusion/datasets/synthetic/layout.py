@@ -37,6 +37,8 @@ class Draw:
 
     unseen: it shows a pair that training never sees; absent: it asks for what is not there, where its task can.
     extent: it asks for one object whose longer side is that share of the picture's shorter one.
+    spread: objects find their places in a square, and are moved apart as the canvas is longer: the random numbers that
+        follow, and so what is asked, are the square's.
     """
 
     rng: random.Random
@@ -46,6 +48,7 @@ class Draw:
     unseen: bool
     absent: bool = False
     extent: float | None = None
+    spread: bool = False
 
     @cached_property
     def canvas(self) -> Canvas:
@@ -105,7 +108,11 @@ class Draw:
         """The items that find room; from level 2 now and then a little behind one another."""
         # A box reaches at most 1.2 units into another one: a tenth of the smallest object.
         gap = -1.2 if self.level >= 2 and self.chance(0.3) else 1.0
-        return place(self.rng, items, fixed, gap, tries, self.canvas)
+        if not self.spread:
+            return place(self.rng, items, fixed, gap, tries, self.canvas)
+        x, y = (length / UNIT for length in self.canvas.units)
+        placed = place(self.rng, items, [item.moved(item.x / x, item.y / y) for item in fixed], gap, tries)
+        return [item.moved(item.x * x, item.y * y) for item in placed]
 
     def backdrop(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Background:
         """A background that the items stand out from; no photograph of their categories or of those asked for."""
