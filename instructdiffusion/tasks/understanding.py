@@ -13,6 +13,7 @@ import numpy as np
 
 from ..imaging.colors import Color, far_colors
 from .categories import read_choice
+from .evidence import ALIKE, ODD, weigh
 from .flaws import read_flaw
 from .instruction import Instruction
 from .landmarks import Landmark, point_set, points_task, read_landmarks, tail_landmarks
@@ -33,7 +34,8 @@ _POINTS = ("keypoints", "align")
 
 @dataclass(frozen=True)
 class Understanding:
-    """What a text asks for. colors: a name a subject, "" where it is left open. rest: everything but the subjects."""
+    """What a text asks for. colors: a name a subject, "" where it is left open. rest: everything but the "
+    "subjects."""
 
     task: str
     subjects: tuple[str, ...] = ()
@@ -70,12 +72,22 @@ def understand(
 
 def read(text: str) -> Understanding:
     """What free words ask for; an edit where they are not surely another task."""
+    meant = _by_patterns(text)
+    odd = any(ODD.search(subject) for subject in meant.subjects)
+    if len(text) <= _LONGEST and (meant.task == "edit" or odd) and (evidence := weigh(text)) is not None:
+        if not odd or evidence.task in ALIKE.get(meant.task, ()):
+            return Understanding(evidence.task, evidence.subjects, meant.colors if odd else (), evidence.rest)
+    return meant
+
+
+def _by_patterns(text: str) -> Understanding:
+    """What a sentence asks for as a whole; an edit where no pattern knows it."""
     if len(text) > _LONGEST:
         return Understanding("edit")
     words = tidied(text)
     meant = _meant(read_sentence(words))
     if meant.task == "edit" and (other := rephrased(words)) != words:
-        return _meant(read_sentence(other))
+        meant = _meant(read_sentence(other))
     return meant
 
 
@@ -114,7 +126,8 @@ def _checked(meant: Understanding) -> tuple[str, ...]:
     most = get_task(meant.task).max_subjects
     if meant.rest and meant.task != "segment":
         raise ValueError(
-            f"{meant.task} finds what is named, not everything but {listed(meant.subjects)}: have that segmented, as "
+            f"{meant.task} finds what is named, not everything but {listed(meant.subjects)}: have that "
+            f"segmented, as "
             f"in 'segment everything but {listed(meant.subjects)}'"
         )
     if len(meant.subjects) > most:
@@ -159,7 +172,7 @@ def _of_task(task: str, text: str, image: np.ndarray | None) -> Instruction:
             else known.instruct(text)
         )
     lines = [line for line in text.splitlines() if line.strip()]
-    meant = read(text) if len(lines) == 1 else Understanding("edit")
+    meant = _by_patterns(text) if len(lines) == 1 else Understanding("edit")
     kin = (task == "classify") == (meant.task == "classify")
     if kin and meant.subjects:
         return _instructed(replace(meant, task=task), text, image)
@@ -213,7 +226,8 @@ def _bare(words: str) -> str:
 
 
 def _own_points(task: str, points: list[Landmark]) -> str:
-    """The points' own task where they tell; the template's for an eye, ear or nose without side, which both have."""
+    """The points' own task where they tell; the template's for an eye, ear or nose without side, which both "
+    "have."""
     return task if all(p.kind in ("shared", "limb") and not p.side for p in points) else points_task(points)
 
 
@@ -300,7 +314,8 @@ def _things(words: str) -> tuple[str, ...]:
 
 
 def _with_colors(words: str, last: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(subjects, names of colors) of a list whose things may each be followed by "in red"; `last` is the last one's."""
+    """(subjects, names of colors) of a list whose things may each be followed by "in red"; `last` is the "
+    "last one's."""
     subjects, colors = [], []
     clauses = re.split(rf"(?<= in )({COLOR})(?:,? and |, )(?=the |a |all |my |every )", words)
     parts = [a + b for a, b in zip(clauses[::2], [*clauses[1::2], ""], strict=True)]
