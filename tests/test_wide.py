@@ -89,6 +89,14 @@ def test_what_a_relation_means_is_found_on_long_canvases(tiny: InstructDiffusion
     assert (again & truth).sum() / (again | truth).sum() > 0.8
 
 
+@pytest.mark.parametrize("seed", [30, 76, 18])  # "the rightmost apple", "... bird", "the moon left of the small moon"
+def test_of_two_that_a_phrase_points_out_one_is_kept(tiny: InstructDiffusion, seed: int) -> None:
+    example = make_example("refer", seed, split="test", size=ratio_size("2:1", 256))
+    truth = example.record.target.union()
+    found = tiny.run(example.instruction, example.source, seed=seed).result.union()
+    assert (found & truth).sum() / (found | truth).sum() > 0.85
+
+
 def test_phrases_are_asked_as_a_whole_in_squares_and_where_one_look_is_wanted(tiny: InstructDiffusion) -> None:
     wide = make_example("refer", 60009, split="test", size=ratio_size("16:9", 96))
     square = make_example("refer", 60009, split="test", size=96)

@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation
 from ..imaging.resize import content_size
 from ..results import Masks
 from ..tasks import get_task
-from ..tasks.spatial import SpatialPhrase, candidates
+from ..tasks.spatial import SpatialPhrase, candidates, largest_part
 
 if TYPE_CHECKING:
     from .backend import Editor
@@ -92,12 +92,13 @@ def _located(
     size = copy.shape[:2]
     seen_from = None
     if anchor is not None:
-        seen_from = _resized(anchor[2], size).union()
+        seen_from = largest_part(_resized(anchor[2], size).union())
         if not seen_from.any():
             return sketch  # seen from nothing: the whole phrase's own answer stands
     pointed_out = _resized(whole, size).union()
     things = candidates(list(regions.data), pointed_out)
-    number = phrase.choose(things, seen_from, 0 if pointed_out.any() else None)
+    one = any(thing is pointed_out for thing in things)
+    number = phrase.choose(things, seen_from, 0 if one else None)
     if number is None:
         return copy, copy
     if things[number] is pointed_out:
@@ -106,6 +107,10 @@ def _located(
     for other, thing in enumerate(things):
         if other != number:
             near &= ~thing
+    if (things[number] & pointed_out).sum() > 0.5 * things[number].sum():
+        edited, copy = sketch  # one of several that the whole phrase pointed out, in a look of its own size
+        rows, columns = (np.arange(n) * m // n for n, m in zip(copy.shape[:2], size, strict=True))
+        near = near[np.ix_(rows, columns)]
     return np.where(near[:, :, None], edited, copy), copy
 
 

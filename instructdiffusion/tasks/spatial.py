@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 LEFT, RIGHT, UP, DOWN = (-1, 0), (1, 0), (0, -1), (0, 1)
 _FIRST = {"leftmost": LEFT, "rightmost": RIGHT, "topmost": UP, "uppermost": UP, "bottommost": DOWN}
@@ -70,7 +71,8 @@ class SpatialPhrase:
             if likely is not None and ahead[number] - ahead[likely] < CLOSE * min(candidates[number].shape):
                 number = likely
             # "at the top" is said of the picture, too: what is topmost and low down is not there
-            return None if dy * (places[number][1] - candidates[number].shape[0] / 2) < 0 else number
+            inside = dy * (places[number][1] - candidates[number].shape[0] / 2)
+            return None if inside < -CLOSE * min(candidates[number].shape) else number
         at = _center(anchor)
         best: tuple[float, int] | None = None
         for number, (x, y) in enumerate(places):
@@ -104,29 +106,50 @@ def parse_spatial(phrase: str) -> SpatialPhrase | None:
 def candidates(regions: Sequence[np.ndarray], pointed_out: np.ndarray) -> list[np.ndarray]:
     """The things that a phrase may mean: what was found of their kind, and what was pointed out at once.
 
-    Things that touch are found as one region; where a part of one was pointed out, that and the rest are two.
+    Things that touch are found as one region; where a part of one was pointed out, that and the rest are two. Where
+    several things were pointed out, each is one.
 
     Args:
         regions: Masks of everything of the kind, bool [h, w] each.
         pointed_out: What the whole phrase gave, bool [h, w]; empty where that is nothing.
 
     Returns:
-        Masks; the first is `pointed_out` itself where that is anything.
+        Masks; where one thing was pointed out the first is `pointed_out` itself.
     """
     largest = max((int(region.sum()) for region in regions), default=0)
     things = [region for region in regions if region.sum() >= STRAY * largest]
     if not pointed_out.any():
         return things
-    area = int(pointed_out.sum())
-    apart = [pointed_out]
+    pointed = _apart(pointed_out, things)
+    apart = list(pointed)
     for thing in things:
-        shared = int((thing & pointed_out).sum())
+        size = int(thing.sum())
+        shared = [(int((thing & one).sum()), int(one.sum())) for one in pointed]
+        over = [(both, area) for both, area in shared if both > 0.5 * min(area, size)]
         rest = thing & ~pointed_out
-        if shared <= 0.5 * min(area, int(thing.sum())):
+        if not over:
             apart.append(thing)
-        elif shared > PART * area and rest.sum() > (1 - PART) * thing.sum():
+        elif any(both > PART * area for both, area in over) and rest.sum() > (1 - PART) * size:
             apart.append(rest)  # the other one of two that touch
     return apart
+
+
+def largest_part(mask: np.ndarray) -> np.ndarray:
+    """The largest connected part of a mask bool [h, w]."""
+    labels, count = ndimage.label(mask)
+    return mask if count < 2 else labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+
+
+def _apart(pointed_out: np.ndarray, things: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The things that were pointed out: `pointed_out` itself where it is one, a mask each where it is several."""
+    labels, count = ndimage.label(pointed_out)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    parts = [labels == n + 1 for n in np.flatnonzero(areas >= STRAY * areas.max())]
+    joined: dict[int, np.ndarray] = {}  # parts of one region are of one thing
+    for number, part in enumerate(parts):
+        owner = next((n for n, t in enumerate(things) if (part & t).sum() > 0.5 * part.sum()), -1 - number)
+        joined[owner] = joined[owner] | part if owner in joined else part
+    return [pointed_out] if len(joined) == 1 else list(joined.values())
 
 
 def _center(mask: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from instructdiffusion.tasks import get_task
-from instructdiffusion.tasks.spatial import DOWN, LEFT, RIGHT, UP, SpatialPhrase, candidates, parse_spatial
+from instructdiffusion.tasks.spatial import (
+    DOWN,
+    LEFT,
+    RIGHT,
+    UP,
+    SpatialPhrase,
+    candidates,
+    largest_part,
+    parse_spatial,
+)
 
 
 def box(x: int, y: int, width: int = 8, height: int = 8, canvas: tuple[int, int] = (60, 100)) -> np.ndarray:
@@ -81,6 +90,31 @@ def test_what_was_pointed_out_stands_for_its_region_or_beside_them():
     elsewhere = candidates([region], other := box(70, 40))
     assert elsewhere[0] is other and elsewhere[1] is region
     assert candidates([region], np.zeros_like(region)) == [region]
+
+
+def test_each_of_several_that_were_pointed_out_is_one():
+    left, right, stray = box(10, 10), box(70, 40), box(40, 0, 2, 2)
+    things = candidates([left, box(40, 20)], left | right | stray)
+    assert [int(thing.sum()) for thing in things] == [64, 64, 64]
+    assert (things[0] == left).all() and (things[1] == right).all()
+    assert SpatialPhrase("the star", RIGHT).choose(things) == 1
+
+
+def test_pieces_of_one_region_are_one_thing():
+    pieces = box(10, 10, width=6) | box(18, 10, width=6)
+    (only,) = candidates([box(10, 10, width=14)], pieces)
+    assert only is pieces
+
+
+def test_the_largest_part_is_what_something_is_seen_from():
+    large, small = box(10, 10), box(70, 40, 4, 4)
+    assert (largest_part(large | small) == large).all()
+    assert not largest_part(np.zeros_like(large)).any()
+
+
+def test_a_little_below_the_middle_is_still_at_the_top():
+    assert SpatialPhrase("the star", UP).choose([box(5, 28)]) == 0
+    assert SpatialPhrase("the star", UP).choose([box(5, 31)]) is None
 
 
 def test_refer_alone_tells_one_thing_by_its_place():
