@@ -107,7 +107,7 @@ def candidates(regions: Sequence[np.ndarray], pointed_out: np.ndarray) -> list[n
     """The things that a phrase may mean: what was found of their kind, and what was pointed out at once.
 
     Things that touch are found as one region; where a part of one was pointed out, that and the rest are two. Where
-    several things were pointed out, each is one.
+    several things were pointed out, each that was found of the kind, too, is one, and the others are none.
 
     Args:
         regions: Masks of everything of the kind, bool [h, w] each.
@@ -141,7 +141,8 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
 
 
 def _apart(pointed_out: np.ndarray, things: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The things that were pointed out: `pointed_out` itself where it is one, a mask each where it is several."""
+    """The things that were pointed out: `pointed_out` itself where it is one; where it is several, a mask of each that
+    was found as of the kind, too."""
     labels, count = ndimage.label(pointed_out)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     parts = [labels == n + 1 for n in np.flatnonzero(areas >= STRAY * areas.max())]
@@ -149,7 +150,9 @@ def _apart(pointed_out: np.ndarray, things: Sequence[np.ndarray]) -> list[np.nda
     for number, part in enumerate(parts):
         owner = next((n for n, t in enumerate(things) if (part & t).sum() > 0.5 * part.sum()), -1 - number)
         joined[owner] = joined[owner] | part if owner in joined else part
-    return [pointed_out] if len(joined) == 1 else list(joined.values())
+    if len(joined) == 1:
+        return [pointed_out]
+    return [part for owner, part in joined.items() if owner >= 0 or not things]
 
 
 def _center(mask: np.ndarray) -> tuple[float, float]:

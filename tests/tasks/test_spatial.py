@@ -94,10 +94,17 @@ def test_what_was_pointed_out_stands_for_its_region_or_beside_them():
 
 def test_each_of_several_that_were_pointed_out_is_one():
     left, right, stray = box(10, 10), box(70, 40), box(40, 0, 2, 2)
-    things = candidates([left, box(40, 20)], left | right | stray)
+    things = candidates([left, right, box(40, 20)], left | right | stray)
     assert [int(thing.sum()) for thing in things] == [64, 64, 64]
     assert (things[0] == left).all() and (things[1] == right).all()
     assert SpatialPhrase("the star", RIGHT).choose(things) == 1
+
+
+def test_of_several_that_were_pointed_out_those_of_the_kind_count():
+    left, right, elsewhere = box(10, 10), box(70, 40), box(85, 5)
+    assert [int(np.nonzero(t)[1].min()) for t in candidates([left, right], left | elsewhere)] == [10, 70]
+    (first, second) = candidates([], left | elsewhere)  # nothing to tell by
+    assert (first | second == left | elsewhere).all()
 
 
 def test_pieces_of_one_region_are_one_thing():
