@@ -70,7 +70,7 @@ def test_what_cannot_fit_is_refused_and_the_server_lives_on(comfy: Comfy) -> Non
     if (free_memory() or 0) > 40e9:
         pytest.skip("16384x4096 pixels fit into this machine's memory")
     picture = upload(comfy, "wide.png", Image.new("RGB", (1000, 250), "red"))
-    graph = asked("segment", picture, resolution=4096, instruction=None, text="add a star")
+    graph = asked("segment", picture, resolution=4096, instruction=None, text="make it darker")
     del graph["3"]["inputs"]["instruction"]
     said = comfy.fails(graph)
     assert "which takes about" in said and "fits" in said
