@@ -206,7 +206,9 @@ class Editor:
         ValueError for reuse and adaptive together, or for either where graphs are forced; RuntimeError where graphs or
         compiled networks are forced and cannot be.
         """
-        self.components = self.compiling(self.components, len(pictures) * plan.evaluations)
+        self.components = self.compiling(
+            self.components, len(pictures) * plan.evaluations, pictures.shape[:3]
+        )
         pixels = len(pictures) * pictures.shape[1] * pictures.shape[2]
         run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive, untouched)
         try:

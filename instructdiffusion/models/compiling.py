@@ -9,6 +9,7 @@ import shutil
 import sys
 import sysconfig
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,9 @@ class Compiling:
 
     compiled: True: every run, RuntimeError with the reason where that cannot be. False: none. None: off unless it
     pays. Compiling takes a minute or so for every size, so it pays for many pictures only: on the CPU once PAYS
-    evaluations were asked for, large UNets being worth it sooner; on a CUDA device never by itself, for there UNet
-    and step are replayed as CUDA graphs. Where a compiler fails that nobody asked for, that is logged (at warning),
-    and the runs go on without. backend: torch.compile's.
+    evaluations of one size were asked for, large UNets being worth it sooner; on a CUDA device never by itself, for
+    there UNet and step are replayed as CUDA graphs. Where a compiler fails that nobody asked for, that is logged (at
+    warning), and the runs go on without. backend: torch.compile's.
     """
 
     def __init__(self, compiled: bool | None = None, backend: str = "inductor") -> None:
@@ -65,26 +66,27 @@ class Compiling:
         self.reason: str | None = "nothing has run yet"
         self._plain: Components | None = None
         self._fast: Components | None = None
-        self._asked = 0  # evaluations
+        self._asked: Counter[tuple[int, ...]] = Counter()  # evaluations by the shape of their batch
         self._broken: str | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, components: Components, evaluations: int) -> Components:
+    def __call__(self, components: Components, evaluations: int, shape: tuple[int, ...] = ()) -> Components:
         """What is to run for `components`, which may be an earlier answer.
 
-        evaluations: of the UNet in this run, a branch and picture counting one.
+        evaluations: of the UNet in this run, a branch and picture counting one. shape: of its batch, for each of which
+        networks are compiled anew: many pictures of as many sizes are not worth it.
         """
         with self._lock:  # runs of one model at once get one pair of networks
-            return self._chosen(components, evaluations)
+            return self._chosen(components, evaluations, shape)
 
-    def _chosen(self, components: Components, evaluations: int) -> Components:
+    def _chosen(self, components: Components, evaluations: int, shape: tuple[int, ...]) -> Components:
         if components is not self._fast and components is not self._plain:
             self._plain, self._fast = components, None
         assert self._plain is not None
         if self._fast is None:
             self.check(self._plain)
-        self._asked += evaluations
-        reason = self._why_not(_device(self._plain))
+        self._asked[shape] += evaluations
+        reason = self._why_not(_device(self._plain), shape)
         if reason != self.reason:
             _log.debug("networks are %s", "compiled" if reason is None else f"not compiled: {reason}")
         self.reason = reason
@@ -99,7 +101,7 @@ class Compiling:
         if self.compiled and (missing := self._missing(_device(components))):
             raise RuntimeError(f"the model cannot be compiled: {missing}; or let it run as it is")
 
-    def _why_not(self, device: str) -> str | None:
+    def _why_not(self, device: str, shape: tuple[int, ...]) -> str | None:
         if self.compiled:
             return None
         if self.compiled is False:
@@ -108,9 +110,9 @@ class Compiling:
             return self._broken
         if device == "cuda":
             return "on a CUDA device UNet and step are replayed as graphs instead; compiled=True does both"
-        if self._asked < PAYS:
+        if self._asked[shape] < PAYS:
             return (
-                f"less than {PAYS} evaluations of the UNet do not pay for a minute of compiling; "
+                f"less than {PAYS} evaluations of the UNet at one size do not pay for a minute of compiling; "
                 "compiled=True does not wait for them"
             )
         return self._missing(device)

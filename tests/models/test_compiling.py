@@ -46,7 +46,7 @@ def test_where_it_is_left_open_it_is_off_until_it_pays(own, calls):
     choose = Compiling()
     assert choose.reason == "nothing has run yet"
     assert choose(own, PAYS - 5) is own and not calls
-    assert choose.reason.startswith(f"less than {PAYS} evaluations of the UNet do not pay")
+    assert choose.reason.startswith(f"less than {PAYS} evaluations of the UNet at one size do not pay")
     fast = choose(own, 5)
     assert fast is not own and choose.reason is None
     assert calls == [{"channels_last": True, "compiled": True, "backend": "inductor"}]
@@ -131,6 +131,19 @@ def broken(own, monkeypatch):
     fast = choose(own, PAYS)
     assert fast is not own and choose.failed(TorchDynamoException("cannot")) is own
     return choose, fast
+
+
+def test_only_a_size_that_is_asked_often_is_compiled(own, monkeypatch):
+    """For each size networks are compiled anew: many pictures of many sizes took longer than without."""
+    monkeypatch.setattr(compiling, "speed_up", lambda components, **_: dataclasses.replace(components))
+    monkeypatch.setattr(compiling, "why_not_compiled", lambda device: None)
+    choose = Compiling()
+    for height in range(64, 64 + 16 * 40, 16):
+        assert choose(own, PAYS // 30, (1, height, 64)) is own
+    assert "at one size" in choose.reason
+    fast = choose(own, PAYS, (16, 64, 64))
+    assert fast is not own and choose(fast, 1, (16, 64, 64)) is fast
+    assert choose(fast, 1, (1, 64, 64)) is own
 
 
 def test_runs_that_fail_together_all_go_on_without(broken, own, caplog):
