@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 LEFT, RIGHT, UP, DOWN = (-1, 0), (1, 0), (0, -1), (0, 1)
 _FIRST = {"leftmost": LEFT, "rightmost": RIGHT, "topmost": UP, "uppermost": UP, "bottommost": DOWN}
@@ -136,6 +135,8 @@ def candidates(regions: Sequence[np.ndarray], pointed_out: np.ndarray) -> list[n
 
 def largest_part(mask: np.ndarray) -> np.ndarray:
     """The largest connected part of a mask bool [h, w]."""
+    from scipy import ndimage
+
     labels, count = ndimage.label(mask)
     return mask if count < 2 else labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
 
@@ -143,6 +144,8 @@ def largest_part(mask: np.ndarray) -> np.ndarray:
 def _apart(pointed_out: np.ndarray, things: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The things that were pointed out: `pointed_out` itself where it is one; where it is several, a mask of each that
     was found as of the kind, too."""
+    from scipy import ndimage
+
     labels, count = ndimage.label(pointed_out)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     parts = [labels == n + 1 for n in np.flatnonzero(areas >= STRAY * areas.max())]
