@@ -93,7 +93,7 @@ _CHOOSING = (
 # A thing is to become another, to come or to go.
 _CHANGING = (
     r"\b(?:add|insert|replace|swap|turn|change|recolor|repaint|color(?! in\b)(?! (?:only )?that)|make|paint"
-    r"|remove|erase|delete|take away|get rid|give|open|close|put(?! (?:an? |some |one |your )?"
+    r"|remove|erase|delete|take away|get rid|give(?! me\b)|open|close|put(?! (?:an? |some |one |your )?"
     r"(?:\w+ )?(?:box|boxes|frames?|rectangles?|dots?|points?|markers?|cross|circle|bounding|keypoints?|pins?"
     r"|finger)\b)|put glasses|draw an?(?! (?:box|frame|rectangle|dot|bounding|mask"
     r"|outline|red box|circle around))|brighten|darken|lighten|flip|rotate|mirror|sepia|resize|move|invert"
