@@ -13,7 +13,7 @@ SAMPLES = 1
 SOURCES = 1
 #: What a model answers to a question and how that is measured: inference, decoding, compositing, evaluation, and the
 #: scenes of other shapes, which training does not draw.
-ANSWERS = 4
+ANSWERS = 5
 
 # Digests of source files, which pools were named by before there were versions: those pools, and the runs that began
 # with them, go on.
