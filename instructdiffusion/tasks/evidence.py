@@ -93,7 +93,7 @@ _CHOOSING = (
 # A thing is to become another, to come or to go.
 _CHANGING = (
     r"\b(?:add|insert|replace|swap|turn|change|recolor|repaint|color(?! in\b)(?! (?:only )?that)|make|paint"
-    r"|remove|erase|delete|take away|get rid|give(?! me\b)|open|close|put(?! (?:an? |some |one |your )?"
+    r"|remove|erase|delete|take away|get rid|wipe|give(?! me\b)|open|close|put(?! (?:an? |some |one |your )?"
     r"(?:\w+ )?(?:box|boxes|frames?|rectangles?|dots?|points?|markers?|cross|circle|bounding|keypoints?|pins?"
     r"|finger)\b)|put glasses|draw an?(?! (?:box|frame|rectangle|dot|bounding|mask"
     r"|outline|red box|circle around))|brighten|darken|lighten|flip|rotate|mirror|sepia|resize|move|invert"
@@ -152,7 +152,8 @@ _OF_THING = re.compile(
     r"|blur|edges?\b|details?\b|whole\b|lines?\b|noise|grain|focus)"
 )
 _BRINGING = (  # flaws that are asked for
-    r"\b(?:add|insert|put (?:a|some|my)(?! glasses)|apply (?:a |some )?(?:blur|grain|watermark)|more (?:blur"
+    r"\b(?:add|insert|repaint|recolor"
+    r"|put (?:a|some|my)(?! glasses)|apply (?:a |some )?(?:blur|grain|watermark)|more (?:blur"
     r"|noise|grain)|make (?:it|the \w+|this)"
     r" (?:more )?(?:blurry|noisy|grainy|soft|softer|fuzzy)|make (?:\w+ ){1,3}smeared|blur (?:the|out)|write"
     r"|softer)\b"

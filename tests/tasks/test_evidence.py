@@ -58,6 +58,8 @@ def test_everything_else_is_the_rest():
         "make it softer",
         "put more grain in",
         "hide the tree behind the house",
+        "wipe the moon out of the sky",
+        "the van with the logo is green, repaint it blue",
     ],
 )
 def test_changes_stay_edits(text):
