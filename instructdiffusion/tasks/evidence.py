@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from .instruction import Understanding
 from .landmarks import Landmark, points_task, read_landmarks
 from .lexicon import BODY_PART, FACE_PART, PICTURE_NOUN, SHARED_PART
 from .subjects import clean_subject, is_plural, tells_one
@@ -174,16 +174,7 @@ ALIKE = {
 }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What the words of a request point to: a task and its subjects; rest: everything but the subjects."""
-
-    task: str
-    subjects: tuple[str, ...] = ()
-    rest: bool = False
-
-
-def weigh(text: str) -> Evidence | None:
+def weigh(text: str) -> Understanding | None:
     """Tell a task from single words of a request.
 
     Args:
@@ -201,7 +192,7 @@ def weigh(text: str) -> Evidence | None:
     if re.search(_WORN, words):
         return None
     if (flaw := _flaw(words, bool(phrases), sure)) is not None:
-        return Evidence(flaw)
+        return Understanding(flaw)
     if changing and not sure:
         return None
     if (points := _points(words)) and not sure:
@@ -213,7 +204,7 @@ def weigh(text: str) -> Evidence | None:
     if (rest := _rest(words)) is not None:
         return rest
     if re.search(_BOX, words) and not re.search(_SURE_MASK, words):
-        return Evidence("detect", _subjects(phrases))
+        return Understanding("detect", _subjects(phrases))
     if re.search(_MASK, words):
         return _area(phrases, words)
     if re.search(_SEEK, words):
@@ -237,7 +228,7 @@ def _flaw(words: str, things: bool, sure: bool) -> str | None:
     return None if faint else best
 
 
-def _points(words: str) -> Evidence | None:
+def _points(words: str) -> Understanding | None:
     side = r"(?:(?:left|right|front|back|hind|rear|both|upper|lower) )*"
     part = rf"(?:{FACE_PART}|{BODY_PART}|{SHARED_PART}|(?:hand|foot|feet|paw|head top)|tail tip|tip of the tail"
     part += "|top of the head)"
@@ -257,10 +248,10 @@ def _points(words: str) -> Evidence | None:
         marks += read_landmarks(bare)
     if not marks:
         return None
-    return Evidence(points_task(marks), tuple(dict.fromkeys(m.name for m in marks)))
+    return Understanding(points_task(marks), tuple(dict.fromkeys(m.name for m in marks)))
 
 
-def _choice(words: str, phrases: Sequence[str]) -> Evidence | None:
+def _choice(words: str, phrases: Sequence[str]) -> Understanding | None:
     kinds = tuple(dict.fromkeys(re.sub(rf"^(?:{_LEAD}) ", "", p) for p in phrases))
     if len(kinds) < 2 or re.search(r"\b(?:where|mask|segment|box|boxes)\b", words):
         return None
@@ -268,14 +259,14 @@ def _choice(words: str, phrases: Sequence[str]) -> Evidence | None:
     asked = re.fullmatch(rf"(?:{_NOUN}\?? ?)+", words) and "?" in words
     if not (joined and re.search(_CHOOSING, words) or asked):
         return None
-    return Evidence("classify", tuple(_with_article(kind) for kind in kinds))
+    return Understanding("classify", tuple(_with_article(kind) for kind in kinds))
 
 
 def _with_article(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def _rest(words: str) -> Evidence | None:
+def _rest(words: str) -> Understanding | None:
     found = _REST.search(words)
     if found is None:
         return None
@@ -283,7 +274,7 @@ def _rest(words: str) -> Evidence | None:
     if verb in ("leave", "ignore", "skip", "keep") and not re.search(_OTHERS, words):
         return None
     left = _phrases(found["left"])
-    return Evidence("segment", _subjects(left), rest=True) if left else None
+    return Understanding("segment", _subjects(left), rest=True) if left else None
 
 
 def _phrases(words: str) -> list[str]:
@@ -307,9 +298,9 @@ def _subjects(phrases: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cleaned))
 
 
-def _area(phrases: Sequence[str], words: str) -> Evidence:
+def _area(phrases: Sequence[str], words: str) -> Understanding:
     subjects = _subjects(phrases)
     one = len(subjects) == 1 and not is_plural(subjects[0])
     looks = bool(re.search(rf"\b(?:{_LOOK}) (?:{_NOUN})", subjects[0]))
     only = bool(re.search(r"\b(?:only|just|single out|that one|not the)\b", words))
-    return Evidence("refer" if one and (tells_one(subjects[0]) or looks and only) else "segment", subjects)
+    return Understanding("refer" if one and (tells_one(subjects[0]) or looks and only) else "segment", subjects)

@@ -38,3 +38,14 @@ class Instruction:
     def color(self) -> Color | None:
         """The first colour, or None where there is none."""
         return self.colors[0] if self.colors else None
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """What a text asks for. colors: a name a subject, "" where it is left open. rest: everything but the "
+    "subjects."""
+
+    task: str
+    subjects: tuple[str, ...] = ()
+    colors: tuple[str, ...] = ()
+    rest: bool = False

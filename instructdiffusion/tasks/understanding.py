@@ -7,7 +7,7 @@ model's own, as a restoration, as a choice between categories, and as a search w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ..imaging.colors import Color, far_colors
 from .categories import read_choice
 from .evidence import ALIKE, ODD, weigh
 from .flaws import read_flaw
-from .instruction import Instruction
+from .instruction import Instruction, Understanding
 from .landmarks import Landmark, point_set, points_task, read_landmarks, tail_landmarks
 from .lexicon import DOTTING, MAKING, MASKING, PIXELS, SEARCH, SHAPE_NOUN
 from .own_wordings import read_own
@@ -30,17 +30,6 @@ _LONGEST = (
 )
 _AREAS = ("segment", "refer", "detect")  # tasks whose subjects are things
 _POINTS = ("keypoints", "align")
-
-
-@dataclass(frozen=True)
-class Understanding:
-    """What a text asks for. colors: a name a subject, "" where it is left open. rest: everything but the "
-    "subjects."""
-
-    task: str
-    subjects: tuple[str, ...] = ()
-    colors: tuple[str, ...] = ()
-    rest: bool = False
 
 
 def understand(
@@ -76,7 +65,7 @@ def read(text: str) -> Understanding:
     odd = any(ODD.search(subject) for subject in meant.subjects)
     if len(text) <= _LONGEST and (meant.task == "edit" or odd) and (evidence := weigh(text)) is not None:
         if not odd or evidence.task in ALIKE.get(meant.task, ()):
-            return Understanding(evidence.task, evidence.subjects, meant.colors if odd else (), evidence.rest)
+            return replace(evidence, colors=meant.colors) if odd else evidence
     return meant
 
 
