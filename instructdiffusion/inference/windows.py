@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -66,19 +66,26 @@ def windowed_sketches(job: Job, editor: Editor, questions: Sequence[Question]) -
         for window in standout_windows(question.picture, job.settings.windows)
         if window.side * ENLARGED >= side
     ]
-    asked = [
+    finds: dict[int, list[Find]] = {}
+    for row, find in _shown(near, editor, questions, windows):
+        if find.score >= SURE and min(find.box[:2]) >= EDGE and max(find.box[2:]) <= len(find.drawing[0]) - EDGE:
+            finds.setdefault(windows[row][0], []).append(find)
+    sure = _seen_again(dataclasses.replace(job, scale=1.0), editor, questions, finds)
+    return {n: _joined(job, questions[n], some) for n, some in sure.items()}
+
+
+def _shown(
+    job: Job, editor: Editor, questions: Sequence[Question], windows: Sequence[tuple[int, Window]]
+) -> Iterator[tuple[int, Find]]:
+    """(row, find) of everything that windows show; windows: (number of the question, a window of its picture)."""
+    parts = [
         dataclasses.replace(questions[n], picture=questions[n].picture[w.y : w.y + w.side, w.x : w.x + w.side])
         for n, w in windows
     ]
-    finds: dict[int, list[Find]] = {}
-    for row, edited, copy in near.draw_whole(editor, asked):
-        n, window = windows[row]
-        result = job.task.decode(copy, edited, questions[n].instruction, **job.decode)
+    for row, edited, copy in job.draw_whole(editor, parts):
+        result = job.task.decode(copy, edited, parts[row].instruction, **job.decode)
         for score, box in _things(result):
-            if score >= SURE and min(box[:2]) >= EDGE and max(box[2:]) <= len(edited) - EDGE:
-                finds.setdefault(n, []).append(Find(score, box, window, (edited, copy)))
-    sure = _seen_again(dataclasses.replace(job, scale=1.0), editor, questions, finds)
-    return {n: _joined(job, questions[n], some) for n, some in sure.items()}
+            yield row, Find(score, box, windows[row][1], (edited, copy))
 
 
 def _seen_again(
@@ -86,19 +93,14 @@ def _seen_again(
 ) -> dict[int, list[Find]]:
     """The finds that another look at their places shows, too."""
     claims = [(n, find) for n, some in finds.items() for find in some]
-    if not claims:
-        return {}
-    squares = [_around(find.place(), questions[n].picture.shape[:2]) for n, find in claims]
-    asked = [
-        dataclasses.replace(questions[n], picture=questions[n].picture[w.y : w.y + w.side, w.x : w.x + w.side])
-        for (n, _), w in zip(claims, squares, strict=True)
-    ]
+    squares = [(n, _around(find.place(), questions[n].picture.shape[:2])) for n, find in claims]
+    again: dict[int, list[Find]] = {}
+    for row, find in _shown(job, editor, questions, squares):
+        again.setdefault(row, []).append(find)
     sure: dict[int, list[Find]] = {}
-    for row, edited, copy in job.draw_whole(editor, asked):
-        n, find = claims[row]
-        result = job.task.decode(copy, edited, questions[n].instruction, **job.decode)
-        again = [Find(score, box, squares[row], (edited, copy)) for score, box in _things(result)]
-        if any(one.score >= AGAIN and _overlap(one.place(), find.place()) >= SAME for one in again):
+    for row, (n, find) in enumerate(claims):
+        looks = again.get(row, ())
+        if any(one.score >= AGAIN and _overlap(one.place(), find.place()) >= SAME for one in looks):
             sure.setdefault(n, []).append(find)
     return sure
 
