@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
+import random
 
 import numpy as np
 import pytest
+
+
+def pytest_addoption(parser):
+    """Say how much of each fuzzer is drawn: CI takes a few per cent, `--fuzz-share 1` all of it."""
+    group = parser.getgroup("fuzz")
+    group.addoption("--fuzz-share", type=float, default=0.03, help="part of each fuzzer's cases (default: 0.03)")
+    group.addoption("--fuzz-seed", type=int, default=0, help="what the cases are drawn from (default: 0)")
+
+
+@pytest.fixture
+def fuzz_cases(request):
+    """The cases of a test marked `fuzz(count=n)`: pairs (number, random.Random), each case from its own seed."""
+    count = request.node.get_closest_marker("fuzz").kwargs["count"]
+    share, seed = request.config.getoption("--fuzz-share"), request.config.getoption("--fuzz-seed")
+    name = request.node.name
+    return [(i, random.Random(f"{seed}:{name}:{i}")) for i in range(max(1, math.ceil(count * share)))]
 
 
 @pytest.fixture(scope="session")
