@@ -25,7 +25,7 @@ MOVED = {
     "tiles": "imaging.tiling",
     "photograph": "imaging.photograph",
     "jobs": "inference.runner",
-    "editor": "inference.backend",
+    "editor": "inference.components_backend",
     "answer": "inference.answer",
     "scales": "inference.scales",
     "arguments": "inference.inputs",

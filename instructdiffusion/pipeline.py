@@ -10,31 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .imaging.images import load_pictures
 from .imaging.resize import large_resolution, model_size
 from .inference.answer import Answer
-from .inference.backend import Editor
-from .inference.inputs import (
-    as_instruction,
-    as_instructions,
-    as_seeds,
-    as_starts,
-    as_steps,
-    check_options,
-    given_resize_mode,
-    paired,
-    split_noise,
-)
-from .inference.memory import fitting_batch
+from .inference.components_backend import ComponentsBackend
+from .inference.inputs import as_instruction
+from .inference.job import Job
+from .inference.options import Callbacks, SamplingOptions
 from .inference.options import RunOptions as RunOptions
-from .inference.runner import Job, Question, decode_options, get_ready
+from .inference.options import SamplingKeywords as SamplingKeywords
+from .inference.request import check_instruction, check_step_noise, make_requests
+from .inference.runner import Runner
 from .inference.task_methods import TaskMethods
 from .knowledge import read_knowledge
-from .sampling import Guidance, OnStep, Plan, Schedule, check_seeds, make_plan
+from .sampling import OnStep, Plan, Schedule, check_seeds
 from .settings import Settings, read_settings
 from .tasks import Instruction, get_task
 from .utils.devices import best_device as best_device
 from .utils.devices import checked_device
+from .utils.old_names import old_attribute
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -64,8 +57,8 @@ class InstructDiffusion(TaskMethods):
         compiled: bool | None = None,
     ) -> None:
         self.components = components
-        self.editor = Editor(components, graphs=graphs, compiled=compiled)
-        self.editor.compiling.check(components)
+        self.backend = ComponentsBackend(components, graphs=graphs, compiled=compiled)
+        self.backend.compiling.check(components)
         self.schedule = Schedule(components.alphas_cumprod)
         if settings is None:  # published checkpoints are known by how pictures come to their size
             settings = read_settings(components.path, published=components.resize_mode == "authors")
@@ -88,12 +81,12 @@ class InstructDiffusion(TaskMethods):
         single file looks like the authors': its calls need formula="instructpix2pix", guidance=(7.5, 1.5).
         device: None takes a CUDA device where there is one, else Apple's (mps), else the CPU. dtype: a torch dtype,
         None for float32. graphs: whether UNet and step are replayed as CUDA graphs: None where they can and pay, else
-        True or False; calls raise RuntimeError where True cannot be, and `editor.replaying.reason` says why a call was
-        not replayed. compiled: whether UNet and autoencoder are compiled, which takes a minute or so for every size and
-        pays for many pictures: None off unless it pays (`models.compiling.Compiling`), else True, RuntimeError where
-        that cannot be, or False; `editor.compiling.reason` says why a call ran as it is. ValueError for a device that
-        is not there, TypeError for a dtype that is none, and what `models.loading.load_components` raises for missing,
-        truncated or unfitting weights.
+        True or False; calls raise RuntimeError where True cannot be, and `backend.graph_runner.reason` says why a call
+        was not replayed. compiled: whether UNet and autoencoder are compiled, which takes a minute or so for every size
+        and pays for many pictures: None off unless it pays (`models.compiling.Compiling`), else True, RuntimeError
+        where that cannot be, or False; `backend.compiling.reason` says why a call ran as it is. ValueError for a device
+        that is not there, TypeError for a dtype that is none, and what `models.loading.load_components` raises for
+        missing, truncated or unfitting weights.
         """
         import torch
 
@@ -115,130 +108,93 @@ class InstructDiffusion(TaskMethods):
         image: Any,
         *,
         task: str | None = None,
-        steps: int | None = None,
-        solver: str | None = None,
-        schedule: str | None = None,
-        guidance: tuple[float, float] | str | Guidance | None = None,
-        noise: str | np.ndarray | Mapping[str, Any] | None = None,
         seed: int | Sequence[int] = 0,
-        resolution: int | None = None,
-        resize_mode: str | None = None,
-        batch_size: int = 16,
+        noise: str | np.ndarray | Mapping[str, Any] | None = None,
+        options: SamplingOptions | None = None,
         on_step: OnStep | None = None,
         on_answer: Callable[[int, Answer], None] | None = None,
-        decode: Mapping[str, Any] | None = None,
-        reuse: int = 1,
-        adaptive: float | None = None,
-        decoder: str = "closed",
         on_tile: Callable[[int, int], None] | None = None,
-        formula: str | None = None,
-        keep: bool = True,
-        zoom: float | None = None,
-        compose: str | None = None,
-        scales: Sequence[float] | None = None,
-        fit: str | None = None,
-        windows: int | None = None,
+        **changes: Unpack[SamplingKeywords],
     ) -> Answers:
-        """Follow an instruction on a picture; lists of either give a list of answers.
+        """Follow an instruction on an image; lists of either give a list of answers.
 
-        instruction: an `Instruction` (made by a task's `instruct`), or free words, which are understood as the task
-        that they are ("where is the star?", `tasks.understanding`); `answer.message` says as what. task: the task of
-        the words where it is known; "edit" takes them as they are. Published checkpoints take all words as an edit.
-        steps, solver, schedule: the plan's (`sampling`). guidance: (text, image) scales, "none", or a
-        function sigma -> weights. noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent
-        size; {"initial": any of these, "steps": a list of such noise, one a row that adds noise} gives the fresh
-        noise too, so that another sampler's run can be repeated; what is left out comes from the seed. Of a picture
-        that is worked on in tiles the latent size is that of all of it, enlarged by `zoom` and padded; of one that
-        a thing is added to with "shortest_edge" ("add a star on the left") it is that of the square drawn in.
-        What is None comes from `settings[task]`, or suits the steps (`Settings.changed`): steps=1 is one
-        evaluation without guidance, unless that is given.
-        seed: one for all, or one a picture; the same seed gives the same answer but for rounding, in any batch.
-        resolution: side at which the model sees the picture, or of its tiles (None: the one it was trained
-        at; beyond four times that a warning says that it takes long).
-        resize_mode: "shortest_edge", "longest_edge", "stretch" or "authors" (`resize.model_size`), None for the
-        model's own: the authors' for published checkpoints, "shortest_edge" for others; `fit` is its old name.
-        batch_size: squares that go through at once; where they do not fit into memory they are halved until they do,
-        with a warning that says how many do.
-        on_step(i, x, denoised): after every row of the plan; may raise to stop. on_answer(number, answer):
-        as soon as an answer is ready. on_tile(done, tiles): before the first and after each batch of tiles, of tasks
-        that run at the picture's own size; a picture of very many tiles gives a warning, too.
-        decode: options of the task's `decode`. reuse: how many rows of the plan share
-        the UNet's deep features (`sampling.DeepCache`): an approximation; 3 halves the work of a UNet of SD 1.5's size.
-        adaptive: branches of guidance are left out of a picture's later rows once they differ from the full one by at
-        most this share (`sampling.AdaptiveGuidance`), .05 say; None evaluates them all. Not together with reuse.
-        decoder: how masks are read, "closed" or "unet" (`light_unet`); other tasks have the closed form only.
-        formula: what the two scales of guidance mean, "instructdiffusion" or "instructpix2pix", whose own checkpoint
-        wants the latter (7.5, 1.5 there). keep: what a task did not mean to change is the source's; False gives the
-        model's own picture, decoded and brought to the source's size, as its authors show it. zoom: how many times as
-        large a picture that is worked on in tiles (denoise, deblur, dewatermark) is made first, .25 to 4; the answer
-        has the picture's own size, the tiles are about zoom^2 times as many. It means nothing to any other task, nor to
-        a published checkpoint, which sees whole pictures. compose: how an edit is laid on its source, where keep is
-        True: by the "rules" of `compose`, or "learned" (`learned`); to tasks that draw marks it means nothing.
-        scales: at how many times the resolution a task that perceives sees the picture, .25 to 4: at the first of them,
-        at each further one above 1 only where nothing was found yet, and at those below 1 to see large things whole
-        (`Settings.scales`); (1,) looks once. Where noise is given the first is the only one. windows: at how many small
-        squares that stand out in colour segment, detect and refer look by themselves where they found nothing, 0 to 16;
-        None for the model's own, or for none where scales are given.
+        Args:
+            instruction: An `Instruction` (made by a task's `instruct`), or free words, which are understood as the task
+                that they are ("where is the star?", `tasks.understanding`); `answer.message` says as what.
+            image: A path, PIL image, array or tensor (`imaging.images.load_picture`).
+            task: The task of the words where it is known; "edit" takes them as they are. Published checkpoints take all
+                words as an edit.
+            seed: One for all, or one an image; the same seed gives the same answer but for rounding, in any batch.
+            noise: "seed", "zero", or unit noise [c, h, w] (or [n, c, h, w]) at latent size; {"initial": any of these,
+                "steps": a list of such noise, one a row that adds noise} gives the fresh noise too, so that another
+                sampler's run can be repeated; what is left out comes from the seed. Of an image that is worked on in
+                tiles the latent size is that of all of it, enlarged by `upscale` and padded; of one that a thing is
+                added to with "shortest_edge" ("add a star on the left") it is that of the square drawn in.
+            options: How it is answered; None for the model's settings for each task.
+            on_step, on_answer, on_tile: What is called meanwhile (`inference.options.Callbacks`).
+            changes: Fields of `SamplingOptions` by name: steps, solver, guidance, resolution, ...; they change
+                `options`.
 
-        ValueError / TypeError for bad input, FloatingPointError where the model gives NaN, MemoryError where
-        not even one picture fits.
+        Returns:
+            An `Answer`, or a list of them.
+
+        Raises:
+            ValueError, TypeError: For bad input.
+            FloatingPointError: Where the model gives NaN.
+            MemoryError: Where not even one image fits.
         """
-        pictures, one_picture = load_pictures(image)
-        given, one_text = as_instructions(instruction)
-        pictures, given = paired(pictures, given, one_picture, one_text)
-        verbatim = self._verbatim
-        texts = [as_instruction(t, task, p, verbatim) for t, p in zip(given, pictures, strict=True)]
-        check_options(
-            batch_size, reuse, adaptive, decode, on_step=on_step, on_answer=on_answer, on_tile=on_tile
+        if isinstance(noise, str):
+            changes["noise"] = noise  # type: ignore[typeddict-unknown-key]
+        settled = SamplingOptions.of(options, changes)
+        callbacks = Callbacks(on_step, on_answer, on_tile)
+        requests, single = make_requests(
+            instruction,
+            image,
+            settled,
+            task=task,
+            seed=seed,
+            noise=None if isinstance(noise, str) else noise,
+            verbatim=self._verbatim,
+            check_text=self.backend.check_text,
         )
-        for instructed in texts:
-            self._check_text(instructed)
-        mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
-        decode = decode_options(decode, decoder, [t.task for t in texts])
-        initial, fresh = split_noise(noise)
-        named = initial if isinstance(initial, str) else None
-        starts = (
-            [None] * len(texts) if initial is None or named is not None else as_starts(initial, len(texts))
-        )
-        steps_noise = as_steps(fresh, len(texts))
-        questions = [
-            Question(*fields)
-            for fields in zip(texts, pictures, as_seeds(seed, len(texts)), starts, steps_noise, strict=True)
-        ]
-
         answers: dict[int, Answer] = {}
-        for name in dict.fromkeys(t.task for t in texts):
-            settings = self.settings[name].changed(
-                steps=steps,
-                solver=solver,
-                schedule=schedule,
-                guidance=guidance,
-                noise=named,
-                formula=formula,
-                zoom=zoom,
-                compose=compose,
-                scales=scales,
-                windows=windows,
-            )
-            side = self.components.resolution if resolution is None else resolution
-            model_size((1, 1), side, self.editor.multiple, mode)  # what is none is refused before it is remarked on
-            if remark := large_resolution(side, self.components.resolution):
-                warnings.warn(remark, stacklevel=2)
-            plan = self._plan(settings)
-            if fresh is not None and len(fresh) < plan.draws:
-                raise ValueError(
-                    f"this run adds noise in {plan.draws} rows ({plan.title}); noise has {len(fresh)} steps"
-                )
-            job = Job(
-                *(get_task(name), settings, plan, side, mode, batch_size, on_step, decode),
-                *(reuse, adaptive, keep, on_tile, self.knowledge, self.components.resolution),
-            )
-            chosen = [i for i, t in enumerate(texts) if t.task == name]
-            for number, answer in job.answers(self.editor, [questions[i] for i in chosen]):
+        for name in dict.fromkeys(r.instruction.task for r in requests):
+            chosen = [i for i, r in enumerate(requests) if r.instruction.task == name]
+            job = self.job(name, settled, callbacks)
+            check_step_noise(job.plan, [requests[i] for i in chosen])
+            for number, answer in Runner(job, self.backend).answers([requests[i] for i in chosen]):
                 answers[chosen[number]] = answer
                 if on_answer is not None:
                     on_answer(chosen[number], answer)
-        return answers[0] if one_picture and one_text else [answers[i] for i in range(len(texts))]
+        return answers[0] if single else [answers[i] for i in range(len(requests))]
+
+    def job(self, task: str, options: SamplingOptions, callbacks: Callbacks | None = None) -> Job:
+        """Make the job that answers requests of a task.
+
+        Args:
+            task: The task's name.
+            options: How they are answered; what is None comes from the model's settings.
+            callbacks: What is called meanwhile.
+
+        Returns:
+            A `Job` for `Runner`, with the plan of the run.
+
+        Raises:
+            ValueError: For a task, setting, resolution or resize_mode that there is not.
+        """
+        settings = options.settings(self.settings[get_task(task).name])
+        side = self.components.resolution if options.resolution is None else options.resolution
+        mode = options.resize_mode or self.components.resize_mode
+        model_size((1, 1), side, self.backend.multiple, mode)  # what is none is refused before it is remarked on
+        if remark := large_resolution(side, self.components.resolution):
+            warnings.warn(remark, stacklevel=3)
+        return Job(
+            *(get_task(task), settings, settings.plan(self.schedule), side, mode),
+            options=options,
+            callbacks=callbacks or Callbacks(),
+            knowledge=self.knowledge,
+            trained_at=self.components.resolution,
+        )
 
     def stream(
         self, instruction: Any, images: Iterable[Any], **options: Unpack[RunOptions]
@@ -270,63 +226,34 @@ class InstructDiffusion(TaskMethods):
         instruction: str | Instruction,
         *,
         task: str | None = None,
-        steps: int | None = None,
-        solver: str | None = None,
-        schedule: str | None = None,
-        guidance: tuple[float, float] | str | Guidance | None = None,
         seed: int = 0,
-        resolution: int | None = None,
-        resize_mode: str | None = None,
-        decoder: str = "closed",
-        formula: str | None = None,
-        zoom: float | None = None,
-        compose: str | None = None,
-        scales: Sequence[float] | None = None,
-        fit: str | None = None,
-        windows: int | None = None,
+        options: SamplingOptions | None = None,
+        **changes: Unpack[SamplingKeywords],
     ) -> Plan:
-        """The plan of a run; raises what `run` would for these words and options whatever the picture.
+        """Refuse what `run` would for these words and options, whatever the image.
 
-        MemoryError for a resolution at which no picture fits into memory.
+        Args:
+            instruction, task, seed, options, changes: As in `run`.
+
+        Returns:
+            The plan of the run.
+
+        Raises:
+            ValueError, TypeError: As `run` would.
+            MemoryError: For a resolution at which no image fits into memory.
         """
-        asked = as_instruction(instruction, task, verbatim=self._verbatim)
-        self._check_text(asked)
-        decode_options(None, decoder, [asked.task])
-        settings = self.settings[asked.task].changed(
-            steps=steps,
-            solver=solver,
-            schedule=schedule,
-            guidance=guidance,
-            formula=formula,
-            zoom=zoom,
-            compose=compose,
-            scales=scales,
-            windows=windows,
-        )
-        get_ready(get_task(asked.task), settings)
-        plan = self._plan(settings)
-        side = self.components.resolution if resolution is None else resolution
-        mode = given_resize_mode(resize_mode, fit) or self.components.resize_mode
-        size = model_size((side, side), side, self.editor.multiple, mode)
-        branches = max(len(row.branches) for row in plan)
-        fitting_batch(
-            *(self.editor.footprint, size, 1, branches, self.editor.device),
-            free=self.editor.free,
-            trained_at=self.components.resolution,
-        )
+        settled = SamplingOptions.of(options, changes)
+        one = as_instruction(instruction, task, verbatim=self._verbatim)
+        check_instruction(one, settled, self.backend.check_text)
+        job = self.job(one.task, settled)
+        size = model_size((job.resolution, job.resolution), job.resolution, self.backend.multiple, job.resize_mode)
+        job.fitting(self.backend, size, 1)
         check_seeds(seed)
-        return plan
+        return job.plan
+
+    editor = old_attribute("editor", "backend")
 
     @property
     def _verbatim(self) -> bool:
         """Whether free words are an edit whatever they say: published checkpoints read them as they are."""
         return self.components.resize_mode == "authors"
-
-    def _check_text(self, instruction: Instruction) -> None:
-        """ValueError for a question that the model cannot read; `Editor.check_text`."""
-        for question in get_task(instruction.task).questions(instruction):
-            self.editor.check_text(question.text)
-
-    def _plan(self, settings: Settings) -> Plan:
-        sigmas = self.schedule.sigmas(settings.schedule, settings.steps)
-        return make_plan(sigmas, settings.solver, settings.guide(), self.schedule)

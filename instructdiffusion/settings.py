@@ -10,15 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .compositing.rules import LEARNED as LEARNED
 from .knowledge import FILE as FILE
-from .sampling import SOLVERS, SPACINGS, Guidance, instructdiffusion, instructpix2pix, none
+from .sampling import (
+    SOLVERS,
+    SPACINGS,
+    Guidance,
+    Plan,
+    Schedule,
+    instructdiffusion,
+    instructpix2pix,
+    make_plan,
+    none,
+)
 from .tasks import TASKS, Task
+from .utils.old_names import accept_old_keywords, old_attribute, with_new_names
 
 NOISES = ("seed", "zero")
 COMPOSERS = ("rules", "learned")
-ZOOMS = (0.25, 4)  # the least and the most, of scales too
+SCALE_RANGE = (0.25, 4)  # the least and the most, of scales too
 MOST_WINDOWS = 16
+OLD_NAMES = {"zoom": "upscale"}  # of fields and keys, one release ago
 #: What a pair of scales (text, image) means, by name; see `sampling.guidance`.
 FORMULAS: dict[str, Callable[[float, float], Guidance]] = {
     "instructdiffusion": instructdiffusion,
@@ -31,11 +42,11 @@ class Settings:
     """How a plan is made. guidance: (text, image) scales, None for the plain conditional prediction, or a
     function sigma -> branch weights. noise: "seed" starts from the seed's Gaussian noise, "zero" from none.
     formula: what the two scales mean, "instructdiffusion" or "instructpix2pix" (`sampling.guidance`).
-    zoom: .25 to 4, how many times as large a picture that is worked on in tiles (`runner.is_tiled`) is made first; the
-    answer comes back at the picture's own size. Larger loses less to the autoencoder and takes about zoom^2 times as
-    long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
-    compose: how an edit is laid on its source, by the "rules" of `compose`, or as the small network of `learned` has
-    "learned" it from `tiny`: that for LEARNED alone, to other tasks it means nothing.
+    upscale: .25 to 4, how many times as large a picture that is worked on in tiles (`job.is_tiled`) is made first;
+    the answer comes back at the picture's own size. Larger loses less to the autoencoder and takes about upscale^2
+    times as long, smaller shows a tile more of the picture. To pictures that the model sees whole it means nothing.
+    compose: how an edit is laid on its source, by the "rules" of the task, or as the small network of `learned` has
+    "learned" it from `tiny`: that for tasks that have one (`Task.has_compositor`) alone.
     scales: .25 to 4, at how many times the resolution a task that perceives sees the picture: at the first, and in turn
     at each further one. Above 1 that is asked where nothing was found yet. Below 1 the picture is seen smaller within
     its canvas, where what was found may be a part, and that answer counts where it has something large (`scales`).
@@ -49,7 +60,7 @@ class Settings:
     guidance: tuple[float, float] | Callable[[float], Any] | None = None
     noise: str = "seed"
     formula: str = "instructdiffusion"
-    zoom: float = 1.0
+    upscale: float = 1.0
     compose: str = "rules"
     scales: tuple[float, ...] = (1.0,)
     windows: int = 0
@@ -63,14 +74,24 @@ class Settings:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))
-        number = isinstance(self.zoom, (int, float)) and not isinstance(self.zoom, bool)
-        if not number or not ZOOMS[0] <= self.zoom <= ZOOMS[1]:
-            raise ValueError(f"zoom is a number from {ZOOMS[0]} to {ZOOMS[1]}, got {self.zoom!r}")
-        object.__setattr__(self, "zoom", float(self.zoom))
+        number = isinstance(self.upscale, (int, float)) and not isinstance(self.upscale, bool)
+        if not number or not SCALE_RANGE[0] <= self.upscale <= SCALE_RANGE[1]:
+            raise ValueError(f"upscale is a number from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, got {self.upscale!r}")
+        object.__setattr__(self, "upscale", float(self.upscale))
         object.__setattr__(self, "scales", _checked_scales(self.scales))
         whole = isinstance(self.windows, int) and not isinstance(self.windows, bool)
         if not whole or not 0 <= self.windows <= MOST_WINDOWS:
             raise ValueError(f"windows is a whole number from 0 to {MOST_WINDOWS}, got {self.windows!r}")
+
+    zoom = old_attribute("zoom", "upscale")
+
+    def plan(self, schedule: Schedule) -> Plan:
+        """Make the plan of a run.
+
+        Args:
+            schedule: The model's noise levels.
+        """
+        return make_plan(schedule.sigmas(self.schedule, self.steps), self.solver, self.guide(), schedule)
 
     def guide(self) -> Guidance:
         """The guidance as the function the plan asks."""
@@ -78,6 +99,7 @@ class Settings:
             return none()
         return self.guidance if callable(self.guidance) else FORMULAS[self.formula](*self.guidance)
 
+    @accept_old_keywords(**OLD_NAMES)
     def changed(self, **values: Any) -> Settings:
         """These settings with what is not None replaced; guidance "none" switches guidance off.
 
@@ -100,15 +122,18 @@ class Settings:
         return dataclasses.replace(self, **given)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; formula, zoom, compose, scales and windows only where they are not the defaults, which
+        """Plain data for JSON; formula, upscale, compose, scales and windows only where they are no defaults, which
         older data leave unsaid."""
         values = dataclasses.asdict(self)
-        unsaid = {"formula": "instructdiffusion", "zoom": 1.0, "compose": "rules", "scales": (1.0,), "windows": 0}
+        unsaid = {"formula": "instructdiffusion", "upscale": 1.0, "compose": "rules", "scales": (1.0,), "windows": 0}
         values = {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
         if "scales" in values:
             values["scales"] = list(self.scales)
         values["guidance"] = str(self.guidance) if callable(self.guidance) else self.guidance
         return values
+
+
+Settings.__init__ = accept_old_keywords(**OLD_NAMES)(Settings.__init__)  # type: ignore[method-assign]
 
 
 def task_settings(task: Task, published: bool = False) -> Settings:
@@ -129,7 +154,8 @@ def read_settings(folder: str | Path | None, published: bool = False) -> dict[st
     A published folder that diffusers wrote as an InstructPix2Pix pipeline (timbrooks/instruct-pix2pix, and what was
     trained like it) is asked by that paper's formula of guidance, with its scales of 7.5 and 1.5.
     The file: {"defaults": {task: {"steps", "solver", "schedule", "guidance": [text, image] or null, "noise",
-    "formula", "zoom", "compose", "scales": [factors]}}}; every name may be left out. ValueError names the file and what
+    "formula", "upscale", "compose", "scales": [factors]}}}; every name may be left out. ValueError names the file
+    and what
     is wrong in it.
     """
     settings = {name: task_settings(task, published) for name, task in TASKS.items()}
@@ -166,19 +192,21 @@ def _merged(name: str, values: Any, settings: Mapping[str, Settings]) -> Setting
     known = [field.name for field in dataclasses.fields(Settings)]
     if not isinstance(values, Mapping):
         raise ValueError(f"task {name!r} needs an object of settings, got {values!r}")
+    values = with_new_names(dict(values), OLD_NAMES)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"task {name!r} has an unknown setting {unknown[0]!r}: known are {', '.join(known)}")
-    if values.get("compose") == "learned" and name not in LEARNED:
-        raise ValueError(f"compose 'learned' is for {' and '.join(LEARNED)}: leave {name!r} at 'rules'")
+    if values.get("compose") == "learned" and not TASKS[name].has_compositor:
+        learned = " and ".join(sorted(name for name, task in TASKS.items() if task.has_compositor))
+        raise ValueError(f"compose 'learned' is for {learned}: leave {name!r} at 'rules'")
     return dataclasses.replace(settings[name], **values)
 
 
 def _checked_scales(value: Any) -> tuple[float, ...]:
     numbers = tuple(value) if isinstance(value, (list, tuple)) else ()
     plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
-    if not numbers or not plain or any(not ZOOMS[0] <= v <= ZOOMS[1] for v in numbers):
-        raise ValueError(f"scales are numbers from {ZOOMS[0]} to {ZOOMS[1]}, as (1, 2), got {value!r}")
+    if not numbers or not plain or any(not SCALE_RANGE[0] <= v <= SCALE_RANGE[1] for v in numbers):
+        raise ValueError(f"scales are numbers from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, as (1, 2), got {value!r}")
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"expected every scale once, got {value!r}")
     return tuple(float(v) for v in numbers)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..instructdiffusion.imaging.resize import content_size, model_size
 from ..instructdiffusion.sampling import Guidance, none
-from ..instructdiffusion.settings import FORMULAS, ZOOMS, Settings
+from ..instructdiffusion.settings import FORMULAS, SCALE_RANGE, Settings
 from ..instructdiffusion.tasks import get_task
 
 OWN = "task's own"
@@ -25,9 +25,9 @@ def chosen(value: Any) -> Any:
 
 def valid_zoom(zoom: float | None) -> bool | str:
     """True, or what is wrong with an input `zoom`; 0 is the task's own, None a linked input, not known yet."""
-    if not zoom or ZOOMS[0] <= zoom <= ZOOMS[1]:
+    if not zoom or SCALE_RANGE[0] <= zoom <= SCALE_RANGE[1]:
         return True
-    return f"`zoom`: expected {ZOOMS[0]:g} to {ZOOMS[1]:g}, or 0 for the task's own, got {zoom:g}"
+    return f"`zoom`: expected {SCALE_RANGE[0]:g} to {SCALE_RANGE[1]:g}, or 0 for the task's own, got {zoom:g}"
 
 
 def valid_resolution(resolution: int | None, resize_mode: str | None) -> bool | str:

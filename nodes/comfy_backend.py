@@ -1,4 +1,4 @@
-"""A ComfyUI model as the package's editor: the same jobs, tiles and plans, run through ComfyUI's own model classes."""
+"""A ComfyUI model as a backend of the package: the same jobs, tiles and plans through ComfyUI's model classes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .model_files import file_resize_mode
 ATTACHMENT = "instructdiffusion"  # under this name a MODEL carries what this pack knows about it
 
 
-class ComfyEditor:
-    """What `Job` asks of an editor, on top of a MODEL, CLIP and VAE.
+class ComfyBackend:
+    """What `Job` asks of a backend, on top of a MODEL, CLIP and VAE.
 
     MODEL may carry LoRAs, hooks, patches and wrappers: everything goes through ComfyUI's own guider, so they
     count as they do in KSampler.
@@ -77,7 +77,7 @@ class ComfyEditor:
         height, width = (side // self.factor for side in size)
         return int(self.model.model.latent_format.latent_channels), height, width
 
-    def read(self, text: str) -> Any:
+    def encode_prompt(self, text: str) -> Any:
         """The CONDITIONING of an instruction, encoded once however many batches ask for it."""
         if text not in self._read:
             # An instruction is words, not a prompt with weights in parentheses.
@@ -86,54 +86,53 @@ class ComfyEditor:
         return self._read[text]
 
     @torch.inference_mode()
-    def encode(self, pictures: np.ndarray) -> Tensor:
+    def encode_image(self, images: np.ndarray) -> Tensor:
         """The condition [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3]."""
-        return self.vae.encode(torch.from_numpy(np.ascontiguousarray(pictures)).float().div_(255))
+        return self.vae.encode(torch.from_numpy(np.ascontiguousarray(images)).float().div_(255))
 
     @torch.inference_mode()
-    def decode(self, latents: Tensor) -> np.ndarray:
+    def decode_latents(self, latents: Tensor) -> np.ndarray:
         """Pictures float32 [n, h, w, 3] in 0..1 of unscaled latents."""
-        pictures = self.vae.decode(latents).float()
-        if not bool(torch.isfinite(pictures).all()):
+        images = self.vae.decode(latents).float()
+        if not bool(torch.isfinite(images).all()):
             raise FloatingPointError(
                 "the VAE decodes to NaN or infinite values: start ComfyUI with --fp32-vae, or check the VAE's weights"
             )
-        return pictures.clamp_(0, 1).cpu().numpy()
+        return images.clamp_(0, 1).cpu().numpy()
 
     @torch.inference_mode()
-    def draw(
+    def generate(
         self,
-        pictures: np.ndarray,
-        texts: Sequence[str],
+        images: np.ndarray,
+        prompts: Sequence[str],
         plan: Plan,
-        start: Tensor,
-        noise: StepNoise,
+        initial_noise: Tensor,
+        step_noise: StepNoise,
         *,
         reconstruct: bool = True,
         on_step: OnStep | None = None,
-        reuse: int = 1,
+        cache_interval: int = 1,
         adaptive: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1; see `Editor.draw`.
+        """As `Backend.generate`; all prompts of a batch must be one: ComfyUI's conditions are for a whole batch.
 
-        All texts of a batch must be one: ComfyUI's conditions are for a whole batch. ValueError for a `reuse` of
-        deep features and for `adaptive` guidance: here those are a patch's to do, on the MODEL.
+        ValueError for a `cache_interval` and for `adaptive` guidance: here those are a patch's to do, on the MODEL.
         """
-        if reuse != 1 or adaptive is not None:
+        if cache_interval != 1 or adaptive is not None:
             raise ValueError(
-                f"expected reuse=1 and adaptive=None, got {reuse} and {adaptive}: patch the MODEL with a node "
-                "that caches features or skips guidance"
+                f"expected cache_interval=1 and adaptive=None, got {cache_interval} and {adaptive}: patch the MODEL "
+                "with a node that caches features or skips guidance"
             )
-        (text,) = set(texts)
-        condition = self.encode(pictures)
+        (text,) = set(prompts)
+        image_latents = self.encode_image(images)
         guider = BranchGuider(self.model)
         branches = needed(self.model, plan.branches)
-        guider.set_branches(conditions(self.read, text, condition, branches), None)
-        sampler = PlanSampler(plan, noise, on_step)
+        guider.set_branches(conditions(self.encode_prompt, text, image_latents, branches), None)
+        sampler = PlanSampler(plan, step_noise, on_step)
         sigmas = torch.tensor([*(row.sigma for row in plan), plan[-1].sigma_next], dtype=torch.float32)
-        empty = torch.zeros_like(start)
-        latents = guider.sample(start, empty, sampler, sigmas, disable_pbar=True)
-        edited, copy = self.decode(latents), self.decode(condition) if reconstruct else None
+        empty = torch.zeros_like(initial_noise)
+        latents = guider.sample(initial_noise, empty, sampler, sigmas, disable_pbar=True)
+        edited, copy = self.decode_latents(latents), self.decode_latents(image_latents) if reconstruct else None
         self.latents.append(latents.cpu())  # last: a batch that memory is too small for comes again in halves
         return edited, copy
 
@@ -173,7 +172,7 @@ class PlanSampler(comfy.samplers.Sampler):
 class _Denoiser:
     """ComfyUI's guided model as the sampler's: one branch, whose prediction is the denoised latent itself."""
 
-    kind = "sample"
+    prediction_type = "sample"
 
     def __init__(self, model_wrap: Any, extra_args: dict[str, Any]) -> None:
         self.model_wrap, self.extra_args = model_wrap, extra_args

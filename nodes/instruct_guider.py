@@ -251,7 +251,7 @@ class InstructGuider(io.ComfyNode):
         resize_mode=NATIVE,
         resolution=0,
     ) -> io.NodeOutput:
-        from .comfy_backend import ComfyEditor, model_knowledge, model_settings
+        from .comfy_backend import ComfyBackend, model_knowledge, model_settings
         from .instruct_sampler import question
 
         if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
@@ -262,23 +262,23 @@ class InstructGuider(io.ComfyNode):
             raise ValueError(
                 f"`instruction`: expected one subject, got {len(asked.subjects)}: InstructSampler asks for several"
             )
-        editor = ComfyEditor(model, clip, vae)
+        backend = ComfyBackend(model, clip, vae)
         settings, side, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
         pictures = to_pictures(image)
-        content, size = model_sizes(pictures[0].shape[:2], resolution or side, editor.multiple, mode)
+        content, size = model_sizes(pictures[0].shape[:2], resolution or side, backend.multiple, mode)
         if remark := large_resolution(min(size), side):
             logging.warning("InstructGuider: %s", remark)
         fitting_batch(
-            editor.footprint, size, 1, device=editor.device, free=editor.free, trained_at=side
+            backend.footprint, size, 1, device=backend.device, free=backend.free, trained_at=side
         )
         sharp = mode == "authors"
         condition = vae.encode(to_image([pad_edge(resize_picture(p, content, sharp), size) for p in pictures]))
         own = settings[asked.task]
         weights = branch_weights(asked.task, own, guidance, (text_guidance, image_guidance), formula)
         branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
-        guider = BranchGuider(editor.model)
-        branches = needed(editor.model, branches)
-        guider.set_branches(conditions(editor.read, asked.text, condition, branches), weights)
-        empty = torch.zeros([len(condition), *editor.latent_shape(size)])
+        guider = BranchGuider(backend.model)
+        branches = needed(backend.model, branches)
+        guider.set_branches(conditions(backend.encode_prompt, asked.text, condition, branches), weights)
+        empty = torch.zeros([len(condition), *backend.latent_shape(size)])
         return io.NodeOutput(guider, {"samples": empty}, report(asked, pictures, None, model_knowledge(model)))

@@ -13,17 +13,20 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
-from ..instructdiffusion.imaging.resize import RESIZE_MODES, large_resolution, model_size, zoomed
+from ..instructdiffusion.imaging.resize import RESIZE_MODES, large_resolution, model_size, scaled_size
 from ..instructdiffusion.imaging.tiling import overlap_of, padded_size, plan_tiles
-from ..instructdiffusion.inference.runner import Job, Question, is_tiled
-from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule, make_plan
-from ..instructdiffusion.settings import FORMULAS, ZOOMS
+from ..instructdiffusion.inference.job import Job, is_tiled
+from ..instructdiffusion.inference.options import Callbacks, SamplingOptions
+from ..instructdiffusion.inference.request import Request
+from ..instructdiffusion.inference.runner import Runner
+from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule
+from ..instructdiffusion.settings import FORMULAS, SCALE_RANGE
 from ..instructdiffusion.tasks import Instruction, get_task
 from ..instructdiffusion.tasks.understanding import understand
 from ..instructdiffusion.utils.interrupts import in_thread
 from ..instructdiffusion.utils.step_count import StepCount
 from .choices import OWN, SCALES, chosen, valid_zoom
-from .comfy_backend import ComfyEditor, model_knowledge, model_settings
+from .comfy_backend import ComfyBackend, model_knowledge, model_settings
 from .convert import alphas, to_image, to_pictures
 from .inputs import (
     formula_input,
@@ -115,7 +118,7 @@ class InstructSampler(io.ComfyNode):
                     "zoom",
                     default=0.0,
                     min=0.0,
-                    max=ZOOMS[1],
+                    max=SCALE_RANGE[1],
                     step=0.25,  # an arrow from 0 leads to what is allowed
                     round=0.01,
                     optional=True,
@@ -199,48 +202,47 @@ class InstructSampler(io.ComfyNode):
             raise ValueError(refused)
         pictures = to_pictures(image)
         asked = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
-        editor: Any = ComfyEditor(model, clip, vae)  # what a job asks of an Editor
+        backend = ComfyBackend(model, clip, vae)
         own, trained_at, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
         weights = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
-        settings = own[asked.task].changed(
+        side = resolution or trained_at
+        try:
+            model_size((1, 1), side, backend.multiple, mode)
+        except ValueError as error:
+            raise ValueError(f"`resolution`: {error}") from None
+        options = SamplingOptions(
             steps=chosen(steps),
             solver=chosen(solver),
             schedule=chosen(scheduler),
             guidance=weights,
             formula=chosen(formula),
-            zoom=chosen(zoom),
+            upscale=chosen(zoom),
             scales=None if scales == OWN else SCALES[scales],
+            batch_size=batch_size(backend, side),
         )
-        schedule = Schedule(alphas(model))
-        plan = make_plan(
-            schedule.sigmas(settings.schedule, settings.steps), settings.solver, settings.guide(), schedule
-        )
-        side = resolution or trained_at
-        try:
-            model_size((1, 1), side, editor.multiple, mode)
-        except ValueError as error:
-            raise ValueError(f"`resolution`: {error}") from None
+        settings = options.settings(own[asked.task])
+        plan = settings.plan(Schedule(alphas(model)))
         if remark := large_resolution(side, trained_at):
             logging.warning("InstructSampler: %s", remark)
-        batch = batch_size(editor, side)
         tiled = is_tiled(asked.task, mode)
-        sizes = [zoomed(p.shape[:2], settings.zoom) if tiled else p.shape[:2] for p in pictures]
+        sizes = [scaled_size(p.shape[:2], settings.upscale) if tiled else p.shape[:2] for p in pictures]
         subjects = len(get_task(asked.task).questions(asked))  # each is asked on its own
         progress = Progress(
-            editor, len(plan), subjects * batches(tiled, sizes, side, batch, editor.factor)
+            backend, len(plan), subjects * batches(tiled, sizes, side, options.batch_size, backend.factor)
         )
         job = Job(
-            *(get_task(asked.task), settings, plan, side, mode, batch, progress), trained_at=trained_at
+            *(get_task(asked.task), settings, plan, side, mode, options, Callbacks(progress)),
+            trained_at=trained_at,
         )
-        questions = [Question(asked, picture, seed) for picture in pictures]
-        found = dict(job.drawn(editor, questions))
-        drawn = [found[i] for i in range(len(pictures))]
-        edited, message = to_image(drawn), report(asked, pictures, drawn, model_knowledge(model))
-        progress.end(drawn)
+        requests = [Request(asked, picture, seed) for picture in pictures]
+        edits = dict(Runner(job, backend).edits(requests))
+        images = [edits[i] for i in range(len(pictures))]
+        edited, message = to_image(images), report(asked, pictures, images, model_knowledge(model))
+        progress.end(images)
         preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
         # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.
-        latents = editor.latents if tiled else first_latents(editor.latents, len(pictures))
+        latents = backend.latents if tiled else first_latents(backend.latents, len(pictures))
         return io.NodeOutput(edited, {"samples": torch.cat(latents)}, message, ui=preview)
 
 
@@ -264,10 +266,10 @@ def question(
         raise ValueError(f"`text`: {error}") from None
 
 
-def batch_size(editor: ComfyEditor, side: int) -> int:
+def batch_size(backend: ComfyBackend, side: int) -> int:
     """Squares that go through at once: 16 of 64 pixels, fewer of larger ones, at least 1."""
     return (
-        max(1, 16 * 64 * 64 // (side * side)) if editor.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
+        max(1, 16 * 64 * 64 // (side * side)) if backend.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
     )
 
 
@@ -293,9 +295,9 @@ def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, gri
 class Progress:
     """ComfyUI's bar, moved step by step, with previews where the user has them switched on."""
 
-    def __init__(self, editor: ComfyEditor, rows: int, batches: int) -> None:
+    def __init__(self, backend: ComfyBackend, rows: int, batches: int) -> None:
         """rows: of the plan; batches: that are known of."""
-        patcher, self.count = editor.model, StepCount(rows, batches)
+        patcher, self.count = backend.model, StepCount(rows, batches)
         self.bar = comfy.utils.ProgressBar(self.count.total)
         self.previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
 

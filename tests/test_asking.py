@@ -24,8 +24,8 @@ def photo(height, width):
 @pytest.fixture
 def asked(model, monkeypatch):
     """The texts that the model is asked, in order."""
-    texts, draw = [], model.editor.draw
-    monkeypatch.setattr(model.editor, "draw", lambda p, t, *a, **k: texts.extend(t) or draw(p, t, *a, **k))
+    texts, draw = [], model.backend.generate
+    monkeypatch.setattr(model.backend, "generate", lambda p, t, *a, **k: texts.extend(t) or draw(p, t, *a, **k))
     return texts
 
 
@@ -34,7 +34,7 @@ def asked(model, monkeypatch):
 def test_several_subjects_are_asked_for_singly_and_answered_as_each_alone(
     name, one_text, model, asked, monkeypatch
 ):
-    monkeypatch.setattr(model.editor, "one_text", one_text, raising=False)
+    monkeypatch.setattr(model.backend, "one_text", one_text, raising=False)
     call, pictures = getattr(model, name), [photo(64, 64), photo(48, 80)]
     answers = call(pictures, SUBJECTS, color=COLORS, batch_size=1)
     singles = [[call(p, s, color=c, batch_size=1) for s, c in zip(SUBJECTS, COLORS)] for p in pictures]
@@ -65,7 +65,7 @@ def drawing(monkeypatch, model, things):
                     picture[rows, columns] = 0.5 * picture[rows, columns] + 0.5 * color.array
         return edited, copies
 
-    monkeypatch.setattr(model.editor, "draw", draw)
+    monkeypatch.setattr(model.backend, "generate", draw)
 
 
 @pytest.mark.parametrize("name", ["segment", "refer", "detect"])
@@ -86,14 +86,14 @@ def test_the_one_picture_of_several_subjects_reads_back(name, model, monkeypatch
 def test_several_where_one_is_named_are_counted(model, monkeypatch):
     drawing(monkeypatch, model, {"star": (slice(4, 24), slice(4, 60))})
     source = np.full((64, 64, 3), (120, 130, 110), np.uint8)
-    draw = model.editor.draw
+    draw = model.backend.generate
 
     def two(*args, **options):
         edited, copies = draw(*args, **options)
         edited[:, :, 28:36] = copies[:, :, 28:36]
         return edited, copies
 
-    monkeypatch.setattr(model.editor, "draw", two)
+    monkeypatch.setattr(model.backend, "generate", two)
     options = {"resize_mode": "stretch", "resolution": 64}
     assert model.segment(source, "the star", **options).message == "2 found for 'the star'; all were taken"
     assert model.segment(source, "the stars", **options).message == ""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from instructdiffusion.inference.answer import Answer
-from instructdiffusion.inference.runner import Job
+from instructdiffusion.inference.job import Job
 from instructdiffusion.results import Masks
 from instructdiffusion.tasks import TASKS
 
@@ -59,9 +59,9 @@ def test_copies_have_the_picture(again):
 @pytest.mark.parametrize("task", ["segment", "detect"])
 def test_a_run_composes_what_is_asked_for_only(model, picture, monkeypatch, task):
     composed = []
-    compose = Job._picture
+    compose = Job.compose
     monkeypatch.setattr(
-        Job, "_picture", lambda job, *args: composed.append(args[1].shape) or compose(job, *args)
+        Job, "compose", lambda job, *args: composed.append(args[1].shape) or compose(job, *args)
     )
     large = np.kron(picture, np.ones((8, 8, 1), np.uint8))
     answer = getattr(model, task)(large, "the star")

@@ -133,7 +133,7 @@ def test_given_initial_and_step_noise(name, model):
     call, steps, seeds = CALLS[name][0], 3, [5, 6]
     pictures = [photo(64, 64), photo(64, 64)]
     options = {"steps": steps, "solver": "euler_ancestral"}
-    initial = initial_noise(seeds, model.editor.latent_shape((64, 64)))
+    initial = initial_noise(seeds, model.backend.latent_shape((64, 64)))
     fresh = [SeededNoise(seeds).step(k, initial) for k in range(steps - 1)]
 
     def pixels(**noise):
@@ -150,7 +150,7 @@ def test_given_initial_and_step_noise(name, model):
 
 @pytest.mark.parametrize("name", ["edit", "denoise"])
 def test_step_noise_that_does_not_fit_is_refused(name, model, picture):
-    shape = model.editor.latent_shape((64, 64))
+    shape = model.backend.latent_shape((64, 64))
     bad = [
         ({"steps": [np.zeros(shape)]}, ValueError, "adds noise in 2 rows .* has 1 steps"),
         ({"steps": [np.zeros(shape), np.zeros((4, 8, 8))]}, ValueError, "noise of step 1 must have shape"),
@@ -228,8 +228,8 @@ def test_large_pictures_are_restored_in_tiles_without_seams(model, monkeypatch):
         sizes.extend(p.shape for p in pictures)
         return pictures / np.float32(255) + rng.uniform(-0.1, 0.1, (len(pictures), 1, 1, 1)), None
 
-    monkeypatch.setattr(model.editor, "draw", draw)
-    monkeypatch.setattr("instructdiffusion.inference.runner.keep_detail", lambda _, drawn: to_uint8(drawn))
+    monkeypatch.setattr(model.backend, "generate", draw)
+    monkeypatch.setattr("instructdiffusion.tasks.restore.keep_detail", lambda _, drawn: to_uint8(drawn))
     flat = np.full((160, 200, 3), 128, np.uint8)
     drawn = model.denoise(flat, steps=1).picture.astype(int)
     assert drawn.shape == flat.shape and len(sizes) == 12 and set(sizes) == {(64, 64, 3)}
@@ -240,13 +240,13 @@ def test_large_pictures_are_restored_in_tiles_without_seams(model, monkeypatch):
 def test_an_untouched_watermark_free_picture_is_kept(model, monkeypatch):
     """Where the edit equals the reconstruction, the photograph comes back bit for bit."""
     source = photo(100, 150)
-    real = model.editor.draw
+    real = model.backend.generate
 
     def nothing_changes(*args, **kwargs):
         _, copies = real(*args, **kwargs)
         return copies, copies
 
-    monkeypatch.setattr(model.editor, "draw", nothing_changes)
+    monkeypatch.setattr(model.backend, "generate", nothing_changes)
     assert np.array_equal(model.remove_watermark(source, steps=1).picture, source)
     answer = model.segment(source, "the red star")
     assert np.array_equal(answer.picture, source) and len(answer.result) == 0
@@ -262,7 +262,7 @@ def test_a_mask_that_the_model_draws_is_read_at_the_pictures_size(model, monkeyp
     region[h // 4 : h // 2, w // 4 : 3 * w // 4] = True
     source[region] = (60, 140, 60)
 
-    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1, adaptive=None):
+    def draw(pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, cache_interval=1, adaptive=None):
         copies = pictures.astype(np.float32) / 255
         marked = copies.copy()
         green = np.abs(copies - np.float32([60, 140, 60]) / 255).max(3) < 0.1
@@ -270,7 +270,7 @@ def test_a_mask_that_the_model_draws_is_read_at_the_pictures_size(model, monkeyp
         marked[green] = 0.5 * marked[green] + 0.5 * color
         return marked, copies
 
-    monkeypatch.setattr(model.editor, "draw", draw)
+    monkeypatch.setattr(model.backend, "generate", draw)
     answer = model.segment(source, "the box", color="red")
     found = answer.result.union()
     assert (found & region).sum() / (found | region).sum() > 0.98
@@ -359,7 +359,7 @@ def test_unknown_colours_and_misspelt_options(model, picture):
     ],
 )
 def test_decode_options_say_what_they_are_before_anything_is_asked(decode, expected, model, picture, monkeypatch):
-    monkeypatch.setattr(model.editor, "draw", lambda *a, **k: pytest.fail("the model was asked"))
+    monkeypatch.setattr(model.backend, "generate", lambda *a, **k: pytest.fail("the model was asked"))
     with pytest.raises(TypeError, match=expected):
         (model.detect if "score" in decode else model.segment)(picture, "the red star", decode=decode)
 
@@ -413,8 +413,8 @@ def test_the_models_own_defaults(model_folder, model):
         ("add a star", {"solver": "magic"}, "unknown solver"),
         ("add a star", {"resolution": 50}, "resolution must be a multiple"),
         ("add a star", {"resize_mode": "wide"}, "unknown resize_mode"),
-        ("add a star", {"zoom": 4.5}, "zoom is a number from 0.25 to 4, got 4.5"),
-        ("add a star", {"zoom": "2"}, "zoom is a number from 0.25 to 4, got '2'"),
+        ("add a star", {"upscale": 4.5}, "upscale is a number from 0.25 to 4, got 4.5"),
+        ("add a star", {"upscale": "2"}, "upscale is a number from 0.25 to 4, got '2'"),
         ("add a star", {"seed": -1}, "seed"),
     ],
 )
@@ -435,7 +435,7 @@ def test_one_step_of_an_edit_is_one_evaluation_and_many_of_a_mask_are_second_ord
 @pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
 def test_rows_may_share_the_unets_deep_features(name, model, picture, monkeypatch):
     """The UNet's middle runs in every third row only; the answer comes near that of the whole UNet."""
-    monkeypatch.setattr("instructdiffusion.inference.runner.keep_detail", lambda _, drawn: to_uint8(drawn))
+    monkeypatch.setattr("instructdiffusion.tasks.restore.keep_detail", lambda _, drawn: to_uint8(drawn))
     ran = []
     handle = model.components.unet.mid_block.register_forward_hook(lambda *_: ran.append(1))
     call = CALLS[name][0]
@@ -445,16 +445,16 @@ def test_rows_may_share_the_unets_deep_features(name, model, picture, monkeypatc
 
     try:
         whole = ask(steps=6, guidance="none")
-        assert len(ran) == 6 and "reuse" not in whole.settings
-        shared = ask(steps=6, guidance="none", reuse=3)
-        assert len(ran) == 6 + 2 and shared.settings["reuse"] == 3
+        assert len(ran) == 6 and "cache_interval" not in whole.settings
+        shared = ask(steps=6, guidance="none", cache_interval=3)
+        assert len(ran) == 6 + 2 and shared.settings["cache_interval"] == 3
     finally:
         handle.remove()
     near = np.abs(shared.picture.astype(int) - whole.picture).mean()
     assert near < np.abs(ask(steps=6, guidance="none", seed=9).picture.astype(int) - whole.picture).mean()
     for bad in (0, True, 1.5):
-        with pytest.raises(ValueError, match="reuse is a whole number"):
-            ask(reuse=bad)
+        with pytest.raises(ValueError, match="cache_interval is a whole number"):
+            ask(cache_interval=bad)
 
 
 @pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
@@ -477,7 +477,7 @@ def test_branches_that_agree_may_be_left_out(name, model, picture):
         with pytest.raises(ValueError, match="adaptive is a share of at least 0"):
             call(model, picture, adaptive=bad, **options)
     with pytest.raises(ValueError, match="leave out one of them"):
-        call(model, picture, adaptive=0.1, reuse=2, **options)
+        call(model, picture, adaptive=0.1, cache_interval=2, **options)
 
 
 def test_no_device_named_is_the_best_there_is(monkeypatch):
@@ -512,4 +512,4 @@ def test_a_run_in_single_precision_holds_no_double(solver, model, picture):
 def test_a_mask_is_found_without_doubles(model, picture):
     with _NoDoubles():
         model.segment(picture, "the red star", steps=2, adaptive=0.1)
-        model.keypoints(picture, "the nose", steps=3, reuse=2)
+        model.keypoints(picture, "the nose", steps=3, cache_interval=2)

@@ -51,7 +51,7 @@ def test_the_models_file_overrides_the_task(tmp_path):
         ('{"defaults": {"edit": {"guidance": [1, 1' + "0" * 400 + "]}}}", "beyond any float"),
         ('{"defaults": {"edit": {"formula": "cfg"}}}', "unknown formula 'cfg'"),
         ('{"defaults": {"edit": {"formula": ["cfg"]}}}', "unknown formula"),
-        ('{"defaults": {"deblur": {"zoom": 5}}}', "zoom is a number from 0.25 to 4, got 5"),
+        ('{"defaults": {"deblur": {"upscale": 5}}}', "upscale is a number from 0.25 to 4, got 5"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong(content, message, tmp_path):
@@ -122,21 +122,21 @@ def test_a_folder_of_instruct_pix2pix_is_asked_by_its_own_formula(tmp_path, inde
 
 
 def test_a_models_file_says_how_near_its_tiles_are_seen(tmp_path):
-    (tmp_path / FILE).write_text('{"defaults": {"deblur": {"zoom": 2}}}')
+    (tmp_path / FILE).write_text('{"defaults": {"deblur": {"upscale": 2}}}')
     settings = read_settings(tmp_path)
-    assert settings["deblur"].zoom == 2.0 and settings["deblur"].to_dict()["zoom"] == 2.0
-    assert settings["denoise"].zoom == 1.0 and "zoom" not in settings["denoise"].to_dict()
-    assert settings["deblur"].changed(zoom=1).to_dict() == task_settings(TASKS["deblur"]).to_dict()
-    assert settings["deblur"].changed(zoom=None, steps=3).zoom == 2.0
-    (tmp_path / FILE).write_text(json.dumps({"defaults": {"deblur": Settings(zoom=0.5).to_dict()}}))
-    assert read_settings(tmp_path)["deblur"] == Settings(zoom=0.5)
-    assert [Settings(zoom=z).zoom for z in (0.25, 4)] == [0.25, 4.0]
+    assert settings["deblur"].upscale == 2.0 and settings["deblur"].to_dict()["upscale"] == 2.0
+    assert settings["denoise"].upscale == 1.0 and "upscale" not in settings["denoise"].to_dict()
+    assert settings["deblur"].changed(upscale=1).to_dict() == task_settings(TASKS["deblur"]).to_dict()
+    assert settings["deblur"].changed(upscale=None, steps=3).upscale == 2.0
+    (tmp_path / FILE).write_text(json.dumps({"defaults": {"deblur": Settings(upscale=0.5).to_dict()}}))
+    assert read_settings(tmp_path)["deblur"] == Settings(upscale=0.5)
+    assert [Settings(upscale=z).upscale for z in (0.25, 4)] == [0.25, 4.0]
 
 
 @pytest.mark.parametrize("bad", [0.2499, 4.01, 0, -2, math.nan, math.inf, "2", True, None, [2], 10**400])
 def test_a_zoom_is_a_number_from_a_quarter_to_four(bad):
-    with pytest.raises(ValueError, match=r"zoom is a number from 0\.25 to 4, got ") as caught:
-        Settings(zoom=bad)
+    with pytest.raises(ValueError, match=r"upscale is a number from 0\.25 to 4, got ") as caught:
+        Settings(upscale=bad)
     assert str(caught.value).endswith(repr(bad))
 
 

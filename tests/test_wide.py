@@ -10,7 +10,8 @@ from instructdiffusion import InstructDiffusion
 from instructdiffusion.datasets.synthetic import ratio_size
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.inference.located import spatial_phrase
-from instructdiffusion.inference.runner import Job, Question
+from instructdiffusion.inference.options import SamplingOptions
+from instructdiffusion.inference.request import Request
 from instructdiffusion.tasks import get_task
 
 
@@ -100,9 +101,9 @@ def test_of_two_that_a_phrase_points_out_one_is_kept(tiny: InstructDiffusion, se
 def test_phrases_are_asked_as_a_whole_in_squares_and_where_one_look_is_wanted(tiny: InstructDiffusion) -> None:
     wide = make_example("refer", 60009, split="test", size=ratio_size("16:9", 96))
     square = make_example("refer", 60009, split="test", size=96)
-    job = Job(get_task("refer"), tiny.settings["refer"], tiny.check(wide.instruction), 64)
-    assert spatial_phrase(job, Question(wide.instruction, wide.source, 0)) is not None
-    assert spatial_phrase(job, Question(square.instruction, square.source, 0)) is None
+    job = tiny.job("refer", SamplingOptions(resolution=64))
+    assert spatial_phrase(job, Request(wide.instruction, wide.source, 0)) is not None
+    assert spatial_phrase(job, Request(square.instruction, square.source, 0)) is None
     truth = wide.record.target.union()
     once = tiny.run(wide.instruction, wide.source, scales=(1,), windows=0).result.union()
     assert not (once & truth).any()

@@ -26,7 +26,9 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from instructdiffusion.compositing.composition import Composition
 from instructdiffusion.compositing.learned import (
+    LEARNED,
     SHIPPED,
     Compositor,
     candidates,
@@ -34,15 +36,15 @@ from instructdiffusion.compositing.learned import (
     load_compositor,
     statistics,
 )
-from instructdiffusion.compositing.rules import replace_changed
 from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.datasets.synthetic.degradations import psnr, watermark
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.imaging.rasterize import as_float
 from instructdiffusion.imaging.resize import resize_picture
-from instructdiffusion.inference.runner import CHANGED, Job, Question
+from instructdiffusion.inference.options import SamplingOptions
+from instructdiffusion.inference.request import Request
+from instructdiffusion.inference.runner import Runner
 from instructdiffusion.pipeline import InstructDiffusion
-from instructdiffusion.settings import LEARNED
 from instructdiffusion.tasks import Instruction, get_task
 from instructdiffusion.utils.files import write_files
 
@@ -103,14 +105,12 @@ def whole(photo: np.ndarray, seed: int, side: int) -> Asked:
 def answered(model: Any, asked: Sequence[Asked], title: str) -> list[Drawn]:
     """What the model draws for the questions, all of one task, asked as its settings say."""
     task = asked[0].instruction.task
-    plan = model.check(asked[0].instruction, compose="rules")
-    settings = model.settings[task].changed(compose="rules")
-    job = Job(get_task(task), settings, plan, model.components.resolution, batch_size=32)
+    runner = Runner(model.job(task, SamplingOptions(compose="rules", batch_size=32)), model.backend)
     drawn: list[Drawn] = []
     for first in tqdm(range(0, len(asked), 64), desc=title):
         part = asked[first : first + 64]
-        questions = [Question(a.instruction, a.source, first + n) for n, a in enumerate(part)]
-        for number, edited, copy in job.sketches(model.editor, questions):
+        requests = [Request(a.instruction, a.source, first + n) for n, a in enumerate(part)]
+        for number, edited, copy in runner.sketches(requests):
             assert copy is not None  # edits and watermarks are laid beside it
             drawn.append(Drawn(part[number], edited, copy))
     return drawn
@@ -166,7 +166,7 @@ def compared(drawn: Sequence[Drawn], compositor: Compositor, title: str) -> str:
     rows = []
     for d in drawn:
         given = d.asked.source, d.edited, d.copy
-        laid = replace_changed(*given, *CHANGED[task]), lay(task, *given, compositor)
+        laid = get_task(task).lay(*given, Composition()), lay(task, *given, compositor)
         rows.append([psnr(picture, d.asked.target) for picture in (d.asked.source, *laid)])
     source, rules, learned = np.mean(rows, axis=0)
     worst = min(row[2] - row[1] for row in rows)

@@ -62,8 +62,8 @@ def asked(model: Any, examples: Sequence[Example], batch: int, title: str) -> li
         for first in range(0, len(examples), batch):
             part = examples[first : first + batch]
             pictures, seeds = np.stack([e.source for e in part]), list(range(first, first + len(part)))
-            noise = initial_noise(seeds, model.editor.latent_shape(pictures.shape[1:3]))
-            edited, copies = model.editor.draw(
+            noise = initial_noise(seeds, model.backend.latent_shape(pictures.shape[1:3]))
+            edited, copies = model.backend.generate(
                 pictures, [e.instruction.text for e in part], plan, noise, SeededNoise(seeds)
             )
             drawn += [Drawn(*fields) for fields in zip(part, edited, copies, strict=True)]

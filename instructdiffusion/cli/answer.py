@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .old_flags import OldFlag
 from .step_bar import step_bar
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def add_parser(commands: Any) -> None:
             parser.add_argument("--decoder", **DECODER)
         if name in TILED:
             parser.add_argument(
-                "--zoom",
+                "--upscale",
                 type=float,
                 help="make the picture so many times as large first, .25 to 4; default: the model's for this task",
             )
+            parser.add_argument("--zoom", type=float, dest="upscale", action=OldFlag, new="--upscale")
         if name in PERCEPTION:
             parser.add_argument(
                 "--scales",
@@ -145,7 +147,7 @@ def model_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those of the arguments that `InstructDiffusion.run` takes."""
     guidance = None if arguments.guidance is None else tuple(arguments.guidance)
     names = ("steps", "solver", "schedule", "formula", "seed", "resolution", "resize_mode")
-    own = ("decoder", "zoom", "scales", "windows")
+    own = ("decoder", "upscale", "scales", "windows")
     some = {name: getattr(arguments, name) for name in own if hasattr(arguments, name)}
     return {"guidance": guidance, **{name: getattr(arguments, name) for name in names}, **some}
 
@@ -327,7 +329,7 @@ def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dic
     """The question as a function of a model, a picture and further options."""
     from ..tasks import get_task
 
-    options = {**model_options(arguments), "keep": not arguments.raw}
+    options = {**model_options(arguments), "preserve_source": not arguments.raw}
     subjects = _subjects(arguments)
     colors = getattr(arguments, "colors", None)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .answer import DECODER, MODEL
+from .old_flags import OldFlag
 
 # As in evaluation.benchmarks, which a test holds; importing that here would make every command slow.
 DATASETS = {
@@ -106,10 +107,11 @@ def _add_asking(parser: argparse.ArgumentParser, batch: int) -> None:
     )
     parser.add_argument("--decoder", **DECODER)
     parser.add_argument(
-        "--zoom",
+        "--upscale",
         type=float,
         help="restoration: make pictures so many times as large first, .25 to 4; default: the model's for each task",
     )
+    parser.add_argument("--zoom", type=float, dest="upscale", action=OldFlag, new="--upscale")
 
 
 def _add_scales(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +163,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def run_scenes(arguments: argparse.Namespace) -> int:
     """Evaluate on scenes; prints a table and writes JSON, a picture sheet and a page."""
     from ..evaluation.breadth import breadth_of
-    from ..evaluation.request import check_readable, check_zoom
+    from ..evaluation.request import check_readable, check_upscale
     from ..tasks import TASKS, get_task
     from ..utils.files import check_writable
 
@@ -169,7 +171,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
         raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
     check_readable(tasks, arguments.decoder)
-    check_zoom(tasks, arguments.zoom)
+    check_upscale(tasks, arguments.upscale)
     usual: list[Any] | None = [] if arguments.oracle else None
     breadth = breadth_of(
         usual if arguments.ratios is None else arguments.ratios,
@@ -201,7 +203,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
         level=arguments.level,
         oracle=arguments.oracle,
         decoder=arguments.decoder,
-        zoom=arguments.zoom,
+        upscale=arguments.upscale,
         scales=arguments.scales,
         breadth=breadth,
         processes=processes,
@@ -229,7 +231,7 @@ def run_datasets(arguments: argparse.Namespace) -> int:
         guidance=None if arguments.guidance is None else tuple(arguments.guidance),
         resolution=arguments.resolution,
         decoder=arguments.decoder,
-        zoom=arguments.zoom,
+        upscale=arguments.upscale,
         count=arguments.count,
         batch_size=arguments.batch_size,
         cards=arguments.cards,

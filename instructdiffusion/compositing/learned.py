@@ -26,8 +26,9 @@ from ..imaging.resize import resize_field, resize_picture
 from ..imaging.strips import in_strips
 from ..utils.auxiliary import auxiliary_hash, load_auxiliary
 from ..utils.interrupts import check_interrupt
-from .rules import LEARNED, check_sizes, to_uint8
+from .rules import check_sizes, to_uint8
 
+LEARNED = ("dewatermark", "edit")  # the tasks that the network that ships has learned (`Task.has_compositor`)
 SHIPPED = Path(__file__).parents[1] / "assets" / "compositor" / "compositor.safetensors"
 WINDOWS = (1, 3, 7, 15, 31)  # pixels a side of the neighbourhoods whose mean difference counts
 _NEAR = (3, 5, 9)  # of those in which differences are compared in sign and colour

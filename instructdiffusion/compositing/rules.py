@@ -16,8 +16,6 @@ from ..imaging.strips import connected_to, gaussian_filter, in_strips, strips, w
 from .noise_level import estimate_noise, fill_pixels, find_impulses, split_bands
 from .sharpness import blur_share
 
-LEARNED = ("dewatermark", "edit")  # the tasks whose answers `learned` can lay
-
 FLOOR, FULL = 0.02, 0.06  # changes below FLOOR are the autoencoder's own unrest, above FULL surely meant
 # Of `keep_detail`, chosen on 160 validation scenes: 29.0 dB, where the drawn pictures themselves have 27.2.
 _NOISY = 1.3  # how much of the difference noise may explain, as a multiple of its variance

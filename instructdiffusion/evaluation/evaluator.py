@@ -85,12 +85,12 @@ def answer_cases(
     ask: Ask,
     cases: Sequence[Case],
     batch_size: int = 64,
-    editor: Any = None,
+    backend: Any = None,
     row: Callable[[Case, Example, Any, np.ndarray | None], Row] | None = None,
 ) -> Iterator[Answered]:
     """Every case with its answer, batch by batch, in order; the noise of a case is its seed's.
 
-    editor: the model's, for what its autoencoder makes of true pictures (`reconstructed`). row: how an answer
+    backend: the model's, for what its autoencoder makes of true pictures (`reconstructed`). row: how an answer
     is measured (None: as scenes are). Raises what making, asking and measuring raise.
     """
     measured = row or scene_row
@@ -98,7 +98,7 @@ def answer_cases(
         batch = cases[first : first + batch_size]
         examples = [case.make() for case in batch]
         answers = ask(examples, [case.seed for case in batch])
-        bounds = reconstructed(editor, examples)
+        bounds = reconstructed(backend, examples)
         for case, example, answer, bound in zip(batch, examples, answers, bounds, strict=True):
             check_answer(example, answer)
             yield Answered(case, example, answer, measured(case, example, answer, bound))
@@ -111,7 +111,7 @@ def answer_benchmark(
     units: Sequence[int],
     *,
     batch_size: int = 16,
-    editor: Any = None,
+    backend: Any = None,
     processes: Processes | None = None,
     strict: bool = False,
     tick: Callable[[int], Any] = lambda count: None,
@@ -134,7 +134,7 @@ def answer_benchmark(
     processes.meet()  # all have read what there is before any writes
     mine = left[processes.rank :: processes.count]
     tick(sum(1 for place in range(len(units) - len(left)) if place % processes.count == processes.rank))
-    worker = _Worker(benchmark, ask, journal, batch_size, editor, strict, hopeful=bool(answered))
+    worker = _Worker(benchmark, ask, journal, batch_size, backend, strict, hopeful=bool(answered))
     for unit in mine:
         try:
             cases = benchmark.cases(unit)
@@ -175,12 +175,12 @@ class _Worker:
         ask: Ask,
         journal: Journal | Memory,
         batch_size: int,
-        editor: Any,
+        backend: Any,
         strict: bool,
         hopeful: bool,
     ) -> None:
         self._benchmark, self._ask, self._journal = benchmark, ask, journal
-        self._batch_size, self._editor, self._strict = batch_size, editor, strict
+        self._batch_size, self._backend, self._strict = batch_size, backend, strict
         self._hopeful, self._failed = hopeful, 0
         self._batch: list[_Asked] = []
         self._finished = 0
@@ -207,7 +207,7 @@ class _Worker:
 
     def _rows(self, batch: Sequence[_Asked]) -> list[Row]:
         cases = [asked.case for asked in batch]
-        return [a.row for a in answer_cases(self._ask, cases, len(cases), self._editor, self._benchmark.row)]
+        return [a.row for a in answer_cases(self._ask, cases, len(cases), self._backend, self._benchmark.row)]
 
     def _alone(self, asked: _Asked) -> Entry:
         """The entry of one question asked by itself, so that one bad record spoils no other's answer."""
@@ -259,50 +259,50 @@ def groups(example: Example) -> list[str]:
     return sorted(found)
 
 
-def reconstructed(editor: Any, examples: Sequence[Example]) -> list[np.ndarray | None]:
+def reconstructed(backend: Any, examples: Sequence[Example]) -> list[np.ndarray | None]:
     """The true pictures through the model's autoencoder, uint8; None where the truth is no picture.
 
-    Also None without an editor. A picture that the model sees in one piece goes through whole; larger ones, and
+    Also None without a backend. A picture that the model sees in one piece goes through whole; larger ones, and
     sides that it does not take, in the tiles in which the model itself works on them.
     """
     bounds: list[np.ndarray | None] = [None] * len(examples)
-    wanted = [i for i, e in enumerate(examples) if editor is not None and e.instruction.task in PICTURE_TASKS]
+    wanted = [i for i, e in enumerate(examples) if backend is not None and e.instruction.task in PICTURE_TASKS]
     wanted = [i for i in wanted if "no-target" not in examples[i].record.tags]
-    whole = [i for i in wanted if _in_one_piece(editor, examples[i].target.shape)]
+    whole = [i for i in wanted if _in_one_piece(backend, examples[i].target.shape)]
     for size in {examples[i].target.shape for i in whole}:
         same = [i for i in whole if examples[i].target.shape == size]
-        copies = editor.decode(editor.encode(np.stack([examples[i].target for i in same])))
+        copies = backend.decode_latents(backend.encode_image(np.stack([examples[i].target for i in same])))
         for i, copy in zip(same, copies, strict=True):
             bounds[i] = as_bytes(copy)
     for i in wanted:
         if bounds[i] is None:
-            bounds[i] = tiled_copy(editor, examples[i].target)
+            bounds[i] = tiled_copy(backend, examples[i].target)
     return bounds
 
 
-def _side(editor: Any) -> int:
-    return int(getattr(getattr(editor, "components", None), "resolution", 0))
+def _side(backend: Any) -> int:
+    return int(getattr(getattr(backend, "components", None), "resolution", 0))
 
 
-def _in_one_piece(editor: Any, shape: tuple[int, ...]) -> bool:
-    side = _side(editor)
-    return not any(s % editor.multiple or (side and s > side) for s in shape[:2])
+def _in_one_piece(backend: Any, shape: tuple[int, ...]) -> bool:
+    side = _side(backend)
+    return not any(s % backend.multiple or (side and s > side) for s in shape[:2])
 
 
-def tiled_copy(editor: Any, picture: np.ndarray) -> np.ndarray | None:
+def tiled_copy(backend: Any, picture: np.ndarray) -> np.ndarray | None:
     """A picture uint8 [h, w, 3] through the autoencoder tile by tile, as restoration goes; None without a size."""
     from ..imaging.resize import model_size
     from ..imaging.tiling import Blend, cut_tiles, overlap_of, pad_for_tiles, plan_tiles
 
-    if not _side(editor):
+    if not _side(backend):
         return None
-    tile = model_size((1, 1), _side(editor), editor.multiple)[0]
-    padded = pad_for_tiles(picture, tile, editor.factor)
+    tile = model_size((1, 1), _side(backend), backend.multiple)[0]
+    padded = pad_for_tiles(picture, tile, backend.factor)
     blend = Blend(padded.shape[:2], tile, overlap_of(tile))
-    places = plan_tiles([padded.shape[:2]], tile, overlap_of(tile), editor.factor)
+    places = plan_tiles([padded.shape[:2]], tile, overlap_of(tile), backend.factor)
     for first in range(0, len(places), 16):
         batch = places[first : first + 16]
-        copies = editor.decode(editor.encode(cut_tiles([padded], batch, tile)))
+        copies = backend.decode_latents(backend.encode_image(cut_tiles([padded], batch, tile)))
         for t, copy in zip(batch, copies, strict=True):
             blend.add(t.y, t.x, copy)
     return as_bytes(blend.result()[: picture.shape[0], : picture.shape[1]])

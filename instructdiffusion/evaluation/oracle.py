@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..imaging.resize import zoom_picture
+from ..imaging.resize import scale_image
 from ..imaging.tiling import cut_tiles, overlap_of, pad_for_tiles, plan_tiles
-from ..inference.backend import Editor
-from ..inference.runner import is_tiled
+from ..inference.components_backend import ComponentsBackend
+from ..inference.job import is_tiled
 
 if TYPE_CHECKING:
     from ..datasets.records import Example
@@ -24,12 +24,12 @@ class Oracle:
 
     Everything else (composing, decoding the drawing) is the model's own: the figures bound what any UNet can
     reach with this autoencoder and these decoders. It needs pictures of the model's own size, for only then
-    the true picture is what the UNet would have had to draw; where the model enlarges them (`Settings.zoom`), it is
-    the tiles of the true picture as enlarged. decoder: how masks are read. zoom: in place of the settings' own.
+    the true picture is what the UNet would have had to draw; where the model enlarges them (`Settings.upscale`), it is
+    the tiles of the true picture as enlarged. decoder: how masks are read. upscale: in place of the settings' own.
     """
 
-    def __init__(self, model: InstructDiffusion, decoder: str = "closed", zoom: float | None = None) -> None:
-        self.model, self.decoder, self.zoom = model, decoder, zoom
+    def __init__(self, model: InstructDiffusion, decoder: str = "closed", upscale: float | None = None) -> None:
+        self.model, self.decoder, self.upscale = model, decoder, upscale
 
     def ask(self, examples: Sequence[Example], seeds: Sequence[int]) -> list[Answer]:
         """The answers to examples of one task; ValueError where a picture is not of the model's size."""
@@ -37,11 +37,11 @@ class Oracle:
         if any(e.source.shape[:2] != (side, side) for e in examples):
             raise ValueError(f"the oracle answers pictures of the model's own size only: {side} x {side}")
         model = copy.copy(self.model)
-        own = model.settings[task].changed(zoom=self.zoom)
-        zoom = own.zoom if is_tiled(task, model.components.resize_mode) else 1.0
-        padded = [pad_for_tiles(zoom_picture(e.target, zoom), side, model.editor.factor) for e in examples]
-        tiles = plan_tiles([p.shape[:2] for p in padded], side, overlap_of(side), model.editor.factor)
-        model.editor = _TrueEditor(model.components, cut_tiles(padded, tiles, side))
+        own = model.settings[task].changed(upscale=self.upscale)
+        upscale = own.upscale if is_tiled(task, model.components.resize_mode) else 1.0
+        padded = [pad_for_tiles(scale_image(e.target, upscale), side, model.backend.factor) for e in examples]
+        tiles = plan_tiles([p.shape[:2] for p in padded], side, overlap_of(side), model.backend.factor)
+        model.backend = _TrueBackend(model.components, cut_tiles(padded, tiles, side))
         answers = model.run(
             [e.instruction for e in examples],
             [e.source for e in examples],
@@ -50,27 +50,27 @@ class Oracle:
             seed=list(seeds),
             batch_size=len(examples),
             decoder=self.decoder,
-            zoom=self.zoom,
+            upscale=self.upscale,
             scales=(1.0,),
         )
         assert isinstance(answers, list)
         return answers
 
 
-class _TrueEditor(Editor):
-    """An editor whose drawings are `targets`, uint8 [n, h, w, 3], through the autoencoder, in the order asked for."""
+class _TrueBackend(ComponentsBackend):
+    """A backend whose drawings are `targets`, uint8 [n, h, w, 3], through the autoencoder, in the order asked for."""
 
     def __init__(self, components: Any, targets: np.ndarray) -> None:
         super().__init__(components)
         self._targets, self._drawn = targets, 0
 
-    def draw(
-        self, pictures: np.ndarray, texts: Sequence[str], *args: Any, reconstruct: bool = True, **options: Any
+    def generate(
+        self, images: np.ndarray, prompts: Sequence[str], *args: Any, reconstruct: bool = True, **options: Any
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        targets = self._targets[self._drawn : self._drawn + len(pictures)]
-        if pictures.shape != targets.shape:
-            raise ValueError(f"expected a batch {targets.shape} of the examples, got {pictures.shape}")
-        edited = self.decode(self.encode(targets))
-        copies = self.decode(self.encode(pictures)) if reconstruct else None
+        targets = self._targets[self._drawn : self._drawn + len(images)]
+        if images.shape != targets.shape:
+            raise ValueError(f"expected a batch {targets.shape} of the examples, got {images.shape}")
+        edited = self.decode_latents(self.encode_image(targets))
+        copies = self.decode_latents(self.encode_image(images)) if reconstruct else None
         self._drawn += len(targets)  # last: a batch that memory is too small for comes again in halves
         return edited, copies

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..inference.runner import is_learned
 from ..settings import Settings
 from ..tasks import TASKS, check_decoder, get_task
 
@@ -15,18 +14,15 @@ from ..tasks import TASKS, check_decoder, get_task
 def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """How the task will be asked, as plain data, with the UNet evaluations that an answer costs.
 
-    changes: steps, solver, schedule, guidance, zoom, scales; what is None comes from the model's settings for the task.
+    changes: steps, solver, schedule, guidance, upscale, scales; what is None comes from the model's settings.
     """
     known = getattr(model, "settings", None)
     if known is None:
         return {**{k: v for k, v in changes.items() if v is not None}, "evaluations": None}
-    from ..sampling import make_plan
-
     settings = known[task].changed(**changes)
-    sigmas = model.schedule.sigmas(settings.schedule, settings.steps)
-    plan = make_plan(sigmas, settings.solver, settings.guide(), model.schedule)
+    plan = settings.plan(model.schedule)
     asked = {**settings.to_dict(), "evaluations": plan.evaluations}
-    if is_learned(get_task(task), settings):
+    if settings.compose == "learned" and get_task(task).has_compositor:
         from ..compositing.learned import compositor_hash
 
         asked["compositor"] = compositor_hash()
@@ -44,9 +40,9 @@ def check_readable(tasks: Sequence[str], decoder: str) -> None:
         check_decoder(get_task(tasks[0]), decoder)
 
 
-def zoom_of(task: str, zoom: float | None) -> float | None:
-    """The zoom that `task` is asked with where `zoom` is wanted: None, the model's own, for what is not tiled."""
-    return zoom if get_task(task).tiled else None
+def upscale_of(task: str, upscale: float | None) -> float | None:
+    """The upscale that `task` is asked with where `upscale` is wanted: None, the model's own, for what is not tiled."""
+    return upscale if get_task(task).tiled else None
 
 
 def scales_of(task: str, scales: Sequence[float] | None) -> Sequence[float] | None:
@@ -54,14 +50,14 @@ def scales_of(task: str, scales: Sequence[float] | None) -> Sequence[float] | No
     return scales if get_task(task).perception else None
 
 
-def check_zoom(tasks: Sequence[str], zoom: float | None) -> None:
-    """ValueError for a zoom beyond its range, or one that means nothing to any of the tasks; None is the model's."""
-    if zoom is None:
+def check_upscale(tasks: Sequence[str], upscale: float | None) -> None:
+    """ValueError for an upscale beyond its range, or one that means nothing to any task; None is the model's."""
+    if upscale is None:
         return
-    Settings(zoom=zoom)
+    Settings(upscale=upscale)
     if not any(get_task(name).tiled for name in tasks):
         tiled = ", ".join(name for name, task in TASKS.items() if task.tiled)
-        raise ValueError(f"a zoom is for {tiled}, and means nothing to {', '.join(tasks)}: leave it out")
+        raise ValueError(f"an upscale is for {tiled}, and means nothing to {', '.join(tasks)}: leave it out")
 
 
 def decoder_settings(decoder: str) -> dict[str, str]:

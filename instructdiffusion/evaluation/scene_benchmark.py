@@ -13,6 +13,7 @@ from ..datasets.synthetic.examples import make_example
 from ..datasets.synthetic.scene import UNSEEN_TASKS
 from ..tasks import TASKS, get_task
 from ..utils.files import check_writable, clear_leftovers, png_bytes, write_files
+from ..utils.old_names import accept_old_keywords
 from .breadth import Breadth
 from .evaluator import (
     Answered,
@@ -35,13 +36,13 @@ from .reports.sheet import pick, stacked, task_sheet
 from .request import (
     asked_settings,
     check_readable,
-    check_zoom,
+    check_upscale,
     decoder_of,
     decoder_settings,
     in_order,
     scales_of,
     settings_hash,
-    zoom_of,
+    upscale_of,
 )
 
 MAIN, PARAPHRASES, OTHER, UNSEEN = "scenes", "held-out paraphrases", "other words", "unseen pairs"
@@ -64,6 +65,7 @@ class Scenes:
         return [self._cases[unit]]
 
 
+@accept_old_keywords(zoom="upscale")
 def evaluate_scenes(
     model: Any,
     tasks: Sequence[str] | None = None,
@@ -81,7 +83,7 @@ def evaluate_scenes(
     size: int | None = None,
     oracle: bool = False,
     decoder: str = "closed",
-    zoom: float | None = None,
+    upscale: float | None = None,
     scales: Sequence[float] | None = None,
     breadth: Breadth | None = None,
     quiet: bool = False,
@@ -94,9 +96,9 @@ def evaluate_scenes(
     that training never sees; and, where `breadth` says so, scenes of other shapes and things of other sizes.
     What is None comes from the model's settings for each task. size: side of the scenes in pixels (None:
     the model's resolution). oracle: the true pictures through the autoencoder answer in place of the UNet. decoder:
-    how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. zoom: .25 to 4, how
-    many times as large pictures are made that are worked on in tiles; the other tasks are asked as without it. scales:
-    at which tasks that perceive see pictures (`Settings.scales`), None for the model's; (1,) looks once.
+    how masks are read ("unet": the light U-Net); of all tasks the others are read in closed form. upscale: .25 to 4,
+    how many times as large pictures are made that are worked on in tiles; the other tasks are asked as without it.
+    scales: at which tasks that perceive see pictures (`Settings.scales`), None for the model's; (1,) looks once.
 
     output: a folder for results.json, table.md, sheet.png, report.html and tasks/<task>.json with a row for every
     answer. Answers are journalled in output/answers as they come; what is there, made with the same settings,
@@ -110,7 +112,7 @@ def evaluate_scenes(
     names = [get_task(name).name for name in (tasks if tasks is not None else TASKS)]
     _check(count, batch_size, split, seed)
     check_readable(names, decoder)
-    check_zoom(names, zoom)
+    check_upscale(names, upscale)
     read = {name: decoder_settings(decoder_of(name, decoder)) for name in names}
     breadth = breadth or Breadth()
     if oracle and breadth.settings:
@@ -121,7 +123,7 @@ def evaluate_scenes(
     folder = None if output is None else check_writable(output)
     quiet = quiet or not processes.first
     changes = {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guidance}
-    own = {name: {"zoom": zoom_of(name, zoom), "scales": scales_of(name, scales)} for name in names}
+    own = {name: {"upscale": upscale_of(name, upscale), "scales": scales_of(name, scales)} for name in names}
     asked = {name: asked_settings(model, name, {**changes, **own[name]}) for name in names}
     components = getattr(model, "components", None)
     side = size or int(getattr(components, "resolution", 64))
@@ -147,8 +149,8 @@ def evaluate_scenes(
         told: dict[str, Any] = {}
         if read[name]["decoder"] != "closed":
             told["decoder"] = read[name]["decoder"]
-        if own[name]["zoom"] is not None:
-            told["zoom"] = zoom
+        if own[name]["upscale"] is not None:
+            told["upscale"] = upscale
         if own[name]["scales"] is not None and not oracle:  # the oracle looks once
             told["scales"] = scales
         if oracle:
@@ -213,7 +215,7 @@ class _Run:
         self, model: Any, ask: Ask, batch_size: int, folder: Path | None, quiet: bool, processes: Processes
     ) -> None:
         self._ask, self._batch_size, self._folder = ask, batch_size, folder
-        self._editor = getattr(model, "editor", None)
+        self._backend = getattr(model, "backend", None)
         self._quiet, self._processes = quiet, processes
 
     def task(self, benchmark: Scenes, settings: dict[str, Any]) -> tuple[TaskReport, list[Card]]:
@@ -238,7 +240,7 @@ class _Run:
 
         def again(numbers: Sequence[int]) -> list[Answered]:
             cases = [benchmark.cases(i)[0] for i in numbers]
-            return list(answer_cases(self._ask, cases, self._batch_size, self._editor))
+            return list(answer_cases(self._ask, cases, self._batch_size, self._backend))
 
         # A few are asked again for their pictures, rather than all answers held in memory.
         assert place is not None
@@ -270,7 +272,7 @@ class _Run:
                 journal,
                 units,
                 batch_size=self._batch_size,
-                editor=self._editor,
+                backend=self._backend,
                 processes=self._processes,
                 strict=True,
                 tick=bar.update,

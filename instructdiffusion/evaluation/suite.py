@@ -24,13 +24,13 @@ from .reports.report import gpu_name, made_by, versions
 from .request import (
     asked_settings,
     check_readable,
-    check_zoom,
+    check_upscale,
     decoder_of,
     decoder_settings,
     in_order,
     problems,
     settings_hash,
-    zoom_of,
+    upscale_of,
 )
 
 
@@ -40,7 +40,7 @@ class Asking:
 
     count: records a split (None: all). resolution: the side at which the model sees pictures. cards: answers of
     each kind on the page. decoder: how masks are read ("unet": the light U-Net); other tasks have the closed form only.
-    zoom: how many times as large pictures are made that are worked on in tiles; to other tasks it means nothing.
+    upscale: how many times as large pictures are made that are worked on in tiles; to other tasks it means nothing.
     strict: the first broken record or unusable answer is raised, rather than named and left out.
     """
 
@@ -50,7 +50,7 @@ class Asking:
     guidance: tuple[float, float] | str | None = None
     resolution: int | None = None
     decoder: str = "closed"
-    zoom: float | None = None
+    upscale: float | None = None
     count: int | None = None
     batch_size: int = 16
     cards: int = 6
@@ -71,12 +71,12 @@ class Asking:
             "solver": self.solver,
             "schedule": self.schedule,
             "guidance": self.guidance,
-            "zoom": self.zoom,
+            "upscale": self.upscale,
         }
 
     def changes_of(self, task: str) -> dict[str, Any]:
         """What of the model's settings for a task is changed."""
-        return {**self.changes, "zoom": zoom_of(task, self.zoom)}
+        return {**self.changes, "upscale": upscale_of(task, self.upscale)}
 
     def options(self, task: str) -> dict[str, Any]:
         """What `InstructDiffusion.run` is told for a task."""
@@ -188,14 +188,14 @@ def evaluate_parts(
     was, and one that asks for more records keeps the answers it has. Answers of other settings, weights, data or
     code lie beside and are not mixed. With several processes each takes its share, the first writes the reports.
 
-    ValueError where another run is writing there, or the decoder or the zoom means nothing to any benchmark; OSError
+    ValueError where another run is writing there, or the decoder or the upscale means nothing to any benchmark; OSError
     where that cannot be written.
     """
     asking, processes = asking or Asking(), processes or Processes()
     if benchmarks:
         asked = [benchmark.task for _, benchmark in benchmarks]
         check_readable(asked, asking.decoder)
-        check_zoom(asked, asking.zoom)
+        check_upscale(asked, asking.upscale)
         decoder_settings(asking.decoder)  # weights that cannot be had are named before anything is written
     folder = check_writable(output) if processes.first else Path(output)
     processes.meet()
@@ -286,7 +286,7 @@ def _part(
     place = folder / "answers" / f"{title}-{settings_hash(settings)}"
     journal = Journal(place, settings, processes.rank)
     units = benchmark.chosen(asking.count)
-    editor = getattr(model, "editor", None)
+    backend = getattr(model, "backend", None)
     ask = asker(model, asking.options(benchmark.task), asking.batch_size)
     started = time.monotonic()
     share = len(range(processes.rank, len(units), processes.count))
@@ -301,7 +301,7 @@ def _part(
             journal,
             units,
             batch_size=asking.batch_size,
-            editor=editor,
+            backend=backend,
             processes=processes,
             strict=asking.strict,
             tick=bar.update,
@@ -335,7 +335,7 @@ def _part(
 
     def again(numbers: Sequence[int]) -> list[Answered]:
         cases = [benchmark.cases(kept[i]["unit"])[kept[i]["n"]] for i in numbers]
-        return list(answer_cases(ask, cases, asking.batch_size, editor, benchmark.row))
+        return list(answer_cases(ask, cases, asking.batch_size, backend, benchmark.row))
 
     kept_cards = place / f"cards-{asking.cards}.json"
     return part, make_cards(part.title, rows, again, asking.cards, kept_cards)

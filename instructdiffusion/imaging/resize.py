@@ -88,7 +88,7 @@ def model_size(
     Args:
         size: (height, width) of the picture in pixels.
         resolution: Side in pixels, a multiple of `multiple`.
-        multiple: What the model needs both sides to be multiples of (`Editor.multiple`).
+        multiple: What the model needs both sides to be multiples of (`ComponentsBackend.multiple`).
         resize_mode: One of RESIZE_MODES.
 
     Returns:
@@ -185,15 +185,15 @@ def large_resolution(resolution: int, trained_at: int) -> str:
     )
 
 
-def zoomed(size: tuple[int, int], zoom: float) -> tuple[int, int]:
-    """(height, width) in whole pixels, at least 1, of what is `zoom` times as large as `size` (height, width)."""
-    height, width = (max(1, round(side * zoom)) for side in size)
+def scaled_size(size: tuple[int, int], upscale: float) -> tuple[int, int]:
+    """(height, width) in whole pixels, at least 1, of what is `upscale` times as large as `size` (height, width)."""
+    height, width = (max(1, round(side * upscale)) for side in size)
     return height, width
 
 
-def zoom_picture(picture: np.ndarray, zoom: float) -> np.ndarray:
-    """A picture uint8 [h, w, 3] `zoom` times as large, as `resize_picture` makes it; itself at zoom 1."""
-    return resize_picture(picture, zoomed(picture.shape[:2], zoom))
+def scale_image(picture: np.ndarray, upscale: float) -> np.ndarray:
+    """A picture uint8 [h, w, 3] `upscale` times as large, as `resize_picture` makes it; itself at upscale 1."""
+    return resize_picture(picture, scaled_size(picture.shape[:2], upscale))
 
 
 def _resized(plane: np.ndarray, size: tuple[int, int], method: Image.Resampling) -> np.ndarray:

@@ -1,315 +1,83 @@
-"""Editor: pictures of one size and their instructions through the model, once, in one batch."""
+"""Backend: what puts pictures and instructions through a model, whatever runs it."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.compiling import Compiling
-from ..sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
-from ..sampling.acceleration.cuda_graph_runner import Replaying
-from ..utils.cache import KEPT, Kept, Weights
-from ..utils.pieces import pieces
-from .memory import Footprint, components_footprint, free_memory
-from .vae_tiling import in_parts
-
-if TYPE_CHECKING:
-    from ..models.components import Components
-
-# Pixels up to which edits and copies are decoded in one batch; beyond, that would save nothing and take memory.
-TOGETHER = 2**16
+from ..sampling import OnStep, Plan, StepNoise
+from .memory import Footprint
 
 
-class Editor:
-    """The components of a model, as one function from pictures and texts to edited pictures.
+class Backend(Protocol):
+    """What the runner asks of a model.
 
-    graphs: whether UNet and step are replayed as CUDA graphs, True, False, or None for where they can and pay
-    (`cuda_graph_runner.Replaying`); False suits weights that come and go, as in training. backend: of the step
-    outside the UNet where nothing is replayed (`sampling.sample`). compiled: whether UNet and autoencoder run
-    compiled, True, False, or None for where it pays (`models.compiling.Compiling`).
-
-    Texts that were read and pictures that were encoded and decoded are kept, the last ones, up to `kept` bytes of each
-    (`texts`, `conditions`, `copies`): the empty text is read once, and many questions about a picture pay for it once.
-    Weights that change are noticed, but for some ways to change them (`cache.Weights` says which; on an accelerator a
-    write through `weight.data` is one, as in merging a LoRA with peft): after such a change call `forget`.
+    `ComponentsBackend` runs the networks itself; the ComfyUI nodes have one that runs a MODEL, CLIP and VAE. Two facts
+    that a backend may have beside these: `one_text` (True where all prompts of a batch must be the same), and
+    `leaves_untouched` (True where `generate` takes `untouched`).
     """
-
-    def __init__(
-        self,
-        components: Components,
-        *,
-        graphs: bool | None = False,
-        backend: str = "auto",
-        compiled: bool | None = False,
-        kept: int = KEPT,
-    ) -> None:
-        self.components = components
-        self.replaying = Replaying(graphs, backend)
-        self.compiling = Compiling(compiled)
-        self.texts: Kept[Tensor] = Kept(kept)  # text -> states [length, width]
-        self.conditions: Kept[Tensor] = Kept(kept)  # picture -> condition [c, h/f, w/f]
-        self.copies: Kept[np.ndarray] = Kept(kept)  # picture -> its condition decoded, float32 [h, w, 3]
-        self._read_by, self._coded_by = Weights(), Weights()
-
-    def forget(self) -> None:
-        """Let go of all texts, pictures and CUDA graphs that are kept."""
-        for kept in (self.texts, self.conditions, self.copies, self.replaying):
-            kept.forget()
-
-    leaves_untouched = True  # `draw` has `untouched`
 
     @property
     def factor(self) -> int:
         """Pixels a latent cell stands for along each side."""
-        return 2 ** (len(self.components.vae.config.block_out_channels) - 1)
 
     @property
     def multiple(self) -> int:
-        """What both sides of a picture must be a multiple of."""
-        return self.factor * 2 ** (len(self.components.unet.config.block_out_channels) - 1)
+        """What both sides of an image must be a multiple of."""
 
     @property
     def footprint(self) -> Footprint:
         """What the networks take while they run."""
-        return components_footprint(self.components)
 
     @property
     def device(self) -> torch.device:
-        """Where the networks lie."""
-        return _place(self.components.unet)[0]
+        """Where the UNet runs."""
 
     def free(self, device: Any) -> int | None:
         """Bytes that a run may take on a device; None where that is not known."""
-        return free_memory(device)
 
     def latent_shape(self, size: tuple[int, int]) -> tuple[int, int, int]:
-        """(c, h, w) of the latents of a picture of `size` (height, width)."""
-        height, width = (side // self.factor for side in size)
-        return int(self.components.vae.config.latent_channels), height, width
+        """(c, h, w) of the latents of an image of `size` (height, width)."""
 
-    @property
-    def text_limit(self) -> int:
-        """Tokens an instruction may have, its begin and end token included."""
-        places = int(self.components.text_encoder.config.max_position_embeddings)
-        return min(places, int(self.components.tokenizer.model_max_length))
+    def encode_image(self, images: np.ndarray) -> Tensor:
+        """Image latents [n, c, h/f, w/f], unscaled, of images uint8 [n, h, w, 3]."""
 
-    def check_text(self, text: str) -> None:
-        """ValueError where the text has halves of characters, or more tokens than the model reads; it says which."""
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:  # a shell hands over bytes that are not UTF-8 as lone surrogates
-            raise ValueError(
-                f"the instruction {text!r} has no text at character {error.start + 1} (bytes that are not UTF-8, or "
-                "half of a surrogate pair): type it again"
-            ) from error
-        count = len(self.components.tokenizer(text, verbose=False)["input_ids"])
-        if count > self.text_limit:
-            shown = text if len(text) <= 60 else text[:57] + "..."
-            raise ValueError(
-                f"the instruction {shown!r} has {count} tokens, the model reads at most {self.text_limit} "
-                "(begin and end included): shorten it"
-            )
+    def decode_latents(self, latents: Tensor) -> np.ndarray:
+        """Images float32 [n, h, w, 3] in 0..1 of unscaled latents; FloatingPointError if not finite."""
 
-    @torch.inference_mode()
-    def read(self, texts: Sequence[str]) -> Tensor:
-        """States [n, length, width] of the texts; a text that is kept is not read again, equal ones are read once."""
-        encoder, tokenizer = self.components.text_encoder, self.components.tokenizer
-        if self._read_by.changed(encoder, tokenizer):
-            self.texts.forget()
-
-        def states(missing: list[int]) -> list[Tensor]:
-            ids = tokenizer(
-                [texts[n] for n in missing],
-                padding="max_length",
-                max_length=self.text_limit,
-                truncation=False,
-                return_tensors="pt",
-            )["input_ids"]
-            return [row.clone() for row in encoder(ids.to(_place(encoder)[0]))[0]]
-
-        return torch.stack(self.texts.of(texts, states))
-
-    @torch.inference_mode()
-    def encode(self, pictures: np.ndarray) -> Tensor:
-        """The condition: the mode of the posterior [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3].
-
-        A picture that is kept is not encoded again, equal ones are encoded once.
-        """
-        return self._encode(pictures, [_key(picture) for picture in pictures])
-
-    def _encode(self, pictures: np.ndarray, keys: Sequence[object]) -> Tensor:
-        vae = self.components.vae
-        device, dtype = _place(vae)
-        if self._coded_by.changed(vae):
-            self.conditions.forget()
-            self.copies.forget()
-
-        def modes(missing: list[int]) -> list[Tensor]:
-            x = torch.from_numpy(np.ascontiguousarray(pictures[missing])).permute(0, 3, 1, 2).to(device)
-            mode = in_parts(
-                lambda part: vae.encode(part).latent_dist.mode(),
-                (x.float() / 127.5 - 1).to(dtype),
-                self.footprint.encode,
-                cell=1,
-                scale=1 / self.factor,
-            )
-            return [row.clone() for row in mode]  # a row of its own: a view would keep the whole batch alive
-
-        return torch.stack(self.conditions.of(keys, modes))
-
-    @torch.inference_mode()
-    def decode(self, latents: Tensor) -> np.ndarray:
-        """Pictures float32 [n, h, w, 3] in 0..1 of unscaled latents; FloatingPointError if not finite."""
-        vae = self.components.vae
-        x = in_parts(
-            lambda part: vae.decode(part).sample,
-            latents.to(*_place(vae)),
-            self.footprint.decode * self.factor**2,
-            cell=self.factor,
-            scale=self.factor,
-        ).float()
-        if not bool(torch.isfinite(x).all()):
-            raise FloatingPointError(
-                "the autoencoder decodes to NaN or infinite values: check its weights, and in half precision "
-                "whether they overflow (load with dtype float32)"
-            )
-        return (x / 2 + 0.5).clamp_(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-
-    @torch.inference_mode()
-    def draw(
+    def generate(
         self,
-        pictures: np.ndarray,
-        texts: Sequence[str],
+        images: np.ndarray,
+        prompts: Sequence[str],
         plan: Plan,
-        start: Tensor,
-        noise: StepNoise,
+        initial_noise: Tensor,
+        step_noise: StepNoise,
         *,
         reconstruct: bool = True,
         on_step: OnStep | None = None,
-        reuse: int = 1,
+        cache_interval: int = 1,
         adaptive: float | None = None,
-        untouched: float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """(edited, reconstruction of the source or None), float32 [n, h, w, 3] in 0..1.
+        """Follow a prompt on each image.
 
-        pictures: uint8 [n, h, w, 3], sides multiples of `multiple`. start: unit noise [n, c, h/f, w/f].
-        noise: where a plan that adds noise takes it. reconstruct: whether the source's is wanted too. reuse: the
-        whole UNet runs in every so many-th row only (`sampling.DeepCache`). adaptive: the tolerance within which
-        branches are left out (`sampling.AdaptiveGuidance`), None for none. untouched: of a picture whose latents differ
-        nowhere by more than that (root of the mean square over channels) nothing is decoded; it is then itself both.
-        ValueError for reuse and adaptive together, or for either where graphs are forced; RuntimeError where graphs or
-        compiled networks are forced and cannot be.
+        Args:
+            images: uint8 [n, h, w, 3], both sides multiples of `multiple`.
+            prompts: One an image.
+            plan: The rows of the run.
+            initial_noise: Unit noise [n, c, h/f, w/f] to begin with.
+            step_noise: Where a plan that adds noise takes it.
+            reconstruct: Whether the autoencoder's copy of the source is wanted too.
+            on_step: Called after every row.
+            cache_interval: The whole UNet runs in every so many-th row only (`sampling.DeepCache`).
+            adaptive: The tolerance within which branches of guidance are left out, None for none.
+
+        Returns:
+            (edited, the autoencoder's copy of the source or None), float32 [n, h, w, 3] in 0..1.
+
+        Raises:
+            ValueError: For a cache_interval or adaptive that the backend cannot follow.
         """
-        self.components = self.compiling(
-            self.components, len(pictures) * plan.evaluations, pictures.shape[:3]
-        )
-        pixels = len(pictures) * pictures.shape[1] * pictures.shape[2]
-        run = partial(self._draw, pictures, texts, plan, start, noise, reconstruct, on_step, reuse, adaptive, untouched)
-        try:
-            with pieces(pixels, self.device):
-                return run()
-        except Exception as error:  # what compilers raise is of many kinds
-            plain = self.compiling.failed(error)
-            if plain is None:
-                raise
-        self.components = plain
-        with pieces(pixels, self.device):
-            return run()
-
-    def _draw(
-        self,
-        pictures: np.ndarray,
-        texts: Sequence[str],
-        plan: Plan,
-        start: Tensor,
-        noise: StepNoise,
-        reconstruct: bool,
-        on_step: OnStep | None,
-        reuse: int,
-        adaptive: float | None,
-        untouched: float,
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        keys = [_key(picture) for picture in pictures]
-        condition = self._encode(pictures, keys)
-        components = self.components
-        model = UNetDenoiser(
-            components.unet, condition, self.read(texts), self.read([""]), components.prediction_type
-        )
-        x = start.to(_place(components.unet)[0], torch.float32) * plan.sigma_start
-        if reuse == 1 and adaptive is None:
-            latents = self.replaying(model, x, plan, noise, on_step)
-        else:
-            why = f"what runs differs from row to row with reuse={reuse}, adaptive={adaptive}"
-            latents = self.replaying.launched(
-                self._changed(model, reuse, adaptive), x, plan, noise, on_step, why
-            )
-        latents = latents / self._scale() + self._shift()
-        if not reconstruct:
-            return self.decode(latents), None
-        different = (latents - condition).square().mean(1).sqrt().amax((1, 2))
-        rows = [n for n, much in enumerate(different.tolist()) if not much <= untouched]  # NaN is told, not passed over
-        if not untouched or len(rows) == len(pictures):
-            return self._decode_both(latents, condition, keys)
-        edited = pictures.astype(np.float32) / 255
-        copies = edited.copy()
-        if rows:
-            edited[rows], copies[rows] = self._decode_both(latents[rows], condition[rows], [keys[n] for n in rows])
-        return edited, copies
-
-    def _decode_both(
-        self, latents: Tensor, condition: Tensor, keys: Sequence[object]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(decoded latents, decoded condition); what of the latter is not kept goes along with a small batch."""
-        count, edited = len(latents), None
-        pixels = latents[0, 0].numel() * self.factor**2
-
-        def copies(missing: list[int]) -> Sequence[np.ndarray]:
-            nonlocal edited
-            if (count + len(missing)) * pixels > TOGETHER:
-                made = self.decode(condition[missing])
-            else:
-                both = self.decode(torch.cat([latents.to(condition), condition[missing]]))
-                edited, made = both[:count], both[count:]
-            return [row.copy() for row in made]
-
-        found = np.stack(self.copies.of(keys, copies))
-        return self.decode(latents) if edited is None else edited, found
-
-    def _changed(self, model: UNetDenoiser, reuse: int, adaptive: float | None) -> Model:
-        """The model with what makes it cheaper row by row."""
-        if self.replaying.graphs:
-            raise ValueError(
-                "graphs=True replays the whole UNet in every row; it cannot go with "
-                f"reuse={reuse}, adaptive={adaptive}"
-            )
-        if adaptive is None:
-            return DeepCache(model, reuse)
-        if reuse != 1:
-            raise ValueError(
-                f"expected reuse=1 beside adaptive={adaptive}, got {reuse}: leave out one of them"
-            )
-        return AdaptiveGuidance(model, adaptive)
-
-    def _scale(self) -> float:
-        return float(self.components.vae.config.scaling_factor)
-
-    def _shift(self) -> float:
-        config: Any = self.components.vae.config
-        return float(getattr(config, "shift_factor", None) or 0.0)
-
-
-def _key(picture: np.ndarray) -> tuple[object, ...]:
-    """What tells a picture from all others: its size and a digest of its bytes."""
-    return picture.shape, hashlib.blake2b(np.ascontiguousarray(picture), digest_size=20).digest()
-
-
-def _place(module: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Where a network lies and in what precision; diffusers' own .device walks all its parts, a millisecond each."""
-    first = next(module.parameters())
-    return first.device, first.dtype

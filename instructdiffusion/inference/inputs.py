@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from ..imaging.resize import as_resize_mode
 from ..sampling import check_seeds
 from ..tasks import Instruction, get_task
 from ..tasks.understanding import understand
-
-# The options of the tasks' `decode` that are numbers: their kind, and what each is in words.
-DECODE: dict[str, tuple[Any, str]] = {
-    "threshold": (Real, "a share from 0 to 1, as 0.5"),
-    "score": (Real, "a share from 0 to 1, as 0.5"),
-    "min_area": (Real, "a number of pixels, as 9, or None for the task's own"),
-    "max_boxes": (Integral, "a whole number, as 20"),
-}
 
 
 def as_instructions(given: Any) -> tuple[list[str | Instruction], bool]:
@@ -65,43 +54,6 @@ def paired(
     if len(pictures) != len(texts):
         raise ValueError(f"{len(pictures)} pictures came with {len(texts)} instructions: give one a picture")
     return pictures, texts
-
-
-def check_options(batch_size: Any, reuse: Any, adaptive: Any, decode: Any, **functions: Any) -> None:
-    """ValueError for a batch_size, reuse or adaptive beyond its range, TypeError for a `decode` that is no mapping, for
-    options in it that are no numbers, and for `functions` (on_step, ...) that cannot be called; all but the first two
-    may be None."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size is a whole number of at least 1, got {batch_size!r}")
-    if isinstance(reuse, bool) or not isinstance(reuse, int) or reuse < 1:
-        raise ValueError(f"reuse is a whole number of rows of at least 1, got {reuse!r}")
-    number = isinstance(adaptive, Real) and not isinstance(adaptive, bool)
-    if adaptive is not None and not (number and 0 <= adaptive < float("inf")):
-        raise ValueError(f"adaptive is a share of at least 0, or None for none; got {adaptive!r}")
-    if not (decode is None or isinstance(decode, Mapping)):
-        raise TypeError(f"decode is a dict of options, as {{'min_area': 9}}, got {decode!r}")
-    for name, (kind, meaning) in DECODE.items():
-        value = (decode or {}).get(name)
-        if value is None and (decode is None or name not in decode or name == "min_area"):
-            continue
-        if not isinstance(value, kind) or isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"decode option {name} is {meaning}, got {value!r}")
-    for name, function in functions.items():
-        if not (function is None or callable(function)):
-            raise TypeError(f"{name} is a function, or None for none; got {function!r}")
-
-
-def given_resize_mode(resize_mode: str | None, fit: str | None) -> str | None:
-    """The resize mode that a call gave, None for the model's own; `fit`, its old name, gives a DeprecationWarning.
-
-    ValueError for a mode that there is not, or for both names at once.
-    """
-    if fit is not None:
-        warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=3)
-        if resize_mode is not None:
-            raise ValueError("fit is the old name of resize_mode: leave it out")
-        resize_mode = fit
-    return None if resize_mode is None else as_resize_mode(resize_mode)
 
 
 def as_seeds(seed: int | Sequence[int], count: int) -> list[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import binary_dilation
@@ -17,10 +16,10 @@ from ..imaging.resize import content_size
 from ..results import Masks
 from ..tasks import get_task
 from ..tasks.spatial import SpatialPhrase, candidates, largest_part
-
-if TYPE_CHECKING:
-    from .backend import Editor
-    from .runner import Job, Question
+from .backend import Backend
+from .job import Job
+from .request import Request
+from .scales import scaled_sketches
 
 LONG = 1.2  # long side to short from which a canvas is no square to a model
 EDGE = 2  # pixels around a thing that its drawing's soft edge takes
@@ -28,55 +27,55 @@ EDGE = 2  # pixels around a thing that its drawing's soft edge takes
 Sketch = tuple[int, np.ndarray, "np.ndarray | None"]
 
 
-def located_sketches(job: Job, editor: Editor, questions: Sequence[Question]) -> Iterator[Sketch]:
+def located_sketches(job: Job, backend: Backend, requests: Sequence[Request]) -> Iterator[Sketch]:
     """Draw every question; those with spatial phrases on long canvases in parts.
 
     Args:
         job: A job of a task that perceives.
-        editor: What draws.
+        backend: What draws.
         questions: Those with noise of their own are drawn as they are.
 
     Yields:
-        (number of the question, edited, copy) as `Job.sketches` does.
+        (number of the request, edited, copy) as `Runner.sketches` does.
     """
-    phrases = {n: phrase for n, q in enumerate(questions) if (phrase := spatial_phrase(job, q)) is not None}
-    kinds = _parts(job, editor, questions, {n: p.noun for n, p in phrases.items()}, job.task.kind_task)
-    anchors = _parts(job, editor, questions, {n: p.anchor for n, p in phrases.items() if p.anchor}, job.task.name)
-    for number, edited, copy in job.scaled(editor, questions):
+    phrases = {n: phrase for n, q in enumerate(requests) if (phrase := spatial_phrase(job, q)) is not None}
+    kinds = _parts(job, backend, requests, {n: p.noun for n, p in phrases.items()}, job.task.kind_task)
+    anchors = _parts(job, backend, requests, {n: p.anchor for n, p in phrases.items() if p.anchor}, job.task.name)
+    for number, edited, copy in scaled_sketches(job, backend, requests):
         if number not in phrases or copy is None:
             yield number, edited, copy
             continue
-        question = questions[number]
-        whole = job.task.decode(copy, edited, question.instruction, **job.decode)
+        request = requests[number]
+        whole = job.task.decode(copy, edited, request.instruction, **job.options.decode_keywords)
         yield number, *_located(phrases[number], whole, (edited, copy), kinds[number], anchors.get(number))
 
 
-def spatial_phrase(job: Job, question: Question) -> SpatialPhrase | None:
+def spatial_phrase(job: Job, request: Request) -> SpatialPhrase | None:
     """The spatial phrase of a question that is asked in parts; None where it is asked as it is."""
-    if question.start is not None or question.steps is not None or job.resize_mode != "shortest_edge":
+    if request.has_noise or job.resize_mode != "shortest_edge":
         return None
-    height, width = content_size(question.picture.shape[:2], job.resolution, 1, job.resize_mode)
+    height, width = content_size(request.image.shape[:2], job.resolution, 1, job.resize_mode)
     if max(height, width) < LONG * min(height, width):
         return None
-    return job.task.spatial_phrase(question.instruction)
+    return job.task.spatial_phrase(request.instruction)
 
 
 def _parts(
-    job: Job, editor: Editor, questions: Sequence[Question], subjects: dict[int, str], task: str
+    job: Job, backend: Backend, requests: Sequence[Request], subjects: dict[int, str], task: str
 ) -> dict[int, tuple[np.ndarray, np.ndarray, Masks]]:
-    """Question number -> (edited, copy, masks) of a part of its phrase, asked as a question of `task`."""
+    """Request number -> (edited, copy, masks) of a part of its phrase, asked as a question of `task`."""
     if not subjects:
         return {}
     numbers = list(subjects)
     asked = get_task(task)
-    instructions = [asked.instruct(subjects[n], questions[n].instruction.colors) for n in numbers]
-    singles = [replace(questions[n], instruction=i) for n, i in zip(numbers, instructions, strict=True)]
+    instructions = [asked.instruct(subjects[n], requests[n].instruction.colors) for n in numbers]
+    singles = [replace(requests[n], instruction=i) for n, i in zip(numbers, instructions, strict=True)]
     settings = replace(job.settings, scales=job.settings.scales[:1])
     part = replace(job, task=asked, settings=settings)
     drawn: dict[int, tuple[np.ndarray, np.ndarray, Masks]] = {}
-    for row, edited, copy in part.scaled(editor, singles):
+    for row, edited, copy in scaled_sketches(part, backend, singles):
         assert copy is not None  # a task that perceives is read against it
-        drawn[numbers[row]] = edited, copy, asked.decode(copy, edited, instructions[row], **job.decode)
+        drawn[numbers[row]] = edited, copy, asked.decode(copy, edited, instructions[row], **job.options.decode_keywords)
     return drawn
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..imaging.resize import zoomed
+from ..imaging.resize import scaled_size
 
 SPARE = 0.95  # share of the free memory that a run may plan with
 UNCHECKED = 2**26  # bytes: where no more is needed, what is free is not looked up
@@ -108,27 +108,27 @@ def folder_resolution(folder: Path, footprint: Footprint) -> int | None:
 
 @dataclass(frozen=True)
 class Canvas:
-    """The picture of `size` (height, width) that a run in tiles has most work with, and its `zoom`."""
+    """The picture of `size` (height, width) that a run in tiles has most work with, and its `upscale`."""
 
     size: tuple[int, int]
-    zoom: float = 1.0
+    upscale: float = 1.0
 
-    def bytes(self, zoom: float | None = None) -> int:
-        """Bytes on the host, at this or another zoom."""
-        height, width = zoomed(self.size, self.zoom if zoom is None else zoom)
+    def bytes(self, upscale: float | None = None) -> int:
+        """Bytes on the host, at this or another upscale."""
+        height, width = scaled_size(self.size, self.upscale if upscale is None else upscale)
         return height * width * _CANVAS
 
     def describe(self) -> str:
         """It in words, as the subject of a sentence."""
-        height, width = zoomed(self.size, self.zoom)
-        made = "" if self.zoom == 1 else f", made {self.zoom:g} times as large"
+        height, width = scaled_size(self.size, self.upscale)
+        made = "" if self.upscale == 1 else f", made {self.upscale:g} times as large"
         return f"putting a picture of {width}x{height} pixels{made}, together of its tiles"
 
     def smaller(self, fits: Callable[[int], bool]) -> str:
         """What to ask for instead: the largest of the usual zooms whose bytes fit."""
-        for zoom in _SMALLER:
-            if zoom < self.zoom and fits(self.bytes(zoom)):
-                return f"zoom={zoom:g} fits"
+        for upscale in _SMALLER:
+            if upscale < self.upscale and fits(self.bytes(upscale)):
+                return f"upscale={upscale:g} fits"
         return "pass a smaller picture, or a part of it"
 
 
@@ -148,7 +148,7 @@ def fitting_batch(
     Halved until they fit into SPARE of what is free, with a warning that names the number. free: device -> bytes, None
     where that is not known (`free_memory`). canvas: what the host needs beside, for pictures in tiles. trained_at: the
     model's own resolution, if known. MemoryError where not even one fits, with what takes most, what is free, and the
-    largest resolution, or zoom, that would do.
+    largest resolution, or upscale, that would do.
     """
     free = free_memory if free is None else free
     host = getattr(device, "type", str(device)).partition(":")[0] == "cpu"

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..results import Boxes, Keypoints, Label, Masks
+from .backend import Backend
+from .job import Drawing, Job
+from .request import Request
 from .windows import windowed_sketches
-
-if TYPE_CHECKING:
-    from .backend import Editor
-    from .runner import Drawing, Job, Question
 
 # Of the short side: what a look from further away counts for. Smaller things it sees worse than the first look does,
 # larger ones that one sees in part or not at all (docs/sizes.md).
@@ -54,18 +53,21 @@ class Look(NamedTuple):
 
 
 def scaled_sketches(
-    job: Job, editor: Editor, questions: Sequence[Question]
+    job: Job, backend: Backend, requests: Sequence[Request]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
     """Draw every question at the first of its job's scales, and at each further one that may find more.
 
     Args:
         job: A job of a task that perceives; its settings' `scales` are gone through in their order.
-        editor: What draws.
+        backend: What draws.
         questions: Those with noise of their own are drawn at the first scale alone, which is the noise's.
 
     Yields:
-        (number of the question, edited, copy) as `Job.sketches` does, each of the scale that counts.
+        (number of the request, edited, copy) as `Runner.sketches` does, each of the scale that counts.
     """
+    if not job.looks_again:
+        yield from job.draw_whole(backend, requests)
+        return
     scales, several = job.settings.scales, job.task.several
     job = dataclasses.replace(job, untouched=UNTOUCHED)
     looks: dict[int, Look] = {}
@@ -75,15 +77,15 @@ def scaled_sketches(
         return further or (job.settings.windows > 0 and look.extent == 0)
 
     for place, scale in enumerate(scales):
-        asked = [n for n in range(len(questions)) if not place or (n in looks and looks[n].wants(scale, several))]
+        asked = [n for n in range(len(requests)) if not place or (n in looks and looks[n].wants(scale, several))]
         try:
-            for row, edited, copy in _job_at(job, scale).draw_whole(editor, [questions[n] for n in asked]):
+            for row, edited, copy in _job_at(job, scale).draw_whole(backend, [requests[n] for n in asked]):
                 number = asked[row]
-                question = questions[number]
-                new = Look((edited, copy), _extent(job, question, edited, copy))
+                request = requests[number]
+                new = Look((edited, copy), _extent(job, request, edited, copy))
                 if not place or new.replaces(looks[number], scale, several):
                     looks[number] = new
-                own = question.start is not None or question.steps is not None
+                own = request.has_noise
                 if own or not wants_more(looks[number], place):
                     yield number, *looks.pop(number).sketch
         except MemoryError:
@@ -94,7 +96,7 @@ def scaled_sketches(
             yield number, *looks.pop(number).sketch
     left = list(looks)
     try:
-        near = windowed_sketches(job, editor, [questions[n] for n in left])
+        near = windowed_sketches(job, backend, [requests[n] for n in left])
     except MemoryError:
         near = {}
     for row, number in enumerate(left):
@@ -103,14 +105,16 @@ def scaled_sketches(
 
 def _job_at(job: Job, scale: float) -> Job:
     """The job at one scale; of larger pictures fewer go through at once."""
-    batch = job.batch_size if scale <= 1 else max(1, int(job.batch_size / scale**2))
-    return dataclasses.replace(job, scale=scale, batch_size=batch)
+    options = job.options
+    if scale > 1:
+        options = dataclasses.replace(options, batch_size=max(1, int(options.batch_size / scale**2)))
+    return dataclasses.replace(job, scale=scale, options=options)
 
 
-def _extent(job: Job, question: Question, edited: np.ndarray, copy: np.ndarray | None) -> float | None:
+def _extent(job: Job, request: Request, edited: np.ndarray, copy: np.ndarray | None) -> float | None:
     """`Look.extent` of a sketch."""
     assert copy is not None  # a task that perceives is read against it
-    return extent(job.task.decode(copy, edited, question.instruction, **job.decode))
+    return extent(job.task.decode(copy, edited, request.instruction, **job.options.decode_keywords))
 
 
 def extent(result: Any) -> float | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..imaging.tiling import Tile
 from ..sampling.noise import generator, moved
-from ..utils.cache import Kept
+from ..utils.cache import Cache
 
 
 class TileNoise:
@@ -25,9 +25,9 @@ class TileNoise:
         fields: Sequence[tuple[int, Sequence[int]]],
         grid: int,
         given: Sequence[Sequence[Tensor] | None] | None = None,
-        kept: Kept[Tensor] | None = None,
+        kept: Cache[Tensor] | None = None,
     ) -> None:
-        self._kept = Kept(0) if kept is None else kept
+        self._kept = Cache(0) if kept is None else kept
         self._tiles = tuple(tiles)
         self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
         self._grid = grid

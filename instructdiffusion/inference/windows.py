@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..imaging.resize import LONGEST, resize_field, resize_picture
 from ..imaging.standouts import Window, standout_windows
 from ..results import Boxes, Masks
-
-if TYPE_CHECKING:
-    from .backend import Editor
-    from .runner import Drawing, Job, Question
+from .backend import Backend
+from .job import Drawing, Job
+from .request import Request
 
 # Of the resolution: the side at which a window is seen. It shows less of a picture than the model was trained with.
 SIDE = 0.75
@@ -44,58 +43,58 @@ class Find(NamedTuple):
         return x0 + self.window.x, y0 + self.window.y, x1 + self.window.x, y1 + self.window.y
 
 
-def windowed_sketches(job: Job, editor: Editor, questions: Sequence[Question]) -> dict[int, Drawing]:
+def windowed_sketches(job: Job, backend: Backend, requests: Sequence[Request]) -> dict[int, Drawing]:
     """Ask every question again in windows of its picture that stand out.
 
     Args:
         job: A job of a task that perceives; its settings' `windows` says how many windows a picture has at most.
-        editor: What draws.
+        backend: What draws.
         questions: Those that nothing was found for.
 
     Returns:
-        number of the question -> (edited, copy) as `Job.sketches` gives them, of those for which a window shows
+        number of the request -> (edited, copy) as `Runner.sketches` gives them, of those for which a window shows
         something whole.
     """
-    multiple = editor.multiple
+    multiple = backend.multiple
     side = max(multiple, round(job.resolution * SIDE / multiple) * multiple)
     near = dataclasses.replace(job, scale=1.0, resolution=side)
     windows = [
         (n, window)
-        for n, question in enumerate(questions)
-        if job.task.shows_alone(question.instruction)
-        for window in standout_windows(question.picture, job.settings.windows)
+        for n, request in enumerate(requests)
+        if job.task.shows_alone(request.instruction)
+        for window in standout_windows(request.image, job.settings.windows)
         if window.side * ENLARGED >= side
     ]
     finds: dict[int, list[Find]] = {}
-    for row, find in _shown(near, editor, questions, windows):
+    for row, find in _shown(near, backend, requests, windows):
         if find.score >= SURE and min(find.box[:2]) >= EDGE and max(find.box[2:]) <= len(find.drawing[0]) - EDGE:
             finds.setdefault(windows[row][0], []).append(find)
-    sure = _seen_again(dataclasses.replace(job, scale=1.0), editor, questions, finds)
-    return {n: _joined(job, questions[n], some) for n, some in sure.items()}
+    sure = _seen_again(dataclasses.replace(job, scale=1.0), backend, requests, finds)
+    return {n: _joined(job, requests[n], some) for n, some in sure.items()}
 
 
 def _shown(
-    job: Job, editor: Editor, questions: Sequence[Question], windows: Sequence[tuple[int, Window]]
+    job: Job, backend: Backend, requests: Sequence[Request], windows: Sequence[tuple[int, Window]]
 ) -> Iterator[tuple[int, Find]]:
-    """(row, find) of everything that windows show; windows: (number of the question, a window of its picture)."""
+    """(row, find) of everything that windows show; windows: (number of the request, a window of its picture)."""
     parts = [
-        dataclasses.replace(questions[n], picture=questions[n].picture[w.y : w.y + w.side, w.x : w.x + w.side])
+        dataclasses.replace(requests[n], image=requests[n].image[w.y : w.y + w.side, w.x : w.x + w.side])
         for n, w in windows
     ]
-    for row, edited, copy in job.draw_whole(editor, parts):
-        result = job.task.decode(copy, edited, parts[row].instruction, **job.decode)
+    for row, edited, copy in job.draw_whole(backend, parts):
+        result = job.task.decode(copy, edited, parts[row].instruction, **job.options.decode_keywords)
         for score, box in _things(result):
             yield row, Find(score, box, windows[row][1], (edited, copy))
 
 
 def _seen_again(
-    job: Job, editor: Editor, questions: Sequence[Question], finds: dict[int, list[Find]]
+    job: Job, backend: Backend, requests: Sequence[Request], finds: dict[int, list[Find]]
 ) -> dict[int, list[Find]]:
     """The finds that another look at their places shows, too."""
     claims = [(n, find) for n, some in finds.items() for find in some]
-    squares = [(n, _around(find.place(), questions[n].picture.shape[:2])) for n, find in claims]
+    squares = [(n, _around(find.place(), requests[n].image.shape[:2])) for n, find in claims]
     again: dict[int, list[Find]] = {}
-    for row, find in _shown(job, editor, questions, squares):
+    for row, find in _shown(job, backend, requests, squares):
         again.setdefault(row, []).append(find)
     sure: dict[int, list[Find]] = {}
     for row, (n, find) in enumerate(claims):
@@ -133,13 +132,13 @@ def _things(result: Masks | Boxes) -> list[tuple[float, tuple[float, float, floa
     return found
 
 
-def _joined(job: Job, question: Question, finds: Sequence[Find]) -> Drawing:
+def _joined(job: Job, request: Request, finds: Sequence[Find]) -> Drawing:
     """The drawings of things, the surest first and one where they overlap, on the whole picture."""
-    height, width = question.picture.shape[:2]
+    height, width = request.image.shape[:2]
     scale = max(job.resolution, min(FINEST * job.resolution, height, width)) / min(height, width)
     scale = min(scale, LONGEST * FINEST * job.resolution / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    copy = resize_picture(question.picture, size) / np.float32(255)
+    copy = resize_picture(request.image, size) / np.float32(255)
     edited, taken = copy.copy(), list[Find]()
     for find in sorted(finds, key=lambda f: -f.score):
         if any(_meet(find, other) for other in taken) or (taken and not job.task.several):

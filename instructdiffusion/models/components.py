@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..imaging.resize import as_resize_mode
+from ..utils.old_names import accept_old_keywords, old_attribute
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -47,27 +46,10 @@ class Components:
             raise ValueError(f"{self.path}: {error}") from None
         object.__setattr__(self, "resize_mode", mode)
 
-    @property
-    def fit(self) -> str:
-        """`resize_mode`, as it was called before."""
-        warnings.warn("Components.fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
-        return self.resize_mode
+    fit = old_attribute("fit", "resize_mode")
 
 
-def _takes_fit(init: Callable[..., None]) -> Callable[..., None]:
-    """`Components.__init__` that also takes resize_mode by its old name, for one release."""
-
-    @functools.wraps(init)
-    def taking(self: Components, *args: Any, fit: str | None = None, **values: Any) -> None:
-        if fit is not None:
-            warnings.warn("fit is now called resize_mode: say that", DeprecationWarning, stacklevel=2)
-            values["resize_mode"] = fit
-        init(self, *args, **values)
-
-    return taking
-
-
-Components.__init__ = _takes_fit(Components.__init__)  # type: ignore[method-assign]
+Components.__init__ = accept_old_keywords(fit="resize_mode")(Components.__init__)  # type: ignore[method-assign]
 
 
 def not_finite(given: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:

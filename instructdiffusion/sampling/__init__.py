@@ -3,7 +3,8 @@
     schedule = Schedule(alphas_cumprod)
     plan = make_plan(schedule.sigmas("trailing", 20), "dpmpp_2m", instructdiffusion(5, 1.25), schedule)
     x = initial_noise(seeds, (4, h, w)) * plan.sigma_start
-    latents = sample(UNetDenoiser(unet, image, text, null_text, kind), x, plan, SeededNoise(seeds))
+    model = UNetDenoiser(unet, image_latents, prompt_embeds, negative_prompt_embeds, prediction_type)
+    latents = sample(model, x, plan, SeededNoise(seeds))
 
 What needs torch (noise, sampler, denoiser) is imported when it is first asked for.
 """

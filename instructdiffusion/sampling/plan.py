@@ -22,7 +22,7 @@ from .solvers import Solver, get_solver
 
 
 class StepCoefs(NamedTuple):
-    """The host scalars of one fused step: what is left of a row once the prediction kind is known.
+    """The host scalars of one fused step: what is left of a row once the prediction_type is known.
 
     denoised = skip * x + out * sum_b weights[b] * prediction_b; next_scale scales the new x for the next
     row's UNet input (1 after the last row). weights has one entry an evaluated branch.
@@ -65,9 +65,9 @@ class Row:
         """The branches that are evaluated: those of weight other than 0, in the order of BRANCHES."""
         return tuple(b for b, w in zip(BRANCHES, self.weights, strict=True) if w != 0.0)
 
-    def coefs(self, kind: str, next_sigma: float | None = None) -> StepCoefs:
-        """This row's scalars for a model that predicts `kind`, with the scale of the next row's input."""
-        skip, out = denoised_coefs(kind, self.sigma)
+    def coefs(self, prediction_type: str, next_sigma: float | None = None) -> StepCoefs:
+        """This row's scalars for a model that predicts `prediction_type`, with the scale of the next row's input."""
+        skip, out = denoised_coefs(prediction_type, self.sigma)
         weights = tuple(w for w in self.weights if w != 0.0)
         scale = 1.0 if next_sigma is None else input_scale(next_sigma)
         return StepCoefs(
@@ -131,10 +131,10 @@ class Plan:
         """How many rows add noise: the number of unit-noise tensors a run takes."""
         return sum(row.noise_coef != 0.0 for row in self.rows)
 
-    def coefs(self, kind: str) -> tuple[StepCoefs, ...]:
-        """The fused step's scalars for every row, for a model that predicts `kind`."""
+    def coefs(self, prediction_type: str) -> tuple[StepCoefs, ...]:
+        """The fused step's scalars for every row, for a model that predicts `prediction_type`."""
         following = [row.sigma for row in self.rows[1:]] + [None]
-        return tuple(row.coefs(kind, after) for row, after in zip(self.rows, following, strict=True))
+        return tuple(row.coefs(prediction_type, after) for row, after in zip(self.rows, following, strict=True))
 
     def __str__(self) -> str:
         letters = "FITU"

@@ -25,7 +25,7 @@ class Model(Protocol):
     row: for models that carry something from row to row.
     """
 
-    kind: str  # one of PREDICTIONS
+    prediction_type: str  # one of PREDICTIONS
 
     def predict(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
         """Predictions [len(branches), b, c, h, w] at row.t for x_scaled = x / sqrt(1 + sigma^2)."""
@@ -53,11 +53,11 @@ def sample(
     raises stops the run (that is how a caller interrupts). Heun has two rows a step.
     backend: what computes the step outside the model, one of kernels.BACKENDS; "auto" takes the fastest that can.
     Returns float32 (float64 for a float64 x; the state is never narrower than float32).
-    Raises ValueError for latents that are not finite, a wrong kind, shape or missing noise, and
+    Raises ValueError for latents that are not finite, a wrong prediction_type, shape or missing noise, and
     FloatingPointError naming row and picture where a prediction is not finite. On an accelerator that check
     is read once, after the last row, so that no step waits for the device.
     """
-    check_start(x, getattr(model, "kind", None))
+    check_start(x, getattr(model, "prediction_type", None))
     check_backend(backend)
     source = noise_source(noise, plan)
 
@@ -74,7 +74,7 @@ def sample(
     finite = torch.ones(len(plan), len(x), dtype=torch.bool, device=x.device)  # read once, at the end
     keep = on_step is not None or plan.history > 1
     draws = 0
-    for i, (row, coefs) in enumerate(zip(plan, plan.coefs(model.kind), strict=True)):
+    for i, (row, coefs) in enumerate(zip(plan, plan.coefs(model.prediction_type), strict=True)):
         check_interrupt()
         predictions = model.predict(scaled, row, row.branches)
         _check_shape(predictions, (len(row.branches), *x.shape), i)
@@ -102,10 +102,10 @@ def sample(
     return x
 
 
-def check_start(x: Tensor, kind: object) -> None:
-    """ValueError for a prediction kind or starting latents that no run can take; waits for the device."""
-    if kind not in PREDICTIONS:
-        raise ValueError(f"model.kind must be one of {', '.join(PREDICTIONS)}; got {kind!r}")
+def check_start(x: Tensor, prediction_type: object) -> None:
+    """ValueError for a prediction_type or starting latents that no run can take; waits for the device."""
+    if prediction_type not in PREDICTIONS:
+        raise ValueError(f"model.prediction_type must be one of {', '.join(PREDICTIONS)}; got {prediction_type!r}")
     if x.ndim < 2 or len(x) == 0 or not x.is_floating_point():
         raise ValueError(f"latents must be float [b, c, h, w]; got {x.dtype} {tuple(x.shape)}")
     if not bool(torch.isfinite(x).all()):

@@ -27,22 +27,22 @@ def input_scale(sigma: float) -> float:
     return 1.0 / math.sqrt(1.0 + sigma * sigma)
 
 
-def denoised_coefs(kind: str, sigma: float) -> tuple[float, float]:
+def denoised_coefs(prediction_type: str, sigma: float) -> tuple[float, float]:
     """(skip, out) such that denoised = skip * x + out * prediction, for the unscaled latent x.
 
         epsilon       D = x - sigma * eps
         v_prediction  D = x / (1 + sigma^2) - v * sigma / sqrt(1 + sigma^2)
         sample        D = prediction
 
-    Raises ValueError for another kind. (v: Salimans & Ho, 2202.00512, in k-diffusion's parameterisation.)
+    Raises ValueError for another type. (v: Salimans & Ho, 2202.00512, in k-diffusion's parameterisation.)
     """
-    if kind == "epsilon":
+    if prediction_type == "epsilon":
         return 1.0, -sigma
-    if kind == "v_prediction":
+    if prediction_type == "v_prediction":
         return 1.0 / (1.0 + sigma * sigma), -sigma * input_scale(sigma)
-    if kind == "sample":
+    if prediction_type == "sample":
         return 0.0, 1.0
-    raise ValueError(f"prediction kind must be one of {', '.join(PREDICTIONS)}; got {kind!r}")
+    raise ValueError(f"prediction_type must be one of {', '.join(PREDICTIONS)}; got {prediction_type!r}")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,18 +112,18 @@ class Schedule:
         t = np.where(np.abs(t - np.rint(t)) < 1e-9, np.rint(t), t)  # whole timesteps stay whole
         return float(t) if t.ndim == 0 else t
 
-    def sigmas(self, kind: str = "trailing", steps: int = 20) -> np.ndarray:
+    def sigmas(self, spacing: str = "trailing", steps: int = 20) -> np.ndarray:
         """The noise levels of a run: float64 [steps + 1], falling, ending in 0.
 
-        kind: a name in SPACINGS: "native" (evenly spaced t from T - 1 to 0, k-diffusion's and the authors'),
+        spacing: a name in SPACINGS: "native" (evenly spaced t from T - 1 to 0, k-diffusion's and the authors'),
         "trailing" (t = T - 1, T - 1 - T/steps, ...: the right one for few steps; one step evaluates T - 1
         and returns its denoised latent), "karras" (rho = 7), "exponential" (even in log sigma) or "ays"
         (Align Your Steps, for Stable Diffusion 1.5's noise levels only: ValueError for a checkpoint of others).
         """
-        if kind not in SPACINGS:
-            raise ValueError(f"unknown schedule {kind!r}; expected one of {', '.join(SPACINGS)}")
+        if spacing not in SPACINGS:
+            raise ValueError(f"unknown schedule {spacing!r}; expected one of {', '.join(SPACINGS)}")
         count = _whole(steps)
-        return np.append(np.asarray(SPACINGS[kind](self, count), dtype=np.float64), 0.0)
+        return np.append(np.asarray(SPACINGS[spacing](self, count), dtype=np.float64), 0.0)
 
 
 def _whole(steps: Any) -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..compositing.composition import Composition
+from ..compositing.rules import add_difference, keep_detail, replace_changed, sharpen_blurred
+from ..compositing.watermarks import keep_unmarked
 from .instruction import Instruction
 from .task import Task, check_pair, check_picture
 
@@ -13,6 +16,8 @@ class PictureTask(Task):
 
     perception = False
     palette = ()
+    # Where the edit itself stands, and what counts as changed (`rules.replace_changed`); None: the difference is added.
+    changed: tuple[float, float] | None = None
 
     def render(self, image: np.ndarray, target: np.ndarray, instruction: Instruction) -> np.ndarray:
         """The target itself, in the kind (uint8 or float) of the image."""
@@ -32,6 +37,18 @@ class PictureTask(Task):
         """The edited picture."""
         check_pair(source, edited)
         return edited.copy()
+
+    def lay(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray, composition: Composition
+    ) -> np.ndarray:
+        """By the compositor where the call wants it and the task has one; else the edit itself where it changed."""
+        if composition.learned and self.has_compositor:
+            from ..compositing.learned import lay  # torch, which the rules do without
+
+            return lay(self.name, source, edited, copy)
+        if self.changed is not None:
+            return replace_changed(source, edited, copy, *self.changed)
+        return super().lay(source, edited, copy, composition)
 
 
 class _Restore(PictureTask):
@@ -66,6 +83,14 @@ class Denoise(_Restore):
         "clear away the noise",
     )
 
+    def compose(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None, composition: Composition
+    ) -> np.ndarray:
+        """In tiles with the source's detail, as far as it is no noise; else the model's own picture."""
+        if composition.preserve_source and composition.tiled:
+            return keep_detail(source, edited)
+        return super().compose(source, edited, copy, composition)
+
 
 class Deblur(_Restore):
     """Motion and focus blur taken out."""
@@ -94,6 +119,12 @@ class Deblur(_Restore):
         "undo the blur and bring back details",
     )
 
+    def lay(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray, composition: Composition
+    ) -> np.ndarray:
+        """What the network changed is added; in tiles only where the source is blurred."""
+        return (sharpen_blurred if composition.tiled else add_difference)(source, edited, copy)
+
 
 class Dewatermark(_Restore):
     """A see-through text or logo taken off; everything else stays."""
@@ -101,6 +132,8 @@ class Dewatermark(_Restore):
     name = "dewatermark"
     guidance = (1.0, 1.0)
     local = True
+    has_compositor = True
+    changed = (0.06, 0.06)  # chosen on 240 validation scenes: a watermark is faint all over
     templates: tuple[str, ...] = (
         "remove the watermark",
         "remove the watermark from the picture",
@@ -121,3 +154,10 @@ class Dewatermark(_Restore):
         "get the watermark off",
         "the picture has text over it, remove it",
     )
+
+    def lay(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray, composition: Composition
+    ) -> np.ndarray:
+        """As other edits; in tiles nothing changes where there is no mark."""
+        laid = super().lay(source, edited, copy, composition)
+        return keep_unmarked(source, laid) if composition.tiled else laid

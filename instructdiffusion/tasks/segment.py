@@ -39,6 +39,7 @@ class _MaskTask(Task):
     guidance = (7.5, 1.5)
     perception = True
     local = True
+    guided = True
     decoders = ("closed", "unet")
     max_subjects = len(Task.palette)
     asks_singly = True

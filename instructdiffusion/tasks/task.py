@@ -14,7 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ..compositing.composition import Composition
+from ..compositing.rules import keep_unchanged, to_uint8
 from ..imaging.colors import MASK_COLORS, Color, color_named, far_colors
+from ..imaging.resize import resize_picture
 from .instruction import Instruction
 from .spatial import SpatialPhrase
 from .subjects import clean_subject, everything_but, leaves_out, split_subjects, subjects_of
@@ -46,6 +49,8 @@ class Task(ABC):
     asks_singly: bool = False  # several subjects: the model is asked for one at a time, each in its color
     example: str = "the red star"  # a subject as errors show one
     decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
+    guided: bool = False  # True: `decode` takes the picture itself as `guide`, whose edges the answer follows
+    has_compositor: bool = False  # True: `compositing.learned` can lay its edits on their sources
 
     def instruct(
         self,
@@ -195,6 +200,31 @@ class Task(ABC):
     @abstractmethod
     def render(self, image: np.ndarray, target: Any, instruction: Instruction) -> np.ndarray:
         """The picture the model shall answer with; same kind (uint8 or float) and size as `image`."""
+
+    def compose(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray | None, composition: Composition
+    ) -> np.ndarray:
+        """Lay what the model drew on its source.
+
+        Args:
+            source: The image asked about, uint8 [h, w, 3].
+            edited: What the model drew, float 0..1 [h', w', 3], of any size.
+            copy: The autoencoder's copy of the source, of the same size; None where the task has none (`local`), or the
+                source is not to be preserved.
+            composition: What the call says of it.
+
+        Returns:
+            uint8 [h, w, 3].
+        """
+        if copy is None or not composition.preserve_source:
+            return resize_picture(to_uint8(edited), source.shape[:2], sharp=composition.sharp)
+        return self.lay(source, edited, copy, composition)
+
+    def lay(
+        self, source: np.ndarray, edited: np.ndarray, copy: np.ndarray, composition: Composition
+    ) -> np.ndarray:
+        """As `compose`, where the source is preserved and there is a copy to compare with."""
+        return keep_unchanged(source, edited, copy)
 
     @abstractmethod
     def decode(self, source: np.ndarray, edited: np.ndarray, instruction: Instruction) -> Any:

@@ -55,7 +55,7 @@ class DataConfig:
     patches: share of marked patches among the pictures an autoencoder sees (vae stage only).
     absent: of the scenes of tasks that can ask for what is not there, the share made to, beside those that
         do by chance (an eighth).
-    zoom: of the scenes that are restored in tiles, the share seen twice as near, as where `Settings.zoom` is 2.
+    zoom: of the scenes that are restored in tiles, the share seen twice as near, as where `Settings.upscale` is 2.
     wordings: ways each sample of the pool is asked for, of which a step sees one: the scene's own, and others of
         `tasks.wordings`.
     pool: number of distinct samples (all stages but vae, which makes every picture anew).

@@ -142,14 +142,14 @@ class DistillStage(DiffusionStage):
 
     def _lesson(self, teacher: Teacher, x: Tensor, start: Tensor, each: int) -> Tensor:
         """The prediction with which one DDIM step from x lands where `each` of the teacher's do."""
-        kind, first, arrived = self.config.loss.prediction, x, x
+        prediction_type, first, arrived = self.config.loss.prediction, x, x
         for i in range(each):
             t = self.times[start + i]
             here, there = self._level(start + i, x), self._level(start + i + 1, x)
-            denoised = denoised_of(teacher.predict(arrived, t), arrived, here, kind)
+            denoised = denoised_of(teacher.predict(arrived, t), arrived, here, prediction_type)
             arrived = ddim_step(denoised, arrived, here, there)
         here, there = self._level(start, x), self._level(start + each, x)
-        return prediction_of(ddim_denoised(first, arrived, here, there), first, here, kind)
+        return prediction_of(ddim_denoised(first, arrived, here, there), first, here, prediction_type)
 
     def _level(self, index: Tensor, like: Tensor) -> Tensor:
         return self.levels[index].to(like)[:, None, None, None]
@@ -165,7 +165,7 @@ class DistillStage(DiffusionStage):
 
     def _gap(self, task: str) -> float:
         """RMS difference of the student's fast and the teacher's slow latents, in the latter's deviations."""
-        from ..inference.backend import Editor
+        from ..inference.components_backend import ComponentsBackend
         from ..models.components import Components
         from ..sampling import SeededNoise, UNetDenoiser, initial_noise, make_plan, sample
         from .validation import held_out_examples
@@ -183,17 +183,18 @@ class DistillStage(DiffusionStage):
         networks = (self.unet, self.text_encoder), (self.frozen["unet"], self.frozen["text_encoder"])
         for (unet, encoder), steps, guidance in zip(networks, (few, many), (none(), guided), strict=True):
             place = self.unet.device
-            editor = Editor(
+            backend = ComponentsBackend(
                 Components(
                     *(unet.to(place), self.frozen["vae"].to(place), encoder.to(place), self.tokenizer),
                     *(self.alphas.numpy(), config.loss.prediction, config.data.size, Path(config.output)),
                 )
             )
             denoiser = UNetDenoiser(
-                *(unet, editor.encode(sources), editor.read(texts), editor.read([""])), config.loss.prediction
+                *(unet, backend.encode_image(sources), backend.encode_prompt(texts), backend.encode_prompt([""])),
+                config.loss.prediction,
             )
             plan = make_plan(schedule.sigmas("trailing", steps), "euler", guidance, schedule)
-            start = initial_noise(range(count), editor.latent_shape(sources.shape[1:3])).to(place)
+            start = initial_noise(range(count), backend.latent_shape(sources.shape[1:3])).to(place)
             latents.append(sample(denoiser, start * plan.sigma_start, plan, SeededNoise(range(count))))
         student, teacher = latents
         return float((student - teacher).square().mean().sqrt() / teacher.std())
@@ -244,18 +245,18 @@ class Teacher:
         return (out.unflatten(0, (many, -1)) * weights).sum(0)
 
 
-def denoised_of(prediction: Tensor, x: Tensor, level: Tensor, kind: str) -> Tensor:
+def denoised_of(prediction: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> Tensor:
     """The clean latent that a prediction means, for x = sqrt(level) x0 + sqrt(1 - level) e."""
-    if kind == "epsilon":
+    if prediction_type == "epsilon":
         return (x - (1 - level).sqrt() * prediction) / level.sqrt()
-    return level.sqrt() * x - (1 - level).sqrt() * prediction if kind == "v_prediction" else prediction
+    return level.sqrt() * x - (1 - level).sqrt() * prediction if prediction_type == "v_prediction" else prediction
 
 
-def prediction_of(denoised: Tensor, x: Tensor, level: Tensor, kind: str) -> Tensor:
+def prediction_of(denoised: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> Tensor:
     """The inverse of `denoised_of`."""
-    if kind == "epsilon":
+    if prediction_type == "epsilon":
         return (x - level.sqrt() * denoised) / (1 - level).sqrt()
-    return (level.sqrt() * x - denoised) / (1 - level).sqrt() if kind == "v_prediction" else denoised
+    return (level.sqrt() * x - denoised) / (1 - level).sqrt() if prediction_type == "v_prediction" else denoised
 
 
 def ddim_step(denoised: Tensor, x: Tensor, here: Tensor, there: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ..datasets.records import Example
 from ..datasets.sources import Source, held_out
 from ..datasets.synthetic.examples import make_example
 from ..evaluation.metrics import match_boxes
-from ..inference.backend import Editor
+from ..inference.components_backend import ComponentsBackend
 from ..models.components import Components
 from ..results import Boxes, Keypoints, Label, Masks
 from ..sampling import Schedule, SeededNoise, initial_noise, make_plan
@@ -67,11 +67,11 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     data, count = config.data, config.validate_samples
     groups = {t: held_out_examples((t,), count, data.size, max(data.levels)) for t in data.mixture}
     groups |= held_out_records(data.sources, count, data.size, data.on_broken)[0]
-    kind, size, where = config.loss.prediction, config.data.size, Path(config.output)
-    components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), kind, size, where)
-    editor = Editor(components)
+    prediction_type, size, where = config.loss.prediction, config.data.size, Path(config.output)
+    components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), prediction_type, size, where)
+    backend = ComponentsBackend(components)
     # Instructions of data sets may be longer than the model reads; asked for an answer, it refuses them.
-    kept = {name: tuple(e for e in part if _is_read(editor, e)) for name, part in groups.items()}
+    kept = {name: tuple(e for e in part if _is_read(backend, e)) for name, part in groups.items()}
     groups = {name: part for name, part in kept.items() if part}
     examples = [e for part in groups.values() for e in part]
     if not examples:  # the sources have no held-out split on disk
@@ -83,8 +83,8 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
         group = examples[start : start + 64]
         sources = np.stack([e.source for e in group])
         seeds = list(range(start, start + len(group)))
-        noise = initial_noise(seeds, editor.latent_shape(sources.shape[1:3]))
-        drawn, rebuilt = editor.draw(
+        noise = initial_noise(seeds, backend.latent_shape(sources.shape[1:3]))
+        drawn, rebuilt = backend.generate(
             sources, [e.instruction.text for e in group], plan, noise, SeededNoise(seeds)
         )
         assert rebuilt is not None
@@ -114,9 +114,9 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     return figures, np.concatenate(cells, axis=1)
 
 
-def _is_read(editor: Editor, example: Example) -> bool:
+def _is_read(backend: ComponentsBackend, example: Example) -> bool:
     try:
-        editor.check_text(example.instruction.text)
+        backend.check_text(example.instruction.text)
     except ValueError:
         return False
     return True
@@ -184,8 +184,8 @@ def sample_pictures(parts: tuple[Any, ...], config: TrainConfig) -> np.ndarray:
 class _TextToImage:
     """A 4-channel UNet under the branches of classifier-free guidance: "full" has the text, the other none."""
 
-    def __init__(self, unet: Any, states: torch.Tensor, null: torch.Tensor, kind: str) -> None:
-        self.unet, self.kind = unet, kind
+    def __init__(self, unet: Any, states: torch.Tensor, null: torch.Tensor, prediction_type: str) -> None:
+        self.unet, self.prediction_type = unet, prediction_type
         self.states = {"full": states, "unconditional": null.expand_as(states)}
 
     def predict(self, x_scaled: torch.Tensor, row: Any, branches: tuple[str, ...]) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 WINDOW = 8  # values of a weight that are compared; `tiny`'s autoencoder and text encoder take .03 ms
-KEPT = 128 * 2**20  # bytes: 40 decoded pictures of 512 x 512, 2,700 of 64 x 64
+CACHE_BYTES = 128 * 2**20  # bytes: 40 decoded pictures of 512 x 512, 2,700 of 64 x 64
 
 
 class Sized(Protocol):
@@ -26,7 +26,7 @@ class Sized(Protocol):
 Value = TypeVar("Value", bound=Sized)
 
 
-class Kept(Generic[Value]):
+class Cache(Generic[Value]):
     """Arrays or tensors by key, those that were used last, up to `limit` bytes; 0 keeps nothing.
 
         states = Kept[Tensor]()
@@ -35,7 +35,7 @@ class Kept(Generic[Value]):
     Threads may share one; ValueError for a limit that is no number of bytes.
     """
 
-    def __init__(self, limit: int = KEPT) -> None:
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
         if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
             raise ValueError(f"limit is a whole number of bytes of at least 0; got {limit!r}")
         self.limit = limit

@@ -66,11 +66,11 @@ class GuidedDenoiser:
         self,
         unet: Any,
         alphas: Tensor,
-        kind: str,
+        prediction_type: str,
         conditions: tuple[Tensor, Tensor, Tensor],
         scales: tuple[float, float],
     ) -> None:
-        self.unet, self.kind, self.scales = unet, kind, scales
+        self.unet, self.prediction_type, self.scales = unet, prediction_type, scales
         self.image, self.text, self.null = conditions
         self.log_sigmas = ((1 - alphas) / alphas).sqrt().log()
 
@@ -97,12 +97,12 @@ class GuidedDenoiser:
         inputs = torch.cat([(x * (level**2 + 1) ** -0.5).to(image.dtype), image], dim=1)
         out = self.unet(inputs, self.timestep(sigma), encoder_hidden_states=text, return_dict=False)[0]
         out = out.to(x.dtype)  # in half precision, as autocast does; else nothing
-        if self.kind == "epsilon":
+        if self.prediction_type == "epsilon":
             return x - out * level
-        if self.kind == "v_prediction":
+        if self.prediction_type == "v_prediction":
             return x / (level**2 + 1) - out * level * (level**2 + 1) ** -0.5
         raise ValueError(
-            f"the authors' loop takes epsilon and v_prediction models, this one is {self.kind!r}"
+            f"the authors' loop takes epsilon and v_prediction models, this one is {self.prediction_type!r}"
         )
 
     def __call__(self, x: Tensor, sigma: Tensor, **_: Any) -> Tensor:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 from instructdiffusion.sampling import (
     Guidance,
     Plan,
@@ -81,7 +81,7 @@ class Contender:
 
     lossy: its answer differs from the rung before; like: whose answer it must give to count as the same.
     options: how `InstructDiffusion.run` gives its answers, to measure their quality, and model whose run that is,
-    None for the one in hand. parts: the components it runs, None for the editor's. evaluations: of the UNet, given
+    None for the one in hand. parts: the components it runs, None for the backend's. evaluations: of the UNet, given
     where its steps are replayed as CUDA graphs, in which they are not seen. scales: of InstructPix2Pix's guidance in
     place of the run's own. pictures: how many questions it answers at once, this one first; its times are of one.
     compiled: whether UNet and autoencoder are, so that speeds are compared on equal terms.
@@ -107,24 +107,24 @@ class Contender:
         return self.evaluations is not None
 
 
-def ask_anew(editor: Editor, *texts: str, picture: bool = True) -> None:
-    """Make the editor meet these words, and its pictures unless `picture` is False, for the first time.
+def ask_anew(backend: ComponentsBackend, *texts: str, picture: bool = True) -> None:
+    """Make the backend meet these words, and its pictures unless `picture` is False, for the first time.
 
     The empty text stays read, as it is in a model in use.
     """
-    editor.texts.forget(*texts)
+    backend.prompt_cache.forget(*texts)
     if picture:
-        editor.conditions.forget()
-        editor.copies.forget()
+        backend.image_cache.forget()
+        backend.copy_cache.forget()
 
 
-class Watched(Editor):
-    """An editor that keeps the latents of its last answer."""
+class Watched(ComponentsBackend):
+    """A backend that keeps the latents of its last answer."""
 
     latents: Tensor
 
     def decode(self, latents: Tensor) -> np.ndarray:
-        """As the editor's."""
+        """As the backend's."""
         self.latents = latents
         return super().decode(latents)
 
@@ -132,8 +132,8 @@ class Watched(Editor):
 class EveryBranch:
     """The UNet with all three branches in every step, whether they have weight or not."""
 
-    def __init__(self, unet: Any, kind: str, image: Tensor, text: Tensor, null: Tensor, once: bool) -> None:
-        self.unet, self.kind, self.once = unet, kind, once
+    def __init__(self, unet: Any, prediction_type: str, image: Tensor, text: Tensor, null: Tensor, once: bool) -> None:
+        self.unet, self.prediction_type, self.once = unet, prediction_type, once
         self.parts = image, text, null
         self.ready = self._conditions() if once else None
 
@@ -152,14 +152,17 @@ class EveryBranch:
 
 
 class Ours:
-    """This package's sampler on an editor's components, in the steps of the ladder; graphs, backend: as `Editor`."""
+    """This package's sampler on a backend's components, in the steps of the ladder.
+
+    graphs, step_backend: as `ComponentsBackend`.
+    """
 
     def __init__(
-        self, editor: Editor, scales: tuple[float, float], graphs: bool = False, backend: str = "auto"
+        self, backend: ComponentsBackend, scales: tuple[float, float], graphs: bool = False, step_backend: str = "auto"
     ) -> None:
-        self.editor, self.parts = (
-            Watched(editor.components, graphs=graphs, backend=backend),
-            editor.components,
+        self.backend, self.parts = (
+            Watched(backend.components, graphs=graphs, step_backend=step_backend),
+            backend.components,
         )
         self.schedule = Schedule(self.parts.alphas_cumprod)
         self.guided = instructdiffusion(*scales)
@@ -172,19 +175,19 @@ class Ours:
     @torch.inference_mode()
     def every_branch(self, question: Question, plan: Plan, once: bool) -> tuple[Tensor, np.ndarray]:
         """All branches always; once: the conditions are laid out once a run, and the empty text read once."""
-        editor, parts = self.editor, self.parts
+        backend, parts = self.backend, self.parts
         if once:
-            ask_anew(editor, question.text)
-            text, null = editor.read([question.text]), editor.read([""])
+            ask_anew(backend, question.text)
+            text, null = backend.encode_prompt([question.text]), backend.encode_prompt([""])
         else:
-            editor.forget()
-            text, null = editor.read([question.text, ""]).chunk(2)
+            backend.forget()
+            text, null = backend.encode_prompt([question.text, ""]).chunk(2)
         model = EveryBranch(
-            parts.unet, parts.prediction_type, editor.encode(question.picture[None]), text, null, once
+            parts.unet, parts.prediction_type, backend.encode_image(question.picture[None]), text, null, once
         )
-        backend = editor.replaying.backend
-        x = sample(model, question.noise * plan.sigma_start, plan, question.fresh(), backend=backend)
-        return x, as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
+        step_backend = backend.graph_runner.backend
+        x = sample(model, question.noise * plan.sigma_start, plan, question.fresh(), backend=step_backend)
+        return x, as_picture(backend.decode_latents(x / float(parts.vae.config.scaling_factor))[0])
 
     def edit(
         self, question: Question, plan: Plan, scale: float = 1.0, *, again: bool = False, count: int = 1
@@ -195,13 +198,13 @@ class Ours:
         """
         asked = question.first(count)
         texts = [q.text for q in asked]
-        ask_anew(self.editor, *texts, picture=not again)
-        edited, _ = self.editor.draw(
+        ask_anew(self.backend, *texts, picture=not again)
+        edited, _ = self.backend.generate(
             *(np.stack([q.picture for q in asked]), texts, plan),
             *(torch.cat([q.noise for q in asked]) * scale, GeneratorNoise(asked)),
             reconstruct=False,
         )
-        return self.editor.latents[:1] * float(self.parts.vae.config.scaling_factor), as_picture(edited[0])
+        return self.backend.latents[:1] * float(self.parts.vae.config.scaling_factor), as_picture(edited[0])
 
 
 def as_picture(values: np.ndarray) -> np.ndarray:
@@ -211,18 +214,18 @@ def as_picture(values: np.ndarray) -> np.ndarray:
 
 def make_authors(ours: Ours, scales: tuple[float, float], count: int = 1) -> Callable[[Question, int], Any]:
     """The authors' loop with this package's encoding and decoding around it; count: of questions answered at once."""
-    editor, parts = ours.editor, ours.parts
+    backend, parts = ours.backend, ours.parts
     alphas = torch.from_numpy(parts.alphas_cumprod).float().to(parts.unet.device)
 
     @torch.no_grad()
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
         asked = question.first(count)
-        editor.forget()  # it keeps nothing
-        image = editor.encode(np.stack([q.picture for q in asked]))
-        text, null = editor.read([q.text for q in asked]), editor.read([""])
+        backend.forget()  # it keeps nothing
+        image = backend.encode_image(np.stack([q.picture for q in asked]))
+        text, null = backend.encode_prompt([q.text for q in asked]), backend.encode_prompt([""])
         model = GuidedDenoiser(parts.unet, alphas, parts.prediction_type, (image, text, null), scales)
         x = authors_loop(model, torch.cat([q.noise for q in asked]), steps, GeneratorNoise(asked))
-        return x[:1], as_picture(editor.decode(x / float(parts.vae.config.scaling_factor))[0])
+        return x[:1], as_picture(backend.decode_latents(x / float(parts.vae.config.scaling_factor))[0])
 
     return draw
 

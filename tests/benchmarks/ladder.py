@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 from instructdiffusion.models.optimization import PARTS, speed_up
 from instructdiffusion.sampling import Guidance, Plan, instructpix2pix, none
 
@@ -26,7 +26,11 @@ Draw = Callable[[Question, int], Any]
 
 
 def make_contenders(
-    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool, compiled: bool = False
+    backend: ComponentsBackend,
+    scales: tuple[float, float],
+    steps: tuple[int, ...],
+    ladder: bool,
+    compiled: bool = False,
 ) -> list[Contender]:
     """All contenders; the first has the most steps and is what the others are compared with.
 
@@ -36,16 +40,16 @@ def make_contenders(
     operations, then come the fused kernel, and UNet and step as a CUDA graph, which the rungs below keep. The whole
     model in half precision (bfloat16 on a CPU) stands aside.
     """
-    made = _others(editor, scales, steps, ladder, compiled)
-    made += _Ladder(editor, scales, max(steps), made).rungs(ladder, compiled)
+    made = _others(backend, scales, steps, ladder, compiled)
+    made += _Ladder(backend, scales, max(steps), made).rungs(ladder, compiled)
     return made
 
 
 def _others(
-    editor: Editor, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool, compiled: bool
+    backend: ComponentsBackend, scales: tuple[float, float], steps: tuple[int, ...], ladder: bool, compiled: bool
 ) -> list[Contender]:
     """The authors' loop and diffusers' pipeline, compiled too where ours is."""
-    parts, ours = editor.components, Ours(editor, scales)
+    parts, ours = backend.components, Ours(backend, scales)
     on_cuda, full = lies_on_cuda(parts), max(steps)
     found = "k-diffusion" if package_sampler() else "written from the published algorithm"
     authors = make_authors(ours, scales)
@@ -87,7 +91,7 @@ def _others(
         options = {**_multistep(ours), "steps": few}
         made.append(Contender(_dpm(few), "diffusers", few, dpm, True, options=options))
     if ladder and on_cuda:
-        small = Ours(Editor(halved(parts)), scales)
+        small = Ours(ComponentsBackend(halved(parts)), scales)
         draw = make_pipeline(small.parts, theirs, fast=False)
         made.append(
             Contender(f"{name}, half precision", "diffusers", full, draw, lossy=True, parts=small.parts)
@@ -111,13 +115,13 @@ class _Ladder:
     """Ours, rung by rung; `others` holds what some of them must agree with."""
 
     def __init__(
-        self, editor: Editor, scales: tuple[float, float], full: int, others: list[Contender]
+        self, backend: ComponentsBackend, scales: tuple[float, float], full: int, others: list[Contender]
     ) -> None:
         self.scales, self.full, self.few = scales, full, min(FEW, full)
-        self.parts = editor.components
+        self.parts = backend.components
         self.on_cuda = lies_on_cuda(self.parts)
         self.short = short_of(self.parts)
-        self.first = Ours(editor, scales, backend="reference" if self.on_cuda else "auto")
+        self.first = Ours(backend, scales, step_backend="reference" if self.on_cuda else "auto")
         self.lower = self.first  # what the rungs below run on
         self.like = others[0].name
         strong = next(c for c in others if c.scales == STRONG)
@@ -145,7 +149,7 @@ class _Ladder:
         self.made.append(Contender(f"ours: {name}", "ours", steps, draw, **more))
 
     def _on(self, runs: Ours) -> dict[str, Any]:
-        """Whose networks are to be watched, where they are not the editor's, and whether those are compiled."""
+        """Whose networks are to be watched, where they are not the backend's, and whether those are compiled."""
         if runs.parts is self.parts:
             return {}
         return {"parts": runs.parts, "compiled": is_compiled(runs.parts)}
@@ -161,10 +165,10 @@ class _Ladder:
         self._add("+ conditions made once", full, lambda q, n: first.every_branch(q, whole(n), True), **like)
         self._add("+ branches without weight dropped", full, lambda q, n: first.edit(q, whole(n)), **like)
         if self.on_cuda:
-            fused = Ours(Editor(self.parts), self.scales)
+            fused = Ours(ComponentsBackend(self.parts), self.scales)
             self._add("+ step as the fused kernel", full, lambda q, n: fused.edit(q, whole(n)), **like)
         if ladder:
-            aside = Ours(Editor(_copied(self.parts, compiled=False)), self.scales)
+            aside = Ours(ComponentsBackend(_copied(self.parts, compiled=False)), self.scales)
             draw = lambda q, n: aside.edit(q, whole(n))  # noqa: E731
             self._add("the same, UNet and autoencoder channels_last", full, draw, **like, **self._on(aside))
         parts = _copied(self.parts, compiled=True) if ladder and compiled else self.parts
@@ -175,11 +179,11 @@ class _Ladder:
         if parts is not self.parts:
             if not self.on_cuda:
                 self._add(f"{title}, not compiled", full, lambda q, n: first.edit(q, strong(n)), **every)
-            fast = self.lower = Ours(Editor(parts), self.scales)
+            fast = self.lower = Ours(ComponentsBackend(parts), self.scales)
             draw = lambda q, n: fast.edit(q, whole(n))  # noqa: E731
             self._add("+ channels_last and compiled", full, draw, **like, **self._on(fast))
         if self.on_cuda:
-            graphed = self.lower = Ours(Editor(parts), self.scales, graphs=True)
+            graphed = self.lower = Ours(ComponentsBackend(parts), self.scales, graphs=True)
             draw = lambda q, n: graphed.edit(q, whole(n))  # noqa: E731
             seen = self._seen(whole(full))
             self._add("+ UNet and step as a CUDA graph", full, draw, **like, **seen, **self._on(graphed))
@@ -190,7 +194,7 @@ class _Ladder:
     def _halved(self, compiled: bool) -> Ours:
         small, whole = halved(self.parts), self.ancestral
         parts = _copied(small, compiled=True) if compiled else small
-        quick = Ours(Editor(parts), self.scales, graphs=self.on_cuda)
+        quick = Ours(ComponentsBackend(parts), self.scales, graphs=self.on_cuda)
         self.half = {"lossy": True, "parts": parts, "model": model_of(small)}
         self._add(
             *(f"the same, {self.short}", self.full, lambda q, n: quick.edit(q, whole(n))),
@@ -285,7 +289,7 @@ def asked_in_words(
 
     def draw(question: Question, steps: int) -> tuple[Tensor, np.ndarray]:
         asked = question.first(count)
-        ask_anew(runs.editor, *(q.text for q in asked), picture=not again)
+        ask_anew(runs.backend, *(q.text for q in asked), picture=not again)
         answers = runs.run(
             *([q.instruction for q in asked], [q.picture for q in asked]),
             **{**ONE, "steps": steps, "batch_size": count},

@@ -26,7 +26,10 @@ from instructdiffusion.compositing.rules import to_uint8
 from instructdiffusion.datasets.synthetic.degradations import convolve, psnr, watermark
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.imaging.resize import resize_picture
-from instructdiffusion.inference.runner import Job, Question
+from instructdiffusion.inference.job import Job
+from instructdiffusion.inference.options import SamplingOptions
+from instructdiffusion.inference.request import Request
+from instructdiffusion.inference.runner import Runner
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.tasks import get_task
 from instructdiffusion.utils.files import json_bytes, write_files
@@ -177,8 +180,7 @@ def make_cases(task: str, photographs: Sequence[np.ndarray], scenes: int, split:
 
 def make_job(model: Any, task: str) -> Job:
     """The job that `InstructDiffusion.run` would have for the task."""
-    plan = model.check(get_task(task).instruct())
-    return Job(get_task(task), model.settings[task], plan, model.components.resolution, batch_size=32)
+    return model.job(task, SamplingOptions(batch_size=32))
 
 
 def draw(model: Any, cases: Sequence[Case]) -> list[Drawing]:
@@ -186,8 +188,8 @@ def draw(model: Any, cases: Sequence[Case]) -> list[Drawing]:
     job, drawings = make_job(model, cases[0].task), {}
     words = get_task(cases[0].task).instruct()
     for first in range(0, len(cases), 8):
-        questions = [Question(words, case.source, first + n) for n, case in enumerate(cases[first : first + 8])]
-        for number, edited, copy in job.sketches(model.editor, questions):
+        requests = [Request(words, case.source, first + n) for n, case in enumerate(cases[first : first + 8])]
+        for number, edited, copy in Runner(job, model.backend).sketches(requests):
             drawings[first + number] = Drawing(edited, copy)
         print(f"\r{cases[0].task} {len(drawings)} of {len(cases)}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
@@ -199,7 +201,7 @@ def measure(job: Job, cases: Sequence[Case], drawings: Sequence[Drawing]) -> dic
     rows: dict[str, list[list[float]]] = {}
     for case, drawing in zip(cases, drawings, strict=True):
         own = resize_picture(to_uint8(drawing.edited), case.source.shape[:2])
-        answer = job._picture(case.source, drawing.edited, drawing.copy)
+        answer = job.compose(case.source, drawing.edited, drawing.copy)
         rows.setdefault(case.kind, []).append([psnr(p, case.target) for p in (case.source, own, answer)])
     names = ("source", "network", "answer")
     return {

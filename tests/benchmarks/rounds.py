@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 
 from .contenders import Contender, Question
 from .counting import Shares, watch
@@ -51,11 +51,11 @@ def timed(
     sync: Callable[[], None],
     say: Callable[[str], None],
     limit: float = math.inf,
-    inside: Editor | None = None,
+    inside: ComponentsBackend | None = None,
 ) -> Rounds:
     """`repeats` rounds, or as many as end within `limit` seconds, but one; every other goes backwards.
 
-    inside: the editor whose networks' shares are taken in the same runs, None to leave them out.
+    inside: the backend whose networks' shares are taken in the same runs, None to leave them out.
     """
     rounds = Rounds({c.name: [] for c in contenders}, {c.name: [] for c in contenders})
     began = last = perf_counter()
@@ -93,9 +93,9 @@ def turn(
     return watch(draw, modules, sync, graphed, times=math.ceil(TURN / first.seconds))
 
 
-def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
+def networks(contender: Contender, backend: ComponentsBackend) -> dict[str, list[Any]]:
     """The modules whose time is told apart."""
-    parts = contender.parts or editor.components
+    parts = contender.parts or backend.components
     return {
         "unet": [] if contender.graphed else [parts.unet],
         "vae": [parts.vae.encoder, parts.vae.decoder],
@@ -103,7 +103,7 @@ def networks(contender: Contender, editor: Editor) -> dict[str, list[Any]]:
     }
 
 
-def watched(contender: Contender, question: Question, editor: Editor, sync: Callable[[], None]) -> Shares:
+def watched(contender: Contender, question: Question, backend: ComponentsBackend, sync: Callable[[], None]) -> Shares:
     """A turn with clocks around the networks."""
     draw = lambda: contender.draw(question, contender.steps)  # noqa: E731
-    return turn(draw, networks(contender, editor), sync, contender.graphed)
+    return turn(draw, networks(contender, backend), sync, contender.graphed)

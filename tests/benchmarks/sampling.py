@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 from instructdiffusion.utils.files import check_writable, json_bytes, png_bytes, write_files
 
 from .chart import draw_rows
@@ -179,8 +179,8 @@ def run(
         if components is not None
         else InstructDiffusion.from_pretrained(model, device=device)
     )
-    editor, before = asked.editor, load()
-    contenders = make_contenders(editor, scales, steps, ladder=not large, compiled=compiled)
+    backend, before = asked.backend, load()
+    contenders = make_contenders(backend, scales, steps, ladder=not large, compiled=compiled)
     if not large:
         fast = next((c.parts for c in contenders if c.name.endswith("compiled")), asked.components)
         small = next(c for c in contenders if c.model is not None)
@@ -189,8 +189,8 @@ def run(
             contenders.append(asked_in_words(asked.components, True, ", CUDA graph"))
         how = f"{', CUDA graph' if on_cuda else ''}, {short_of(asked.components)}"
         contenders.append(asked_in_words(small.parts, on_cuda, how, small.model))
-        contenders += answer_together(editor, scales, contenders[0], small.model)
-    question = ask(editor, device, 1 if large else TOGETHER)
+        contenders += answer_together(backend, scales, contenders[0], small.model)
+    question = ask(backend, device, 1 if large else TOGETHER)
     sync = torch.cuda.synchronize if on_cuda else lambda: None
     say(f"{len(contenders)} contenders; first without clocks")
     if on_cuda:
@@ -199,16 +199,16 @@ def run(
         for contender in contenders[:1] if large else contenders:  # a large one needs no more to be warm
             contender.draw(question, 1 if large else contender.steps)
     # Before the rounds: what is counted does not depend on the time that is left.
-    steps_of = {c.name: counted(c, question, editor, device) for c in contenders}
+    steps_of = {c.name: counted(c, question, backend, device) for c in contenders}
     # Clocks around the networks cost nothing where the host runs them; on a device they take runs of their own.
-    inside = editor if device == "cpu" else None
+    inside = backend if device == "cpu" else None
     left = (ROUNDS_SHARE if on_cuda else 1) * seconds - (perf_counter() - began)
     rounds = timed(contenders, question, repeats, sync, say, left, inside)
     same = differences(contenders, rounds.drawn)
     rows = []
     for contender in contenders:
         shares = rounds.shares[contender.name] or [
-            watched(contender, question, editor, sync) for _ in range(1 if on_cuda else 3)
+            watched(contender, question, backend, sync) for _ in range(1 if on_cuda else 3)
         ]
         step = steps_of[contender.name]
         rows.append(row(contender, rounds.seconds[contender.name], same[contender.name], shares, step))
@@ -249,10 +249,10 @@ def works(contender: Contender, question: Question, say: Callable[[str], None], 
     return True
 
 
-def ask(editor: Editor, device: str, count: int = 1) -> Question:
+def ask(backend: ComponentsBackend, device: str, count: int = 1) -> Question:
     """The question all contenders are asked, with noise drawn from one seed; beside it more, `count` in all."""
-    size = editor.components.resolution
-    shape = (1, *editor.latent_shape((size, size)))
+    size = backend.components.resolution
+    shape = (1, *backend.latent_shape((size, size)))
 
     def question(number: int, **more: Any) -> Question:
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(number))
@@ -261,9 +261,9 @@ def ask(editor: Editor, device: str, count: int = 1) -> Question:
     return question(0, beside=tuple(question(number) for number in range(1, count)))
 
 
-def counted(contender: Contender, question: Question, editor: Editor, device: str) -> Step | None:
+def counted(contender: Contender, question: Question, backend: ComponentsBackend, device: str) -> Step | None:
     """What a step does outside the UNet; None for a contender of a single step, or of many pictures."""
-    unet: Any = (contender.parts or editor.components).unet
+    unet: Any = (contender.parts or backend.components).unet
     if contender.steps == 1 or contender.pictures > 1:
         return None
     draw = lambda steps: contender.draw(question, steps)  # noqa: E731

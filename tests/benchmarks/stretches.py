@@ -124,11 +124,11 @@ def _package() -> dict[str, Any]:
     return {"make_example": example.make_example}
 
 
-def _few_networks(editor: Any) -> None:
+def _few_networks(backend: Any) -> None:
     """Have networks draw the first batches of tiles only."""
     import numpy as np
 
-    draw, count = editor.draw, [0]
+    draw, count = backend.generate, [0]
 
     def drawn(pictures: Any, *rest: Any, **more: Any) -> Any:
         count[0] += 1
@@ -137,7 +137,7 @@ def _few_networks(editor: Any) -> None:
         same = np.asarray(pictures, np.float32) / np.float32(255)
         return same, same.copy() if more.get("reconstruct", True) else None
 
-    editor.draw = drawn
+    backend.generate = drawn
 
 
 def python_paths(size: tuple[int, int]) -> dict[str, Callable[[], Callable[[], Any]]]:
@@ -151,7 +151,7 @@ def python_paths(size: tuple[int, int]) -> dict[str, Callable[[], Callable[[], A
             picture, instruction = scene(task, size)
             fresh = InstructDiffusion(model.components, model.settings)
             if tiled:
-                _few_networks(fresh.editor)
+                _few_networks(fresh.backend)
             return lambda: fresh.run(instruction, picture, **options)
 
         return ready
@@ -182,9 +182,9 @@ def python_paths(size: tuple[int, int]) -> dict[str, Callable[[], Callable[[], A
     paths["edit, rules"] = asking("edit", compose="rules")
     paths["segment at 1024"] = asking("segment", resolution=1024, scales=(1,))
     for task in ("denoise", "deblur", "dewatermark"):
-        paths[task] = asking(task, tiled=True, zoom=1.0)
-    paths["dewatermark, rules"] = asking("dewatermark", tiled=True, zoom=1.0, compose="rules")
-    paths["denoise at 2"] = asking("denoise", tiled=True, zoom=2.0)
+        paths[task] = asking(task, tiled=True, upscale=1.0)
+    paths["dewatermark, rules"] = asking("dewatermark", tiled=True, upscale=1.0, compose="rules")
+    paths["denoise at 2"] = asking("denoise", tiled=True, upscale=2.0)
     for task in ("segment", "keypoints", "detect"):
         paths[f"overlay {task}"] = afterwards(task, lambda answer: answer.overlay())
         paths[f"picture {task}"] = afterwards(task, lambda answer: answer.picture)
@@ -240,11 +240,11 @@ def node_paths(size: tuple[int, int], watch: list[Watch]) -> dict[str, Callable[
             image, instruction = asked(task)
             inputs = {**model, "image": image, **sampling, "instruction": instruction, **options}
             engine = sys.modules[f"{_NAME}.nodes.comfy_backend"]
-            draw = engine.ComfyEditor.draw
+            draw = engine.ComfyBackend.draw
             tiled = task in ("denoise", "deblur", "dewatermark")
 
             def run() -> Any:
-                kind = engine.ComfyEditor
+                kind = engine.ComfyBackend
                 if tiled:
                     made = kind.__init__
 

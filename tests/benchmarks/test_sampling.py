@@ -27,12 +27,12 @@ STEPS = 4
 
 @pytest.fixture(scope="module")
 def contenders(model):
-    return make_contenders(model.editor, SCALES, (STEPS, 3), ladder=True)
+    return make_contenders(model.backend, SCALES, (STEPS, 3), ladder=True)
 
 
 @pytest.fixture(scope="module")
 def question(model):
-    return ask(model.editor, "cpu")
+    return ask(model.backend, "cpu")
 
 
 def named(contenders, part):
@@ -70,7 +70,7 @@ def test_the_rungs_below_the_compiled_one_are_compiled_too(model, question, monk
 
     real = ladder.speed_up
     monkeypatch.setattr(ladder, "speed_up", lambda parts, **options: real(parts, **options, backend="eager"))
-    made = make_contenders(model.editor, SCALES, (STEPS,), True, compiled=True)
+    made = make_contenders(model.backend, SCALES, (STEPS,), True, compiled=True)
     theirs = [c for c in made if c.group == "diffusers"]
     made = [made[0], *(c for c in made if c.group == "ours")]
     compiled = [c.parts is not None and hasattr(c.parts.unet, "_orig_mod") for c in made]
@@ -85,8 +85,8 @@ def test_the_rungs_below_the_compiled_one_are_compiled_too(model, question, monk
         rival = next(c for c in theirs if c.compiled and c.scales is None)
         found = compare([made[0], plain, fast, rival], question)
         assert max(found[fast.name], found[rival.name]) < 1e-3
-        assert counted(fast, question, model.editor, "cpu") == counted(plain, question, model.editor, "cpu")
-        assert watched(fast, question, model.editor, lambda: None).evaluations == 2 * STEPS
+        assert counted(fast, question, model.backend, "cpu") == counted(plain, question, model.backend, "cpu")
+        assert watched(fast, question, model.backend, lambda: None).evaluations == 2 * STEPS
     finally:
         torch.compiler.reset()
 
@@ -138,13 +138,13 @@ def test_other_noise_or_guidance_draws_something_else(model, contenders, questio
         replace(question, noise=question.noise.flip(3)),
     ):
         assert float((draw(other, STEPS)[0] - drawn).std() / drawn.std()) > 0.05
-    strong = named(make_contenders(model.editor, (9.0, 0.5), (STEPS,), True), "branches without weight")
+    strong = named(make_contenders(model.backend, (9.0, 0.5), (STEPS,), True), "branches without weight")
     assert float((strong.draw(question, STEPS)[0] - drawn).std() / drawn.std()) > 0.01
 
 
 def test_evaluations_are_counted_as_they_happen(model, contenders, question):
     def evaluations(part):
-        return watched(named(contenders, part), question, model.editor, lambda: None).evaluations
+        return watched(named(contenders, part), question, model.backend, lambda: None).evaluations
 
     assert evaluations(f"authors' loop ({_found()}), {STEPS} steps") == 3 * STEPS
     assert evaluations("diffusers, Euler") == 3 * STEPS
@@ -160,7 +160,7 @@ def _found():
 
 
 def test_time_is_split_among_the_networks(model, contenders, question):
-    shares = watched(contenders[0], question, model.editor, lambda: None)
+    shares = watched(contenders[0], question, model.backend, lambda: None)
     assert 0.3 < shares.unet < 1 and shares.vae > 0 and shares.text > 0
     assert shares.unet + shares.vae + shares.text < 1
     assert shares.outside == pytest.approx(1 - shares.unet - shares.vae)
@@ -196,13 +196,13 @@ def test_the_fused_step_is_one_operation():
 
 def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model, contenders, question):
     steps = {
-        part: counted(named(contenders, part), question, model.editor, "cpu")
+        part: counted(named(contenders, part), question, model.backend, "cpu")
         for part in ("authors", "diffusers, Euler", "branches without weight")
     }
     assert steps["authors"].ops > steps["diffusers, Euler"].ops > steps["branches without weight"].ops > 1
     assert steps["authors"].bytes > steps["branches without weight"].bytes
     assert steps["authors"].syncs == 2
-    assert counted(named(contenders, "one evaluation"), question, model.editor, "cpu") is None
+    assert counted(named(contenders, "one evaluation"), question, model.backend, "cpu") is None
     assert "forward" not in vars(model.components.unet)  # it runs again as it did
     ours = named(contenders, "branches without weight")
     whole = count_step(lambda steps: ours.draw(question, steps), model.components.unet)
@@ -219,7 +219,7 @@ def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model,
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_the_published_loop_is_the_packages_own(kind):
+def test_the_published_loop_is_the_packages_own(prediction_type):
     """Where k-diffusion is installed its sampler runs in the benchmark: it must give what ours does."""
     package = package_sampler()
     if package is None:
@@ -230,7 +230,7 @@ def test_the_published_loop_is_the_packages_own(kind):
         return (0.1 * x[:, :4] + x[:, 4:].mean() + encoder_hidden_states.mean(),)
 
     conditions = torch.ones(1, 4, 8, 8), torch.ones(1, 5, 6), torch.zeros(1, 5, 6)
-    denoiser = GuidedDenoiser(unet, alphas, kind, conditions, (3.0, 1.5))
+    denoiser = GuidedDenoiser(unet, alphas, prediction_type, conditions, (3.0, 1.5))
     noise = torch.randn(12, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     x, sigmas = noise[0] * 14, denoiser.sigmas(10)
     ours, theirs = iter(noise[1:]), iter(noise[1:])
@@ -257,9 +257,9 @@ def test_the_pipeline_is_only_compared_where_it_can_agree():
 
 
 def test_the_first_of_many_is_answered_as_it_is_alone(model, contenders):
-    asked = ask(model.editor, "cpu", 3)
+    asked = ask(model.backend, "cpu", 3)
     assert len({q.picture.tobytes() for q in asked.first(3)}) == len({q.seed for q in asked.first(3)}) == 3
-    authors, ours = answer_together(model.editor, SCALES, contenders[0], model)[:2]
+    authors, ours = answer_together(model.backend, SCALES, contenders[0], model)[:2]
     for many, alone in ((authors, contenders[0]), (ours, named(contenders, "+ one evaluation"))):
         found, picture = many.draw(asked, many.steps)
         wanted, looks = alone.draw(asked, many.steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 from instructdiffusion.sampling import none
 
 from .contenders import Contender, Ours, make_authors
@@ -18,13 +18,13 @@ TOGETHER = 16  # pictures, as many as `InstructDiffusion.run` puts into a batch
 
 
 def answer_together(
-    editor: Editor, scales: tuple[float, float], single: Contender, half: InstructDiffusion
+    backend: ComponentsBackend, scales: tuple[float, float], single: Contender, half: InstructDiffusion
 ) -> list[Contender]:
     """What `single`, the authors' loop, does, TOGETHER pictures at once; and ours in one evaluation: as drawn, with
     the masks read back, and that in half precision, by `half`.
     """
-    parts, many = editor.components, f", {TOGETHER} pictures at once"
-    ours, small = Ours(Editor(parts), scales), half.editor.components
+    parts, many = backend.components, f", {TOGETHER} pictures at once"
+    ours, small = Ours(ComponentsBackend(parts), scales), half.backend.components
     plan = ours.plan(1, "euler", "trailing", none())
     authors = make_authors(ours, scales, TOGETHER)
     return [

@@ -100,10 +100,10 @@ def test_the_raw_picture_and_the_formula_from_the_shell(photo, picture, model_fo
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2", "--guidance", "7.5", "1.5"]
     assert main(["edit", str(photo), "add a star", *options, "--formula", "instructpix2pix", "--raw"]) == 0
     settings = json.loads((out / "photo_edit.json").read_text())["info"]["settings"]
-    assert settings["formula"] == "instructpix2pix" and settings["keep"] is False
+    assert settings["formula"] == "instructpix2pix" and settings["preserve_source"] is False
     model = InstructDiffusion.from_pretrained(model_folder, device="cpu")
     guide = instructpix2pix(7.5, 1.5)
-    expected = model.edit(picture, "add a star", steps=2, guidance=guide, keep=False)
+    expected = model.edit(picture, "add a star", steps=2, guidance=guide, preserve_source=False)
     with Image.open(out / "photo_edit.png") as drawn:
         assert np.array_equal(np.asarray(drawn), expected.picture)
     with pytest.raises(SystemExit):
@@ -148,15 +148,15 @@ def test_the_shells_lists_are_the_packages():
 def test_the_zoom_from_the_shell(photo, picture, model_folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = ["-o", str(out), "--model", str(model_folder), "--steps", "2"]
-    assert main(["deblur", str(photo), *options, "--zoom", "2"]) == 0
-    assert json.loads((out / "photo_deblur.json").read_text())["info"]["settings"]["zoom"] == 2.0
-    expected = InstructDiffusion.from_pretrained(model_folder, device="cpu").deblur(picture, steps=2, zoom=2)
+    assert main(["deblur", str(photo), *options, "--upscale", "2"]) == 0
+    assert json.loads((out / "photo_deblur.json").read_text())["info"]["settings"]["upscale"] == 2.0
+    expected = InstructDiffusion.from_pretrained(model_folder, device="cpu").deblur(picture, steps=2, upscale=2)
     with Image.open(out / "photo_deblur.png") as drawn:
         assert np.array_equal(np.asarray(drawn), expected.picture)
-    assert main(["deblur", str(photo), *options, "--zoom", "9"]) == 2
-    assert "zoom is a number from 0.25 to 4, got 9.0" in capsys.readouterr().err
+    assert main(["deblur", str(photo), *options, "--zoom", "9"]) == 2  # its old name
+    assert "upscale is a number from 0.25 to 4, got 9.0" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main(["segment", str(photo), "the star", *options, "--zoom", "2"])
+        main(["segment", str(photo), "the star", *options, "--upscale", "2"])
 
 
 def test_a_folder_with_bad_pictures(model_folder, tmp_path, picture, capsys):

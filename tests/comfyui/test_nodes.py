@@ -78,7 +78,7 @@ def test_a_zoom_is_the_package_s_and_0_the_task_s_own(comfy: Comfy, tiny: Instru
     example = make_example("denoise", SEED, split="test", size=64, level=1)
     for zoom in (0.0, 2.0):
         drawn = comfy.pictures(comfy.run(asked("denoise", zoom=zoom)), 4)[0]
-        expected = tiny.run(example.instruction, example.source, seed=3, zoom=zoom or None).picture
+        expected = tiny.run(example.instruction, example.source, seed=3, upscale=zoom or None).picture
         assert np.abs(drawn.astype(int) - expected).max() <= 2
     plain = tiny.run(example.instruction, example.source, seed=3).picture
     assert np.abs(expected.astype(int) - plain).max() > 2  # of zoom 2, which is not the task's own

@@ -14,6 +14,7 @@ from torch import nn
 
 from instructdiffusion.compositing import learned as module
 from instructdiffusion.compositing.learned import (
+    LEARNED,
     REACH,
     SHIPPED,
     STATISTICS,
@@ -29,7 +30,7 @@ from instructdiffusion.datasets.synthetic.degradations import psnr
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.request import asked_settings
 from instructdiffusion.pipeline import InstructDiffusion
-from instructdiffusion.settings import LEARNED, Settings, read_settings
+from instructdiffusion.settings import Settings, read_settings
 
 SIZES = [(1, 1), (3, 5), (64, 64), (37, 90)]
 
@@ -189,14 +190,14 @@ def test_a_run_lays_with_it(model, monkeypatch, stirred):
     assert not asked and "compose" not in ruled.settings
     learned = model.remove_watermark(picture, compose="learned")
     assert learned.settings["compose"] == "learned" and (learned.picture != ruled.picture).any() and asked
-    raw = [model.remove_watermark(picture, keep=False, compose=c).picture for c in ("rules", "learned")]
+    raw = [model.remove_watermark(picture, preserve_source=False, compose=c).picture for c in ("rules", "learned")]
     np.testing.assert_array_equal(*raw)
 
 
 def test_a_run_without_its_weights_ends_before_it_begins(model, monkeypatch, tmp_path):
     picture = make_example("edit", 1).source
     monkeypatch.setattr(module, "shipped_compositor", lambda: load_compositor(tmp_path / "gone.safetensors"))
-    monkeypatch.setattr(model.editor, "draw", None)
+    monkeypatch.setattr(model.backend, "generate", None)
     for ask in (
         lambda: model.edit(picture, "add a red star", compose="learned"),
         lambda: model.check("add a red star", compose="learned"),

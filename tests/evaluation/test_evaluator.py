@@ -174,14 +174,14 @@ def test_the_bound_of_large_pictures_goes_through_tiles():
         sizes.append(pictures.shape)
         return pictures
 
-    editor = SimpleNamespace(
+    backend = SimpleNamespace(
         multiple=16, factor=4, encode=encode, decode=lambda p: p / np.float32(255) * 0.5,
         components=SimpleNamespace(resolution=64),
     )  # fmt: skip
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (h, w, 3), np.uint8) for h, w in ((64, 64), (90, 133))]
     examples = [join(Record(p, (), p), get_task("deblur"), random.Random(0)) for p in pictures]
-    whole, tiled = reconstructed(editor, examples)
+    whole, tiled = reconstructed(backend, examples)
     for picture, copy in zip(pictures, (whole, tiled)):
         assert copy.shape == picture.shape and np.abs(copy - picture / 2).max() <= 1
     assert all(s[1:] == (64, 64, 3) for s in sizes)

@@ -8,7 +8,7 @@ import pytest
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.evaluation.metrics import EQUAL_DB
 from instructdiffusion.evaluation.scene_benchmark import MAIN, evaluate_scenes
-from instructdiffusion.inference.backend import Editor
+from instructdiffusion.inference.components_backend import ComponentsBackend
 
 
 def first(report):
@@ -18,12 +18,12 @@ def first(report):
 @pytest.fixture
 def any_words(monkeypatch):
     """The small tokenizer of the tests knows few words; the oracle reads none."""
-    monkeypatch.setattr(Editor, "check_text", lambda self, text: None)
+    monkeypatch.setattr(ComponentsBackend, "check_text", lambda self, text: None)
 
 
 def test_a_lossless_autoencoder_costs_nothing(model, any_words, monkeypatch):
-    monkeypatch.setattr(Editor, "encode", lambda self, pictures: pictures)
-    monkeypatch.setattr(Editor, "decode", lambda self, latents: latents / np.float32(255))
+    monkeypatch.setattr(ComponentsBackend, "encode_image", lambda self, pictures: pictures)
+    monkeypatch.setattr(ComponentsBackend, "decode_latents", lambda self, latents: latents / np.float32(255))
     report = evaluate_scenes(model, count=6, batch_size=4, oracle=True, quiet=True)
     found = first(report)
     assert min(found[t] for t in ("segment", "refer")) > 0.98
@@ -37,22 +37,22 @@ def test_a_lossless_autoencoder_costs_nothing(model, any_words, monkeypatch):
         assert made["PSNR"] >= least and made["PSNR of the VAE bound"] == EQUAL_DB
 
 
-@pytest.mark.parametrize("zoom", [0.5, 2])
-def test_the_oracle_draws_what_is_enlarged_first_as_large(zoom, model, any_words, monkeypatch):
-    monkeypatch.setattr(Editor, "encode", lambda self, pictures: pictures)
-    monkeypatch.setattr(Editor, "decode", lambda self, latents: latents / np.float32(255))
-    settings = {name: own.changed(zoom=zoom) for name, own in model.settings.items()}
+@pytest.mark.parametrize("upscale", [0.5, 2])
+def test_the_oracle_draws_what_is_enlarged_first_as_large(upscale, model, any_words, monkeypatch):
+    monkeypatch.setattr(ComponentsBackend, "encode_image", lambda self, pictures: pictures)
+    monkeypatch.setattr(ComponentsBackend, "decode_latents", lambda self, latents: latents / np.float32(255))
+    settings = {name: own.changed(upscale=upscale) for name, own in model.settings.items()}
     near = InstructDiffusion(model.components, settings)
     report = evaluate_scenes(near, ["segment", "deblur"], count=4, batch_size=3, oracle=True, quiet=True)
     assert first(report)["segment"] > 0.98
     made = {f.metric: f.value for r in report.tasks if r.task == "deblur" for f in r.subsets[MAIN]}
     nothing = made["PSNR of doing nothing"]
     told = evaluate_scenes(
-        model, ["segment", "deblur"], count=4, batch_size=3, oracle=True, zoom=zoom, quiet=True
+        model, ["segment", "deblur"], count=4, batch_size=3, oracle=True, upscale=upscale, quiet=True
     )
     assert [t.rows for t in told.tasks] == [t.rows for t in report.tasks]
     # Enlarged and brought back nearly all of it is there; of a shrunken picture only what a blur leaves anyway.
-    assert made["PSNR"] >= (40 if zoom == 2 else nothing) and report.tasks[1].settings["zoom"] == zoom
+    assert made["PSNR"] >= (40 if upscale == 2 else nothing) and report.tasks[1].settings["upscale"] == upscale
 
 
 def test_a_lossy_one_costs_what_it_loses(model, any_words):

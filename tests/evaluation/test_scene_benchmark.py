@@ -113,7 +113,7 @@ def test_paraphrases_ask_the_same_scenes_in_other_words():
 def test_the_editor_bounds_pictures_only(drawer, truth):
     dark = SimpleNamespace(multiple=16, encode=lambda p: p, decode=lambda p: p / np.float32(255) * 0.5)
     model = drawer(truth)
-    model.editor = dark
+    model.backend = dark
     report = evaluate_scenes(model, ["denoise", "segment"], count=3, quiet=True)
     found = values(report, "denoise")
     assert found["PSNR"] == EQUAL_DB > found["PSNR of the VAE bound"] < 20
@@ -218,15 +218,15 @@ def test_the_decoder_reaches_the_model_and_the_settings(drawer, tmp_path):
 def test_a_zoom_reaches_what_is_tiled_and_answers_of_another_are_not_taken(drawer, tmp_path):
     class Telling(drawer):
         def run(self, *args, **options):
-            self.told = {*getattr(self, "told", ()), (args[0][0].task, options.get("zoom"))}
+            self.told = {*getattr(self, "told", ()), (args[0][0].task, options.get("upscale"))}
             return super().run(*args, **options)
 
-    def run(zoom):
+    def run(upscale):
         model = Telling(nothing)
         report = evaluate_scenes(
-            model, ["segment", "denoise"], count=3, output=tmp_path, zoom=zoom, quiet=True
+            model, ["segment", "denoise"], count=3, output=tmp_path, upscale=upscale, quiet=True
         )
-        return getattr(model, "told", set()), {r.task: r.settings.get("zoom") for r in report.tasks}
+        return getattr(model, "told", set()), {r.task: r.settings.get("upscale") for r in report.tasks}
 
     assert run(None) == ({("segment", None), ("denoise", None)}, {"segment": None, "denoise": None})
     assert run(2.0) == ({("denoise", 2.0)}, {"segment": None, "denoise": 2.0})  # masks are there already
@@ -275,10 +275,10 @@ def test_answers_do_not_depend_on_the_batch(drawer, truth):
         ({"decoder": "magic"}, "expected a decoder"),
         ({"tasks": ["edit", "denoise"], "decoder": "unet"}, "reads masks, and 'edit' answers with none"),
         (
-            {"tasks": ["edit", "segment"], "zoom": 2},
+            {"tasks": ["edit", "segment"], "upscale": 2},
             "for denoise, deblur, dewatermark, and means nothing to edit",
         ),
-        ({"zoom": 5.0}, "zoom is a number from 0.25 to 4"),
+        ({"upscale": 5.0}, "upscale is a number from 0.25 to 4"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_asked(drawer, options, message, tmp_path):

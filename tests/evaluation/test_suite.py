@@ -87,19 +87,19 @@ def test_a_zoom_reaches_restoration_and_nothing_else(dataset, drawer, tmp_path):
             self.told = options
             return super().run(*args, **options)
 
-    def run(name, zoom):
+    def run(name, upscale):
         model = Telling(nothing)
-        asking = Asking(quiet=True, batch_size=4, cards=0, zoom=zoom)
+        asking = Asking(quiet=True, batch_size=4, cards=0, upscale=upscale)
         return model, evaluated(dataset(name), [name], model, tmp_path / "out", asking).parts[0].settings
 
     plain, settings = run("gopro", None)
-    assert "zoom" not in plain.told and "zoom" not in settings
+    assert "upscale" not in plain.told and "upscale" not in settings
     near, settings = run("gopro", 2.0)
-    assert near.told["zoom"] == settings["zoom"] == 2.0 and len(near.asked) == len(plain.asked) > 0
+    assert near.told["upscale"] == settings["upscale"] == 2.0 and len(near.asked) == len(plain.asked) > 0
     assert not run("gopro", 2.0)[0].asked
     with pytest.raises(ValueError, match="means nothing to refer"):
         run("grefcoco", 2.0)
-    assert Asking(zoom=2.0).options("refer") == {}
+    assert Asking(upscale=2.0).options("refer") == {}
 
 
 def test_other_weights_of_the_refiner_are_other_answers(dataset, drawer, tmp_path, monkeypatch):

@@ -13,8 +13,8 @@ from instructdiffusion.imaging.resize import (
     pad_edge,
     resize_field,
     resize_picture,
-    zoom_picture,
-    zoomed,
+    scale_image,
+    scaled_size,
 )
 
 
@@ -149,7 +149,7 @@ def test_fields_shrink_without_aliasing(size):
 def test_zooming_is_bicubic_up_and_averages_areas_down():
     picture = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     twice = Image.fromarray(picture).resize((120, 80), Image.Resampling.BICUBIC)
-    assert np.array_equal(zoom_picture(picture, 2.0), np.asarray(twice))
-    assert np.abs(zoom_picture(picture, 0.5) - picture.reshape(20, 2, 30, 2, 3).mean((1, 3))).max() <= 1.1
-    assert zoom_picture(picture, 1.0) is picture
-    assert zoomed((9, 1001), 0.25) == (2, 250) and zoomed((1, 3), 0.25) == (1, 1)
+    assert np.array_equal(scale_image(picture, 2.0), np.asarray(twice))
+    assert np.abs(scale_image(picture, 0.5) - picture.reshape(20, 2, 30, 2, 3).mean((1, 3))).max() <= 1.1
+    assert scale_image(picture, 1.0) is picture
+    assert scaled_size((9, 1001), 0.25) == (2, 250) and scaled_size((1, 3), 0.25) == (1, 1)

@@ -148,7 +148,7 @@ def test_every_task_stops_at_the_check_that_says_so(model, picture, narrow, task
     asked = TASKS[task].instruct(words if TASKS[task].max_subjects else None)
 
     def run():
-        model.editor.forget()
+        model.backend.forget()
         answer = model.run(asked, picture)
         return answer.picture, answer.overlay(), answer.files("out", "it")
 

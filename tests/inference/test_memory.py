@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from instructdiffusion.inference import memory, runner
+from instructdiffusion.inference import memory, tiles
 from instructdiffusion.inference.memory import Footprint, fitting_batch, folder_footprint, free_memory
 
 TINY = Path(memory.__file__).parents[1] / "assets" / "tiny"
@@ -70,16 +70,16 @@ def test_the_models_own_resolution_is_named_beside_the_largest_that_fits():
 
 
 def test_an_enlargement_that_cannot_fit_is_refused_before_it_is_made(model, monkeypatch):
-    """zoom=4 on 12 million pixels: the enlarged picture takes the memory, the tiles of 64 pixels hardly any."""
+    """upscale=4 on 12 million pixels: the enlarged picture takes the memory, the tiles of 64 pixels hardly any."""
     source = np.zeros((300, 400, 3), np.uint8)
-    monkeypatch.setattr(model.editor, "free", lambda device: 80_000_000)
-    monkeypatch.setattr(runner, "zoom_picture", lambda *a: pytest.fail("the picture was enlarged"))
+    monkeypatch.setattr(model.backend, "free", lambda device: 80_000_000)
+    monkeypatch.setattr(tiles, "scale_image", lambda *a: pytest.fail("the picture was enlarged"))
     with pytest.raises(MemoryError) as refused:
-        model.denoise(source, zoom=4)
+        model.denoise(source, upscale=4)
     said = str(refused.value)
     assert "1600x1200 pixels" in said and "4 times as large" in said and "64x64" not in said
-    assert "0.3 GB of memory" in said and said.endswith("zoom=1.5 fits")
-    tiny = model.editor.footprint
+    assert "0.3 GB of memory" in said and said.endswith("upscale=1.5 fits")
+    tiny = model.backend.footprint
     free = {"free": lambda device: 80_000_000, "trained_at": 64}
     assert fitting_batch(tiny, (64, 64), 1, canvas=memory.Canvas((300, 400), 1.5), **free) == 1
     with pytest.raises(MemoryError, match="times as large"):
@@ -91,7 +91,7 @@ def test_an_enlargement_that_cannot_fit_is_refused_before_it_is_made(model, monk
 def test_tiles_that_are_too_large_for_memory_are_what_is_named(model):
     with pytest.raises(MemoryError, match="would see 4096x4096 pixels.* a resolution of .* trained at 64"):
         fitting_batch(
-            *(model.editor.footprint, (4096, 4096), 1),
+            *(model.backend.footprint, (4096, 4096), 1),
             canvas=memory.Canvas((300, 400)),
             free=lambda device: 10**9,
             trained_at=64,
@@ -177,16 +177,16 @@ def test_a_model_sees_what_fits_and_says_so(model, monkeypatch):
     pictures = [np.full((64, 64, 3), value, np.uint8) for value in (10, 90, 200, 250)]
     whole = model.edit(pictures, "add a red star", steps=2)
     monkeypatch.setattr(memory, "UNCHECKED", 0)
-    footprint = model.editor.footprint
+    footprint = model.backend.footprint
     room = footprint.networks((64, 64), 2, 3, vae=False) + footprint.pictures((64, 64), 2)
-    monkeypatch.setattr(model.editor, "free", lambda device: room / memory.SPARE)
+    monkeypatch.setattr(model.backend, "free", lambda device: room / memory.SPARE)
     shapes = []
     with pytest.warns(UserWarning, match="4 pictures at once do not fit into memory, 2 do"):
         parts = model.edit(pictures, "add a red star", steps=2, on_step=lambda i, x, _: shapes.append(len(x)))
     assert set(shapes) == {2}
     for a, b in zip(whole, parts, strict=True):
         assert np.abs(a.picture.astype(int) - b.picture).max() <= 1
-    monkeypatch.setattr(model.editor, "free", lambda device: 1000)
+    monkeypatch.setattr(model.backend, "free", lambda device: 1000)
     with pytest.raises(MemoryError, match="64x64 pixels, which takes about .* free memory"):
         model.edit(pictures, "add a red star", steps=2)
     with pytest.raises(MemoryError):
@@ -195,29 +195,29 @@ def test_a_model_sees_what_fits_and_says_so(model, monkeypatch):
 
 def test_what_is_free_decides_whether_the_autoencoder_sees_a_picture_whole(picture, monkeypatch):
     from instructdiffusion.inference import vae_tiling
-    from instructdiffusion.inference.backend import Editor
+    from instructdiffusion.inference.components_backend import ComponentsBackend
     from instructdiffusion.models.loading import load_components
 
     large = np.asarray(Image.fromarray(picture).resize((192, 128)))
-    editor = Editor(load_components("tiny"))
+    backend = ComponentsBackend(load_components("tiny"))
     both = np.stack([large, large[::-1]])
-    condition = editor.encode(both)
-    copies = editor.decode(condition)
+    condition = backend.encode_image(both)
+    copies = backend.decode_latents(condition)
     monkeypatch.setattr(vae_tiling, "UNCHECKED", 0)
-    one = editor.footprint.decode * 128 * 192 * 4 / vae_tiling.SPARE
+    one = backend.footprint.decode * 128 * 192 * 4 / vae_tiling.SPARE
     sizes = []
-    decode = editor.components.vae.decode
+    decode = backend.components.vae.decode
     monkeypatch.setattr(
-        editor.components.vae, "decode", lambda z: sizes.append(tuple(z.shape)) or decode(z)
+        backend.components.vae, "decode", lambda z: sizes.append(tuple(z.shape)) or decode(z)
     )
     monkeypatch.setattr(vae_tiling, "free_memory", lambda device: 3 * one)
-    assert np.array_equal(editor.decode(condition), copies) and sizes.pop() == (2, 4, 32, 48)
+    assert np.array_equal(backend.decode_latents(condition), copies) and sizes.pop() == (2, 4, 32, 48)
     monkeypatch.setattr(vae_tiling, "free_memory", lambda device: 1.01 * one)
-    assert np.abs(editor.decode(condition) - copies).max() < 1e-3
+    assert np.abs(backend.decode_latents(condition) - copies).max() < 1e-3
     assert sizes == [(1, 4, 32, 48)] * 2
     sizes.clear()
     monkeypatch.setattr(vae_tiling, "free_memory", lambda device: 0.7 * one)
-    tiled = editor.decode(condition)
+    tiled = backend.decode_latents(condition)
     assert set(sizes) == {(1, 4, 16, 16)} and tiled.shape == copies.shape
     assert np.abs(tiled - copies).mean() < 0.05 and not np.array_equal(tiled, copies)
 

@@ -1,4 +1,4 @@
-"""Jobs: what the editor is given, and how its answers come back to the picture's own size."""
+"""Jobs: what the backend is given, and how its answers come back to the picture's own size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.compositing.rules import add_difference, replace_changed, to_uint8
 from instructdiffusion.imaging.resize import resize_picture
 from instructdiffusion.imaging.tiling import Tile
-from instructdiffusion.inference.runner import CHANGED
 from instructdiffusion.inference.tile_noise import TileNoise
 from instructdiffusion.sampling import SeededNoise
 
 
 class Recorder:
-    """Stands in for the editor's draw: keeps what it is given and answers with `drawn(copies)`."""
+    """Stands in for the backend's draw: keeps what it is given and answers with `drawn(copies)`."""
 
     def __init__(self, drawn):
         self.drawn = drawn
         self.pictures, self.starts, self.noises, self.plans, self.compared = [], [], [], [], []
 
     def __call__(
-        self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, reuse=1, adaptive=None
+        self, pictures, texts, plan, start, noise, *, reconstruct=True, on_step=None, cache_interval=1, adaptive=None
     ):
         self.pictures += list(pictures)
         self.starts += list(start)
@@ -42,7 +41,7 @@ class Recorder:
 def record(model, monkeypatch):
     def make(drawn=lambda copies: copies):
         recorder = Recorder(drawn)
-        monkeypatch.setattr(model.editor, "draw", recorder)
+        monkeypatch.setattr(model.backend, "generate", recorder)
         return recorder
 
     return make
@@ -84,7 +83,7 @@ def test_noise_for_a_gpu_goes_through_memory_that_is_copied_without_waiting(monk
 
 
 def test_the_noise_of_a_picture_is_drawn_once_for_all_its_batches(model, monkeypatch):
-    from instructdiffusion.inference import runner, tile_noise
+    from instructdiffusion.inference import tile_noise, tiles
 
     source = np.random.default_rng(1).integers(0, 256, (64, 160, 3), dtype=np.uint8)
     options = {"steps": 3, "solver": "euler_ancestral", "batch_size": 1}
@@ -93,7 +92,7 @@ def test_the_noise_of_a_picture_is_drawn_once_for_all_its_batches(model, monkeyp
     monkeypatch.setattr(tile_noise, "generator", lambda seed, draw: drawn.append((seed, draw)) or real(seed, draw))
     kept = model.denoise([source, source], seed=[5, 6], **options)
     assert drawn == [(5, 0), (5, 1), (6, 0), (6, 1)]  # not three times each, for the three tiles
-    monkeypatch.setattr(runner, "KEPT", 0)
+    monkeypatch.setattr(tiles, "STEP_NOISE_BYTES", 0)
     again = model.denoise([source, source], seed=[5, 6], **options)
     assert len(drawn) == 4 + 12
     for one, other in zip(kept, again, strict=True):
@@ -166,10 +165,10 @@ def test_points_and_boxes_are_scaled_along_each_axis(model, record):
 
 @pytest.fixture
 def published(model, monkeypatch):
-    """The model as if it were a published checkpoint, and what its editor is given."""
+    """The model as if it were a published checkpoint, and what its backend is given."""
     theirs = InstructDiffusion(dataclasses.replace(model.components, resize_mode="authors", path=Path("nowhere")))
     recorder = Recorder(lambda copies: 1 - copies)
-    monkeypatch.setattr(theirs.editor, "draw", recorder)
+    monkeypatch.setattr(theirs.backend, "generate", recorder)
     return theirs, recorder
 
 
@@ -205,10 +204,10 @@ def test_the_models_own_picture_is_given_where_nothing_is_to_be_kept(name, model
     drawn = np.where(whole, 1.0, np.float32(source) / 255 + 0.01).astype(np.float32)
     recorder = record(lambda copies: np.broadcast_to(drawn, copies.shape))
     words = TASKS[name].instruct("the star" if name != "dewatermark" else None)
-    kept, raw = (model.run(words, source, steps=1, keep=keep) for keep in (True, False))
+    kept, raw = (model.run(words, source, steps=1, preserve_source=preserve) for preserve in (True, False))
     assert np.array_equal(kept.picture[:, :24], source[:, :24])
-    assert np.array_equal(raw.picture, to_uint8(drawn)) and raw.settings["keep"] is False
-    assert "keep" not in kept.settings
+    assert np.array_equal(raw.picture, to_uint8(drawn)) and raw.settings["preserve_source"] is False
+    assert "preserve_source" not in kept.settings
     assert recorder.compared == [True, TASKS[name].perception]  # a copy that is not used is not decoded
 
 
@@ -222,37 +221,37 @@ def noisy(height, width):
 def test_a_zoomed_picture_is_worked_on_enlarged_in_tiles(model, record):
     recorder, told = record(), []
     source = noisy(64, 112)
-    answer = model.deblur(source, zoom=2, on_tile=lambda done, total: told.append((done, total)))
+    answer = model.deblur(source, upscale=2, on_tile=lambda done, total: told.append((done, total)))
     large = np.asarray(Image.fromarray(source).resize((224, 128), Image.Resampling.BICUBIC))
     assert (
         told == [(0, 15), (15, 15)] and len(recorder.pictures) == 15
-    )  # 3 rows of 5; at zoom 1 there are 2 in all
+    )  # 3 rows of 5; at upscale 1 there are 2 in all
     assert np.array_equal(recorder.pictures[0], large[:64, :64])
     assert np.array_equal(recorder.pictures[-1], large[-64:, -64:])
     assert answer.picture.shape == source.shape and answer.picture.dtype == np.uint8
-    assert answer.settings["zoom"] == 2.0
+    assert answer.settings["upscale"] == 2.0
 
 
-@pytest.mark.parametrize("zoom", [0.25, 0.7, 2, 3.3])
+@pytest.mark.parametrize("upscale", [0.25, 0.7, 2, 3.3])
 @pytest.mark.parametrize("name", TILED)
-def test_what_is_restored_at_any_zoom_has_the_pictures_size(name, zoom, model):
+def test_what_is_restored_at_any_zoom_has_the_pictures_size(name, upscale, model):
     source = noisy(9, 37)
-    for keep in (True, False):
-        answer = model.run(TASKS[name].instruct(), source, steps=1, zoom=zoom, keep=keep)
+    for preserve_source in (True, False):
+        answer = model.run(TASKS[name].instruct(), source, steps=1, upscale=upscale, preserve_source=preserve_source)
         assert answer.picture.shape == source.shape and answer.picture.dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", TILED)
 def test_no_zoom_is_the_picture_as_it_is(name, model, record):
     source = noisy(64, 112)
-    plain, one = (model.run(TASKS[name].instruct(), source, steps=2, **more) for more in ({}, {"zoom": 1}))
-    assert np.array_equal(plain.picture, one.picture) and "zoom" not in one.settings
+    plain, one = (model.run(TASKS[name].instruct(), source, steps=2, **more) for more in ({}, {"upscale": 1}))
+    assert np.array_equal(plain.picture, one.picture) and "upscale" not in one.settings
     drawn = [
-        model.run(TASKS[name].instruct(), source, steps=2, zoom=z, keep=False).picture for z in (1, 1.5)
+        model.run(TASKS[name].instruct(), source, steps=2, upscale=z, preserve_source=False).picture for z in (1, 1.5)
     ]
-    assert not np.array_equal(*drawn)  # with keep, a source that is sharp already comes back whatever was drawn
+    assert not np.array_equal(*drawn)  # preserved, a source that is sharp already comes back whatever was drawn
     recorder = record()
-    model.run(TASKS[name].instruct(), source, zoom=1)
+    model.run(TASKS[name].instruct(), source, upscale=1)
     left, right = recorder.pictures
     assert np.array_equal(left, source[:, :64]) and np.array_equal(right, source[:, 48:])
 
@@ -262,10 +261,10 @@ def test_whole_pictures_know_no_zoom(name, model, record):
     """To the bit, as far as the networks: what these answer was seen to differ between two runs on one machine."""
     words = TASKS[name].instruct(TASKS[name].example)
     source = noisy(48, 100)
-    plain, near = (model.run(words, source, steps=1, zoom=zoom).picture.astype(int) for zoom in (None, 2))
+    plain, near = (model.run(words, source, steps=1, upscale=upscale).picture.astype(int) for upscale in (None, 2))
     assert np.abs(plain - near).max() <= 1
     recorder = record()
-    plain, near = (model.run(words, source, steps=1, zoom=zoom).picture for zoom in (None, 2))
+    plain, near = (model.run(words, source, steps=1, upscale=upscale).picture for upscale in (None, 2))
     assert np.array_equal(plain, near)
     for one, other in (recorder.pictures, recorder.starts):
         assert np.array_equal(one, other)
@@ -274,7 +273,7 @@ def test_whole_pictures_know_no_zoom(name, model, record):
 def test_a_published_checkpoint_knows_no_zoom(published):
     theirs, recorder = published
     source = noisy(64, 64)
-    plain, near = (theirs.deblur(source, resolution=64, zoom=zoom).picture for zoom in (None, 2))
+    plain, near = (theirs.deblur(source, resolution=64, upscale=upscale).picture for upscale in (None, 2))
     assert np.array_equal(plain, near) and [p.shape for p in recorder.pictures] == [(64, 64, 3)] * 2
 
 
@@ -284,16 +283,16 @@ def test_a_published_checkpoints_picture_is_its_own_though_it_has_the_sources_si
     assert np.array_equal(theirs.denoise(source, resolution=64).picture, 255 - source)
 
 
-@pytest.mark.parametrize("zoom", [0.5, 1.5, 2, 4])
+@pytest.mark.parametrize("upscale", [0.5, 1.5, 2, 4])
 @pytest.mark.parametrize("name", ["deblur", "dewatermark"])
-def test_an_edit_that_changes_nothing_blurs_nothing_at_any_zoom(name, zoom, model, record):
+def test_an_edit_that_changes_nothing_blurs_nothing_at_any_zoom(name, upscale, model, record):
     """Fine noise, which no enlarged or shrunken picture brings back; the model's own picture shows that."""
     recorder = record()
     source = noisy(50, 70)
     words = TASKS[name].instruct()
-    assert np.array_equal(model.run(words, source, zoom=zoom).picture, source)
+    assert np.array_equal(model.run(words, source, upscale=upscale).picture, source)
     assert all(recorder.compared)
-    assert not np.array_equal(model.run(words, source, zoom=zoom, keep=False).picture, source)
+    assert not np.array_equal(model.run(words, source, upscale=upscale, preserve_source=False).picture, source)
 
 
 def test_what_is_sharpened_enlarged_comes_back_where_it_belongs(model, record):
@@ -305,20 +304,20 @@ def test_what_is_sharpened_enlarged_comes_back_where_it_belongs(model, record):
         return copies + 0.2 * (copies[..., :1] > 0.55)
 
     record(brighter)
-    plain, near = (model.deblur(source, zoom=zoom).picture.astype(int) for zoom in (1, 2))
+    plain, near = (model.deblur(source, upscale=upscale).picture.astype(int) for upscale in (1, 2))
     inside = source[..., 0] > 100
     assert np.array_equal(plain - source, np.where(inside[..., None], 51, 0) * np.ones(3, int))
     assert np.abs(near - plain)[:, :, 1].max() <= 26 and np.abs(near - plain).mean() < 0.5
 
 
 def test_given_noise_is_of_the_enlarged_picture(model, picture):
-    shape = model.editor.latent_shape((128, 128))
+    shape = model.backend.latent_shape((128, 128))
     rng = np.random.default_rng(0)
     initial, fresh = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
-    ask = {"steps": 2, "solver": "euler_ancestral", "zoom": 2}
+    ask = {"steps": 2, "solver": "euler_ancestral", "upscale": 2}
     given = model.deblur(picture, noise={"initial": initial, "steps": [fresh]}, **ask).picture
     assert not np.array_equal(given, model.deblur(picture, **ask).picture)
-    small = np.zeros(model.editor.latent_shape((64, 64)))
+    small = np.zeros(model.backend.latent_shape((64, 64)))
     for noise, message in (
         ({"initial": small}, r"noise must have shape \[4, 32, 32\], got \[4, 16, 16\]"),
         ({"steps": [small]}, r"noise of step 0 must have shape \[4, 32, 32\], got \[4, 16, 16\]"),
@@ -327,11 +326,11 @@ def test_given_noise_is_of_the_enlarged_picture(model, picture):
             model.deblur(picture, noise=noise, **ask)
 
 
-@pytest.mark.parametrize("zoom", [0.5, 2])
+@pytest.mark.parametrize("upscale", [0.5, 2])
 @pytest.mark.parametrize("name", TILED)
-def test_a_zoomed_batch_answers_as_its_pictures_alone_do(name, zoom, model):
+def test_a_zoomed_batch_answers_as_its_pictures_alone_do(name, upscale, model):
     pictures = [noisy(40, 40), noisy(30, 36), noisy(24, 40)]  # of four, two and two tiles, or one each
-    words, ask = TASKS[name].instruct(), {"steps": 2, "solver": "euler_ancestral", "zoom": zoom}
+    words, ask = TASKS[name].instruct(), {"steps": 2, "solver": "euler_ancestral", "upscale": upscale}
     together = model.run(words, pictures, seed=[5, 6, 5], batch_size=4, **ask)
     for source, seed, answer in zip(pictures, (5, 6, 5), together, strict=True):
         alone = model.run(words, source, seed=seed, batch_size=1, **ask)
@@ -343,11 +342,11 @@ def test_the_models_own_zoom_is_used_unless_another_is_asked_for(model, record):
     from instructdiffusion.settings import Settings
 
     recorder = record()
-    mine = InstructDiffusion(model.components, {**model.settings, "deblur": Settings(steps=1, zoom=2)})
-    mine.editor = model.editor
+    mine = InstructDiffusion(model.components, {**model.settings, "deblur": Settings(steps=1, upscale=2)})
+    mine.backend = model.backend
     source = noisy(64, 64)
-    assert mine.deblur(source).settings["zoom"] == 2.0 and len(recorder.pictures) == 9
-    mine.deblur(source, zoom=1)
+    assert mine.deblur(source).settings["upscale"] == 2.0 and len(recorder.pictures) == 9
+    mine.deblur(source, upscale=1)
     mine.denoise(source)
     assert len(recorder.pictures) == 9 + 1 + 1
 
@@ -356,7 +355,7 @@ def test_a_wide_picture_is_seen_in_its_own_shape(model, record):
     """Resized exactly, padded to multiples by its edge for the model; what it drew there is no part of the answer."""
     recorder = record(lambda copies: 1 - copies)
     source = noisy(192, 256)
-    answer = model.segment(source, "the star", color="red", keep=False)
+    answer = model.segment(source, "the star", color="red", preserve_source=False)
     (seen,) = recorder.pictures
     content = resize_picture(source, (64, 85))
     assert seen.shape == (64, 96, 3) and np.array_equal(seen[:, :85], content)
@@ -383,7 +382,7 @@ def test_what_a_published_checkpoint_restored_is_not_held_to_our_rules(name, pub
     words = TASKS[name].instruct()
     copy = source.astype(np.float32) / 255
     drawn = copy, np.clip(copy + grain, 0, 1)
-    rule = add_difference if name == "deblur" else lambda *a: replace_changed(*a, *CHANGED[name])
+    rule = add_difference if name == "deblur" else lambda *a: replace_changed(*a, *TASKS[name].changed)
     answer, again = (
         theirs.run(words, source, steps=1, resize_mode=mode).picture for mode in ("authors", "stretch")
     )

@@ -11,7 +11,7 @@ from instructdiffusion.inference.scales import extent
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 
 
-class Editor:
+class ComponentsBackend:
     """Draws a square mark, in pixels of what it sees, where `marks` says so for that height; keeps what it saw."""
 
     def __init__(self, marks):
@@ -29,11 +29,11 @@ class Editor:
 @pytest.fixture
 def ask(model, monkeypatch):
     def asking(marks, picture=(128, 128), **options):
-        editor = Editor(marks)
-        monkeypatch.setattr(model.editor, "draw", editor)
+        backend = ComponentsBackend(marks)
+        monkeypatch.setattr(model.backend, "generate", backend)
         question = TASKS["segment"].instruct("the star", ["red"])
         answer = model.run(question, np.full((*picture, 3), 120, np.uint8), **options)
-        return answer, editor.seen
+        return answer, backend.seen
 
     return asking
 
@@ -82,7 +82,7 @@ def test_a_part_found_near_gives_way_to_the_whole_seen_from_further_away(model, 
             edited[:, 4 : 4 + side, 4 : 4 + side] = edited[:, 4 : 4 + side, 4 : 4 + side] / 2 + np.float32([0.5, 0, 0])
             return edited, copies
 
-        monkeypatch.setattr(model.editor, "draw", draw)
+        monkeypatch.setattr(model.backend, "generate", draw)
         answer = model.run(question, source, scales=(1, 0.5))
         assert area(answer) == pytest.approx(expected**2, rel=0.1)
         if task == "segment" and 0 < sides[0] < 32:
@@ -94,18 +94,18 @@ def test_a_part_found_near_gives_way_to_the_whole_seen_from_further_away(model, 
 
 
 def test_noise_that_is_given_is_for_the_first_scale(ask, model):
-    noise = np.zeros(model.editor.latent_shape((64, 64)), np.float32)
+    noise = np.zeros(model.backend.latent_shape((64, 64)), np.float32)
     assert ask({}, scales=(1, 2), noise=noise)[1] == [(64, 64)]
 
 
 def test_many_questions_come_back_each_with_its_own_scale(model, monkeypatch):
-    editor = Editor({64: 0, 128: 40})
-    monkeypatch.setattr(model.editor, "draw", editor)
+    backend = ComponentsBackend({64: 0, 128: 40})
+    monkeypatch.setattr(model.backend, "generate", backend)
     question = TASKS["segment"].instruct("the star", ["red"])
     pictures = [np.full((64, w, 3), 120, np.uint8) for w in (64, 128, 64)]
     answers = model.run(question, pictures, scales=(1, 2))
     assert [a.result.canvas_size for a in answers] == [(64, 64), (64, 128), (64, 64)]
-    assert all(len(a.result) == 1 for a in answers) and len(editor.seen) == 6
+    assert all(len(a.result) == 1 for a in answers) and len(backend.seen) == 6
 
 
 def test_how_far_a_thing_extends():

@@ -10,7 +10,7 @@ from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.settings import Settings, task_settings
 
 
-class Editor:
+class ComponentsBackend:
     """Covers what is red, where it is seen `least` pixels wide, with half of white; keeps the sizes it saw."""
 
     def __init__(self, least=10, only=None):
@@ -30,14 +30,14 @@ class Editor:
 @pytest.fixture
 def ask(model, monkeypatch):
     def asking(things, task="segment", subject="the star", size=(256, 256), least=10, only=None, **settings):
-        editor = Editor(least, only)
-        monkeypatch.setattr(model.editor, "draw", editor)
+        backend = ComponentsBackend(least, only)
+        monkeypatch.setattr(model.backend, "generate", backend)
         given = model.settings[task].changed(**{"scales": (1,), "windows": 4, **settings})
         monkeypatch.setitem(model.settings, task, given)
         picture = np.full((*size, 3), (60, 140, 70), np.uint8)
         for y, x, side in things:
             picture[y : y + side, x : x + side] = (230, 30, 30)
-        return model.run(TASKS[task].instruct(subject, ["white"]), picture), editor.seen
+        return model.run(TASKS[task].instruct(subject, ["white"]), picture), backend.seen
 
     return asking
 
@@ -124,9 +124,9 @@ def test_nothing_is_decoded_where_nothing_was_drawn(tiny, monkeypatch):
     """And the answer is the one that decoding gives."""
     example = make_example("segment", 703, split="val", size=256, level=3, absent=True)
     decoded = []
-    decode = tiny.editor.decode
-    monkeypatch.setattr(tiny.editor, "decode", lambda latents: decoded.append(len(latents)) or decode(latents))
-    tiny.editor.forget()
+    decode = tiny.backend.decode_latents
+    monkeypatch.setattr(tiny.backend, "decode_latents", lambda latents: decoded.append(len(latents)) or decode(latents))
+    tiny.backend.forget()
     answer = tiny.run(example.instruction, example.source)
     assert decoded == [] and len(answer.result) == 0
     once = tiny.run(example.instruction, example.source, scales=(1,))

@@ -113,7 +113,7 @@ def test_a_compiler_that_fails_unasked_is_passed_over(own, picture, calls, monke
         answer = model.edit(picture, "add a red star", steps=2)
     assert "the compiler failed: TorchDynamoException: cannot" in caplog.text
     assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
-    assert model.editor.components is own and model.editor.compiling.reason.startswith("the compiler failed")
+    assert model.backend.components is own and model.backend.compiling.reason.startswith("the compiler failed")
     model.edit(picture, "add a red star", steps=2)
     forced = InstructDiffusion(own, compiled=True)
     with pytest.raises(TorchDynamoException):
@@ -237,15 +237,15 @@ def test_other_errors_of_a_compiled_run_are_handed_on(own, picture, calls, monke
     model = InstructDiffusion(own)
     with pytest.raises(RuntimeError, match="stopped by the caller"):
         model.edit(picture, "add a red star", steps=2, on_step=stop)
-    assert model.editor.compiling.reason is None and len(calls) == 1
+    assert model.backend.compiling.reason is None and len(calls) == 1
 
 
 def test_from_pretrained_and_the_shell_hand_it_on(model_folder, monkeypatch, picture, tmp_path):
     from PIL import Image
 
-    assert InstructDiffusion.from_pretrained(model_folder, device="cpu").editor.compiling.compiled is None
+    assert InstructDiffusion.from_pretrained(model_folder, device="cpu").backend.compiling.compiled is None
     kept = InstructDiffusion.from_pretrained(model_folder, device="cpu", compiled=False)
-    assert kept.editor.compiling.compiled is False
+    assert kept.backend.compiling.compiled is False
     seen, real = [], InstructDiffusion.from_pretrained.__func__
 
     def watched(cls, *arguments, compiled=None, **options):
@@ -267,11 +267,11 @@ def test_a_model_that_is_compiled_answers_the_same(own, model, picture):
     fast = InstructDiffusion(own, compiled=True)
     try:
         answer = fast.edit(picture, "add a red star", steps=2)
-        assert fast.editor.compiling.reason is None and hasattr(fast.editor.components.unet, "_orig_mod")
+        assert fast.backend.compiling.reason is None and hasattr(fast.backend.components.unet, "_orig_mod")
         expected = model.edit(picture, "add a red star", steps=2)
         assert np.abs(answer.picture.astype(int) - expected.picture).max() <= 1
-        reused = fast.edit(picture, "add a red star", steps=2, reuse=2)
-        plain = model.edit(picture, "add a red star", steps=2, reuse=2)
+        reused = fast.edit(picture, "add a red star", steps=2, cache_interval=2)
+        plain = model.edit(picture, "add a red star", steps=2, cache_interval=2)
         assert np.abs(reused.picture.astype(int) - plain.picture).max() <= 1
     finally:
         torch.compiler.reset()
@@ -290,7 +290,7 @@ picture = np.load(sys.argv[2])
 answer = model.edit(picture, "add a red star", steps=1)
 again = model.edit(picture, "add a red star", steps=1)
 assert np.array_equal(answer.picture, again.picture)
-print(model.editor.compiling.reason)
+print(model.backend.compiling.reason)
 """
 
 

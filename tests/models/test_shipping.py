@@ -92,7 +92,7 @@ def test_the_shipped_folder_runs_in_diffusers_as_it_comes():
     scales = {"guidance_scale": 2.0, "image_guidance_scale": 1.5}
     theirs = pipeline(words, image, num_inference_steps=4, latents=noise, output_type="np", **scales).images[0]
     ours = InstructDiffusion.from_pretrained("tiny", device="cpu").run(
-        *(words, example.source), task="edit", steps=4, solver="ddim", schedule="trailing", keep=False,
+        *(words, example.source), task="edit", steps=4, solver="ddim", schedule="trailing", preserve_source=False,
         guidance=(2.0, 1.5), formula="instructpix2pix", noise=noise[0].numpy(),
     )  # fmt: skip
     # diffusers' DDIM ends at the first training timestep, which leaves a little noise in; ours ends without any

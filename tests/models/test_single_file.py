@@ -264,8 +264,8 @@ def test_published_checkpoints_see_pictures_in_the_authors_sizes(model, file, tm
         load_components(index.parent)
 
     asked = InstructDiffusion(theirs)
-    seen, draw = [], asked.editor.draw
-    asked.editor.draw = lambda pictures, *a, **k: seen.append(pictures.shape[1:3]) or draw(pictures, *a, **k)
+    seen, draw = [], asked.backend.generate
+    asked.backend.generate = lambda pictures, *a, **k: seen.append(pictures.shape[1:3]) or draw(pictures, *a, **k)
     wide = np.zeros((100, 300, 3), np.uint8)
     answer = asked.segment(wide, "the red star", resolution=64, steps=1)
     asked.segment(wide, "the red star", resolution=64, steps=1, resize_mode="stretch")

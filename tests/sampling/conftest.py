@@ -13,8 +13,8 @@ from instructdiffusion.sampling import BRANCHES, Schedule
 class GaussianModel:
     """The ideal denoiser of x0 ~ N(mean[branch], std^2), in the asked prediction kind; it counts its calls."""
 
-    def __init__(self, kind="epsilon", means=(0.5, -0.2, 0.3, 0.0), std=0.7):
-        self.kind = kind
+    def __init__(self, prediction_type="epsilon", means=(0.5, -0.2, 0.3, 0.0), std=0.7):
+        self.prediction_type = prediction_type
         self.means = dict(zip(BRANCHES, means, strict=True))
         self.std = std
         self.calls = []
@@ -37,9 +37,9 @@ class GaussianModel:
     def encode(self, x, denoised, sigma):
         ab = 1 / (1 + sigma**2)
         eps = (x - denoised) / sigma
-        if self.kind == "epsilon":
+        if self.prediction_type == "epsilon":
             return eps
-        if self.kind == "v_prediction":  # Salimans & Ho: v = alpha eps - sigma x0
+        if self.prediction_type == "v_prediction":  # Salimans & Ho: v = alpha eps - sigma x0
             return math.sqrt(ab) * eps - math.sqrt(1 - ab) * denoised
         return denoised
 

@@ -45,9 +45,9 @@ def unet():
 def conditions():
     g = torch.Generator().manual_seed(1)
     return dict(
-        image=torch.randn(3, *SHAPE, generator=g),
-        text=torch.randn(3, LENGTH, WIDTH, generator=g),
-        null_text=torch.randn(1, LENGTH, WIDTH, generator=g),
+        image_latents=torch.randn(3, *SHAPE, generator=g),
+        prompt_embeds=torch.randn(3, LENGTH, WIDTH, generator=g),
+        negative_prompt_embeds=torch.randn(1, LENGTH, WIDTH, generator=g),
     )
 
 
@@ -57,12 +57,16 @@ def call(unet, x_scaled, image, text, t):
 
 
 def test_branches_see_what_their_names_say(unet, conditions, schedule):
-    image, text, null = conditions["image"], conditions["text"], conditions["null_text"].expand(3, -1, -1)
+    image, text, null = (
+        conditions["image_latents"],
+        conditions["prompt_embeds"],
+        conditions["negative_prompt_embeds"].expand(3, -1, -1),
+    )
     zero = torch.zeros_like(image)
     plan = make_plan([5.0, 0.0], "euler", none(), schedule)
     x = initial_noise([1, 2, 3], SHAPE)
     with torch.no_grad():
-        out = UNetDenoiser(unet, **conditions, kind="epsilon").predict(x, plan[0], BRANCHES)
+        out = UNetDenoiser(unet, **conditions, prediction_type="epsilon").predict(x, plan[0], BRANCHES)
     assert out.shape == (4, 3, *SHAPE)
     for got, (i, s) in zip(out, [(image, text), (image, null), (zero, text), (zero, null)], strict=True):
         torch.testing.assert_close(got, call(unet, x, i, s, plan[0].t), rtol=0, atol=1e-5)
@@ -74,14 +78,16 @@ def test_all_branches_run_in_one_call(unet, conditions, schedule):
     handle = unet.register_forward_pre_hook(lambda module, args: calls.append(len(args[0])))
     try:
         plan = make_plan(schedule.sigmas("trailing", 3), "euler", instructdiffusion(6, 0.5), schedule)
-        sample(UNetDenoiser(unet, **conditions, kind="epsilon"), initial_noise([1, 2, 3], SHAPE), plan)
+        sample(
+            UNetDenoiser(unet, **conditions, prediction_type="epsilon"), initial_noise([1, 2, 3], SHAPE), plan
+        )
     finally:
         handle.remove()
     assert calls == [6, 6, 6]  # two branches of three pictures; text_only has weight 0
 
 
 def test_timesteps_may_be_fractions(unet, conditions, schedule):
-    model = UNetDenoiser(unet, **conditions, kind="epsilon")
+    model = UNetDenoiser(unet, **conditions, prediction_type="epsilon")
     x = initial_noise([1, 2, 3], SHAPE)
     outs = []
     for t in (500.0, 500.5, 501.0):
@@ -95,7 +101,11 @@ def test_timesteps_may_be_fractions(unet, conditions, schedule):
 @pytest.mark.parametrize("authors", [True, False])
 def test_guided_run_equals_a_loop_written_out(unet, conditions, schedule, authors):
     """Three branches a step, Euler ancestral, weights as both papers write them."""
-    image, text, null = conditions["image"], conditions["text"], conditions["null_text"].expand(3, -1, -1)
+    image, text, null = (
+        conditions["image_latents"],
+        conditions["prompt_embeds"],
+        conditions["negative_prompt_embeds"].expand(3, -1, -1),
+    )
     zero, s_t, s_i = torch.zeros_like(image), 5.0, 1.25
     sigmas = [float(s) for s in schedule.sigmas("native", 4)]
     x = start = initial_noise([1, 2, 3], SHAPE) * sigmas[0]
@@ -115,7 +125,9 @@ def test_guided_run_equals_a_loop_written_out(unet, conditions, schedule, author
             x = x + noise[i] * up
     guidance = (instructdiffusion if authors else instructpix2pix)(s_t, s_i)
     plan = make_plan(sigmas, "euler_ancestral", guidance, schedule)
-    end = sample(UNetDenoiser(unet, **conditions, kind="epsilon"), start, plan, SeededNoise([1, 2, 3]))
+    end = sample(
+        UNetDenoiser(unet, **conditions, prediction_type="epsilon"), start, plan, SeededNoise([1, 2, 3])
+    )
     assert float((end - x).abs().max() / x.std()) < 1e-4
 
 
@@ -123,14 +135,14 @@ def test_a_picture_does_not_depend_on_its_batch(unet, conditions, schedule):
     plan = make_plan(schedule.sigmas("trailing", 4), "dpmpp_2m_sde", instructdiffusion(3, 1), schedule)
     seeds = [4, 5, 6]
     together = sample(
-        UNetDenoiser(unet, **conditions, kind="v_prediction"),
+        UNetDenoiser(unet, **conditions, prediction_type="v_prediction"),
         initial_noise(seeds, SHAPE) * plan.sigma_start,
         plan,
         SeededNoise(seeds),
     )
     one = {k: v[1:2] if len(v) == 3 else v for k, v in conditions.items()}
     alone = sample(
-        UNetDenoiser(unet, **one, kind="v_prediction"),
+        UNetDenoiser(unet, **one, prediction_type="v_prediction"),
         initial_noise([5], SHAPE) * plan.sigma_start,
         plan,
         SeededNoise([5]),
@@ -141,7 +153,7 @@ def test_a_picture_does_not_depend_on_its_batch(unet, conditions, schedule):
 
 
 def test_conditions_are_stacked_once(unet, conditions):
-    model = UNetDenoiser(unet, **conditions, kind="epsilon")
+    model = UNetDenoiser(unet, **conditions, prediction_type="epsilon")
     first = model.conditions(("full", "text_only"))
     assert model.conditions(("full", "text_only")) is first
     assert len(model) == 3 and first[0].shape == (6, *SHAPE) and not first[0][3:].any()
@@ -149,30 +161,33 @@ def test_conditions_are_stacked_once(unet, conditions):
 
 def test_a_unet_of_other_channels_is_refused(conditions):
     with pytest.raises(ValueError, match=r"8 input channels .* has 4"):
-        UNetDenoiser(make_unet(in_channels=4), **conditions, kind="epsilon")
+        UNetDenoiser(make_unet(in_channels=4), **conditions, prediction_type="epsilon")
     with pytest.raises(ValueError, match="4 output channels"):
-        UNetDenoiser(make_unet(out_channels=3), **conditions, kind="epsilon")
+        UNetDenoiser(make_unet(out_channels=3), **conditions, prediction_type="epsilon")
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"kind": "eps"}, "kind must be"),
-        ({"image": torch.zeros(*SHAPE)}, "condition latents must be"),
-        ({"image": torch.full((3, *SHAPE), float("nan"))}, "condition latents have NaN"),
-        ({"text": torch.zeros(2, LENGTH, WIDTH)}, "text states must be"),
-        ({"text": torch.full((3, LENGTH, WIDTH), float("inf"))}, "text states have NaN"),
-        ({"null_text": torch.zeros(2, LENGTH, WIDTH)}, "null text states must be"),
-        ({"text": torch.zeros(3, LENGTH, 8), "null_text": torch.zeros(1, LENGTH, 8)}, "16 wide; got 8"),
+        ({"prediction_type": "eps"}, "prediction_type must be"),
+        ({"image_latents": torch.zeros(*SHAPE)}, "image latents must be"),
+        ({"image_latents": torch.full((3, *SHAPE), float("nan"))}, "image latents have NaN"),
+        ({"prompt_embeds": torch.zeros(2, LENGTH, WIDTH)}, "prompt embeds must be"),
+        ({"prompt_embeds": torch.full((3, LENGTH, WIDTH), float("inf"))}, "prompt embeds have NaN"),
+        ({"negative_prompt_embeds": torch.zeros(2, LENGTH, WIDTH)}, "negative prompt embeds must be"),
+        (
+            {"prompt_embeds": torch.zeros(3, LENGTH, 8), "negative_prompt_embeds": torch.zeros(1, LENGTH, 8)},
+            "16 wide; got 8",
+        ),
     ],
 )
 def test_bad_conditions(unet, conditions, changes, message):
     with pytest.raises(ValueError, match=message):
-        UNetDenoiser(unet, **{**conditions, "kind": "epsilon", **changes})
+        UNetDenoiser(unet, **{**conditions, "prediction_type": "epsilon", **changes})
 
 
 def test_bad_latents_and_branches(unet, conditions, schedule):
-    model = UNetDenoiser(unet, **conditions, kind="epsilon")
+    model = UNetDenoiser(unet, **conditions, prediction_type="epsilon")
     row = make_plan([5.0, 0.0], "euler", none(), schedule)[0]
     with pytest.raises(ValueError, match="condition's shape"):
         model.predict(torch.zeros(3, 4, 4, 4), row, ("full",))

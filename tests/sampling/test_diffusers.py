@@ -54,11 +54,14 @@ def theirs(scheduler, schedule, model, x, **arguments):
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_euler(schedule, gaussian, kind):
-    config = {**CONFIG, "prediction_type": kind}
+def test_euler(schedule, gaussian, prediction_type):
+    config = {**CONFIG, "prediction_type": prediction_type}
     scheduler = diffusers.EulerDiscreteScheduler(**config, timestep_spacing="trailing")
     x = noises(1)[0] * schedule.sigma_max
-    assert_close(ours(schedule, gaussian(kind), "euler", x), theirs(scheduler, schedule, gaussian(kind), x))
+    assert_close(
+        ours(schedule, gaussian(prediction_type), "euler", x),
+        theirs(scheduler, schedule, gaussian(prediction_type), x),
+    )
 
 
 def test_heun(schedule, gaussian):
@@ -77,19 +80,19 @@ def test_euler_ancestral(schedule, gaussian):
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
-def test_ddim(schedule, gaussian, kind, eta):
+def test_ddim(schedule, gaussian, prediction_type, eta):
     from functools import partial
 
     from instructdiffusion.sampling.solvers import ddim
 
-    config = {**CONFIG, "prediction_type": kind}
+    config = {**CONFIG, "prediction_type": prediction_type}
     scheduler = diffusers.DDIMScheduler(
         **config, timestep_spacing="trailing", set_alpha_to_one=True, clip_sample=False
     )
     x, fresh = noises(1)[0] * schedule.sigma_max, noises(STEPS)
-    expected = theirs(scheduler, schedule, gaussian(kind), x, eta=eta, variance_noise=fresh)
+    expected = theirs(scheduler, schedule, gaussian(prediction_type), x, eta=eta, variance_noise=fresh)
     given = fresh[: STEPS - 1] if eta else None
-    assert_close(ours(schedule, gaussian(kind), partial(ddim, eta=eta), x, given), expected)
+    assert_close(ours(schedule, gaussian(prediction_type), partial(ddim, eta=eta), x, given), expected)
 
 
 def test_dpm_solver_2m(schedule, gaussian):

@@ -48,7 +48,11 @@ def conditions():
     g = torch.Generator().manual_seed(1)
     image = torch.randn(BATCH, *SHAPE, generator=g)
     text = torch.randn(BATCH, LENGTH, WIDTH, generator=g)
-    return {"image": image, "text": text, "null_text": torch.randn(1, LENGTH, WIDTH, generator=g)}
+    return {
+        "image_latents": image,
+        "prompt_embeds": text,
+        "negative_prompt_embeds": torch.randn(1, LENGTH, WIDTH, generator=g),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +65,8 @@ def noises():
 def authors(unet, conditions, schedule):
     """denoised(x, sigma [b]) as the authors' code has it: k-diffusion's wrapper under three branches."""
     log_sigmas = np.log(np.sqrt((1 - schedule.alphas_cumprod) / schedule.alphas_cumprod))
-    image, text = conditions["image"], conditions["text"]
-    null, zero = conditions["null_text"].expand_as(text), torch.zeros_like(image)
+    image, text = conditions["image_latents"], conditions["prompt_embeds"]
+    null, zero = conditions["negative_prompt_embeds"].expand_as(text), torch.zeros_like(image)
 
     def eps(x, sigma, picture, words):
         t = np.interp(math.log(float(sigma[0])), log_sigmas, np.arange(len(log_sigmas)))
@@ -199,7 +203,7 @@ def k_diffusion():
 
 def ours(name, unet, conditions, schedule, sigmas, noises):
     plan = make_plan(sigmas, name, instructdiffusion(TEXT, IMAGE), schedule)
-    model = UNetDenoiser(unet, **conditions, kind="epsilon")
+    model = UNetDenoiser(unet, **conditions, prediction_type="epsilon")
     given = list(noises[1 : 1 + plan.draws]) if plan.draws else None
     return sample(model, noises[0] * plan.sigma_start, plan, given)
 
@@ -236,7 +240,7 @@ def test_the_comparison_tells_solvers_and_branches_apart(unet, conditions, sched
     ends = [
         ours(n, unet, conditions, schedule, sigmas, noises) for n in ("euler", "heun", "dpmpp_2m", "unipc")
     ]
-    swapped = {**conditions, "image": conditions["image"].flip(0)}
+    swapped = {**conditions, "image_latents": conditions["image_latents"].flip(0)}
     ends.append(ours("euler", unet, swapped, schedule, sigmas, noises))
     assert min(deviation(a, b) for i, a in enumerate(ends) for b in ends[:i]) > 30 * TOLERANCE
 
@@ -286,14 +290,14 @@ def test_unipc_as_diffusers_has_it(order, steps, unet, conditions, schedule, noi
         **SCHEDULER, solver_order=order, solver_type="bh2", final_sigmas_type="zero"
     )
     scheduler.set_timesteps(steps)
-    picture, words = conditions["image"], conditions["text"]
+    picture, words = conditions["image_latents"], conditions["prompt_embeds"]
     x = noises[0]
     with torch.no_grad():
         for t in scheduler.timesteps:
             eps = unet(torch.cat([x, picture], 1), t, encoder_hidden_states=words).sample
             x = scheduler.step(eps, t, x).prev_sample
     plan = make_plan(schedule.sigmas("trailing", steps), partial(unipc, order=order), none(), schedule)
-    model = UNetDenoiser(unet, **conditions, kind="epsilon")
+    model = UNetDenoiser(unet, **conditions, prediction_type="epsilon")
     end = sample(model, noises[0] * math.sqrt(1 + plan.sigma_start**2), plan)
     record_property("deviation", deviation(end, x))
     assert plan.evaluations == steps and deviation(end, x) < TOLERANCE
@@ -312,10 +316,12 @@ SCHEDULER = {
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("solver", ["euler_ancestral", "dpmpp_2m", "unipc"])
-def test_diffusers_instructpix2pix_pipeline(solver, kind, model, picture, monkeypatch, record_property):
+def test_diffusers_instructpix2pix_pipeline(
+    solver, prediction_type, model, picture, monkeypatch, record_property
+):
     from PIL import Image
 
-    config = {**SCHEDULER, "prediction_type": kind}
+    config = {**SCHEDULER, "prediction_type": prediction_type}
     scheduler = {
         "euler_ancestral": lambda: diffusers.EulerAncestralDiscreteScheduler(**config),
         "dpmpp_2m": lambda: diffusers.DPMSolverMultistepScheduler(**config, final_sigmas_type="zero"),
@@ -334,7 +340,7 @@ def test_diffusers_instructpix2pix_pipeline(solver, kind, model, picture, monkey
     )
     pipeline.set_progress_bar_config(disable=True)
     instruction, steps = "add a red star", 6
-    start = torch.randn(1, *model.editor.latent_shape((64, 64)), generator=torch.Generator().manual_seed(4))
+    start = torch.randn(1, *model.backend.latent_shape((64, 64)), generator=torch.Generator().manual_seed(4))
     latents = []
 
     def keep(pipeline, i, t, kwargs):
@@ -358,10 +364,10 @@ def test_diffusers_instructpix2pix_pipeline(solver, kind, model, picture, monkey
     sigma = model.schedule.sigma_max
     # the variance-preserving schedulers start from noise that is what the latent would be, with data in it
     start = start if solver == "euler_ancestral" else start * math.sqrt(1 + sigma**2) / sigma
-    ours = InstructDiffusion(dataclasses.replace(parts, prediction_type=kind))
+    ours = InstructDiffusion(dataclasses.replace(parts, prediction_type=prediction_type))
     rows, drawn = [], []
-    decode = ours.editor.decode
-    monkeypatch.setattr(ours.editor, "decode", lambda x: drawn.append(decode(x)) or drawn[-1])
+    decode = ours.backend.decode_latents
+    monkeypatch.setattr(ours.backend, "decode_latents", lambda x: drawn.append(decode(x)) or drawn[-1])
     ours.run(
         instruction,
         picture,

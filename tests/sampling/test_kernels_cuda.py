@@ -141,9 +141,9 @@ def test_a_model_replays_by_itself_and_answers_the_same(model_folder, picture):
             m.edit(picture, "add a red star", **options).picture.astype(int) for m in models
         )
         assert abs(auto - never).max() <= 4 and abs(always - never).max() <= 4
-    reasons = [m.editor.replaying.reason for m in models]
+    reasons = [m.backend.graph_runner.reason for m in models]
     assert reasons[0] == "graphs=False" and "do not pay" in reasons[1] and reasons[2] is None
-    assert len(models[1].editor.replaying.held) == 2
+    assert len(models[1].backend.graph_runner.held) == 2
 
 
 def test_half_precision_and_channels_last_are_replayed(schedule, new_unet):

@@ -43,8 +43,8 @@ def test_a_picture_does_not_depend_on_its_batch(solver, schedule, gaussian):
 def test_the_prediction_kind_does_not_matter(solver, schedule, gaussian):
     plan = plan_of(schedule, solver, instructpix2pix(4, 1.5))
     ends = [
-        sample(gaussian(kind), start(plan, 1, 2), plan, SeededNoise([1, 2]))
-        for kind in ("epsilon", "v_prediction", "sample")
+        sample(gaussian(prediction_type), start(plan, 1, 2), plan, SeededNoise([1, 2]))
+        for prediction_type in ("epsilon", "v_prediction", "sample")
     ]
     for end in ends[1:]:
         torch.testing.assert_close(end, ends[0], rtol=0, atol=2e-4)
@@ -194,7 +194,7 @@ def test_other_bad_input(schedule, gaussian):
         sample(gaussian(), x, noisy)
     with pytest.raises(ValueError, match="got 1 noise tensors"):
         sample(gaussian(), x, noisy, [x])
-    with pytest.raises(ValueError, match="kind"):
+    with pytest.raises(ValueError, match="prediction_type"):
         sample(gaussian("eps"), x, plan)
     for latents in (x.long(), x[:0], torch.tensor(1.0)):
         with pytest.raises(ValueError, match="float"):

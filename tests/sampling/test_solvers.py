@@ -102,8 +102,8 @@ def _error(solver, steps, schedule, model):
     ],
 )
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_order_of_convergence_on_the_exact_solution(solver, order, kind, schedule, gaussian):
-    errors = [_error(solver, n, schedule, gaussian(kind)) for n in (80, 160, 320)]
+def test_order_of_convergence_on_the_exact_solution(solver, order, prediction_type, schedule, gaussian):
+    errors = [_error(solver, n, schedule, gaussian(prediction_type)) for n in (80, 160, 320)]
     for coarse, fine in zip(errors, errors[1:], strict=False):
         assert math.log2(coarse / fine) == pytest.approx(order, abs=0.15)
 
@@ -237,8 +237,8 @@ def _unipc_written_out(order, denoise, x, sigmas):
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("spacing", ["native", "karras", "trailing", "ays"])
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
-def test_rows_equal_the_written_out_samplers(name, spacing, kind, schedule, gaussian):
-    model, guidance = gaussian(kind), cfg(3.0)
+def test_rows_equal_the_written_out_samplers(name, spacing, prediction_type, schedule, gaussian):
+    model, guidance = gaussian(prediction_type), cfg(3.0)
     sigmas = schedule.sigmas(spacing, 9)
     g = torch.Generator().manual_seed(1)
     x = torch.randn(2, 4, 5, 5, generator=g, dtype=torch.float64) * sigmas[0]

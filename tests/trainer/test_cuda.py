@@ -55,7 +55,7 @@ def test_a_run_trains_validates_resumes_and_exports(generator_folder, tmp_path, 
     model = InstructDiffusion.from_pretrained(whole / "model", device="cuda")
     other = InstructDiffusion.from_pretrained(halves / "model", device="cuda")
     pairs = zip(
-        model.editor.components.unet.parameters(), other.editor.components.unet.parameters(), strict=True
+        model.backend.components.unet.parameters(), other.backend.components.unet.parameters(), strict=True
     )
     # A GPU adds up in no fixed order, so a resumed run ends near the unbroken one, not at the same bits.
     assert all(torch.allclose(a, b, atol=2e-3) for a, b in pairs)

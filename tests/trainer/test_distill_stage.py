@@ -132,7 +132,7 @@ def test_the_teacher_is_guided_as_the_sampler_guides(teacher_folder):
     from instructdiffusion.sampling import UNetDenoiser
 
     model = InstructDiffusion.from_pretrained(teacher_folder, device="cpu")
-    editor, parts = model.editor, model.components
+    backend, parts = model.backend, model.components
     generator = torch.Generator().manual_seed(0)
     x, source = torch.randn(2, 2, 4, 16, 16, generator=generator)
     ids = parts.tokenizer(["add a red star", "remove it"], padding="max_length", max_length=48)
@@ -142,7 +142,8 @@ def test_the_teacher_is_guided_as_the_sampler_guides(teacher_folder):
     t = torch.tensor([500, 500])
     got = Teacher(parts.unet, parts.text_encoder, source, words, empty, weights).predict(x, t)
     denoiser = UNetDenoiser(
-        parts.unet, source, editor.read(["add a red star", "remove it"]), editor.read([""]), "v_prediction"
+        *(parts.unet, source, backend.encode_prompt(["add a red star", "remove it"]), backend.encode_prompt([""])),
+        "v_prediction",
     )
     with torch.inference_mode():
         row = SimpleNamespace(t=500.0)

@@ -107,14 +107,14 @@ def test_answers_are_the_same_where_memory_is_short(task, model, monkeypatch):
         "segment": lambda: model.segment(sources, "the red star"),
         "denoise": lambda: model.denoise(sources, steps=1),
     }
-    expected, draw = ask[task](), model.editor.draw
+    expected, draw = ask[task](), model.backend.generate
 
     def short(pictures, *arguments, **options):
         if len(pictures) > 1:
             raise MemoryError("too many")
         return draw(pictures, *arguments, **options)
 
-    monkeypatch.setattr(model.editor, "draw", short)
+    monkeypatch.setattr(model.backend, "generate", short)
     with pytest.warns(UserWarning, match="do not fit into memory, 1 do"):
         got = ask[task]()
     for a, b in zip(got, expected, strict=True):

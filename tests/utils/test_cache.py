@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from instructdiffusion.utils.cache import Kept, Weights
+from instructdiffusion.utils.cache import Cache, Weights
 
 
 def asked(kept, keys):
@@ -23,14 +23,14 @@ def asked(kept, keys):
 
 
 def test_what_is_missing_is_made_once_and_all_come_in_order():
-    kept = Kept(1000)
+    kept = Cache(1000)
     assert asked(kept, "abab") == ("abab", [0, 1])
     assert asked(kept, "cbca") == ("cbca", [0])
     assert asked(kept, "cba") == ("cba", []) and len(kept) == 3 and "b" in kept
 
 
 def test_what_was_used_last_stays():
-    kept = Kept(39)  # three values of ten bytes
+    kept = Cache(39)  # three values of ten bytes
     asked(kept, "abc")
     asked(kept, "a")
     asked(kept, "d")
@@ -38,14 +38,14 @@ def test_what_was_used_last_stays():
 
 
 def test_more_than_there_is_room_for_is_answered_all_the_same():
-    assert asked(Kept(25), "abcd") == ("abcd", [0, 1, 2, 3])
-    nothing = Kept(0)
+    assert asked(Cache(25), "abcd") == ("abcd", [0, 1, 2, 3])
+    nothing = Cache(0)
     assert asked(nothing, "aa") == ("aa", [0]) and asked(nothing, "a") == ("a", [0])
-    assert asked(Kept(5), "a") == ("a", [0])
+    assert asked(Cache(5), "a") == ("a", [0])
 
 
 def test_forgotten_values_are_made_anew_and_their_room_is_free():
-    kept = Kept(25)
+    kept = Cache(25)
     asked(kept, "ab")
     kept.forget("a", "z")
     assert "a" not in kept and "b" in kept
@@ -56,7 +56,7 @@ def test_forgotten_values_are_made_anew_and_their_room_is_free():
 
 
 def test_a_failure_keeps_nothing():
-    kept = Kept()
+    kept = Cache()
 
     def fails(numbers):
         raise MemoryError
@@ -71,7 +71,7 @@ def test_a_failure_keeps_nothing():
 @pytest.mark.parametrize("limit", [-1, 1.5, True, None])
 def test_bad_limits(limit):
     with pytest.raises(ValueError, match="whole number of bytes"):
-        Kept(limit)
+        Cache(limit)
 
 
 def network():

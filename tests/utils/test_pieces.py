@@ -85,7 +85,7 @@ def test_only_many_pixels_on_a_cpu_go_in_pieces():
 def test_a_model_in_pieces_draws_the_same_and_can_be_stopped(model, picture, monkeypatch, small):
     model = InstructDiffusion(model.components)
     whole = model.segment(picture, "the star")
-    model.editor.forget()
+    model.backend.forget()
     monkeypatch.setattr(module, "LARGE", 0)
     check, count = stopping_after(1e9)
     with interruptible(check):
@@ -93,7 +93,7 @@ def test_a_model_in_pieces_draws_the_same_and_can_be_stopped(model, picture, mon
     assert np.abs(parts.picture.astype(int) - whole.picture).max() <= 1
     assert count[0] > 300  # between all operations
     for after in (5, count[0] // 2):
-        model.editor.forget()
+        model.backend.forget()
         check, _ = stopping_after(after)
         with pytest.raises(Stopped), interruptible(check):
             model.segment(picture, "the star")

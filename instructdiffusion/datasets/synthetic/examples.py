@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...imaging.resize import zoom_picture
+from ...imaging.resize import scale_image
 from ...tasks import get_task
 from ...tasks.wordings import reworded
 from ..records import Example, join
@@ -55,7 +55,7 @@ def make_example(
 def closer(example: Example, seed: int, times: int = 2) -> Example:
     """The example seen `times` as near: both pictures enlarged and cut to their old size at a place that `seed` gives.
 
-    So looks a tile of a picture that restoration enlarges first (`Settings.zoom`). The record is still that of the
+    So looks a tile of a picture that restoration enlarges first (`Settings.upscale`). The record is still that of the
     whole picture.
     """
     height, width = example.source.shape[:2]
@@ -63,6 +63,6 @@ def closer(example: Example, seed: int, times: int = 2) -> Example:
     x, y = rng.randint(0, (times - 1) * width), rng.randint(0, (times - 1) * height)
 
     def cut(picture: np.ndarray) -> np.ndarray:
-        return zoom_picture(picture, times)[y : y + height, x : x + width]
+        return scale_image(picture, times)[y : y + height, x : x + width]
 
     return replace(example, source=cut(example.source), target=cut(example.target))

@@ -39,7 +39,7 @@ SCALES: tuple[Any, ...] = ((1.5, 1.0),)
 NEAR_SHARE, NEAR_DB = 0.01, 0.35
 AT_MOST, AT_MOST_PERCEPTION = 4, 1  # evaluations that a default may take
 # Settings measured as the model has them, and what goes without saying.
-OWN = {"zoom": 1.0, "compose": "rules", "scales": (1.0,), "windows": 0}
+OWN = {"upscale": 1.0, "compose": "rules", "scales": (1.0,), "windows": 0}
 
 
 @dataclass(frozen=True)

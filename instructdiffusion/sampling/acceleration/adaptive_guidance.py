@@ -40,7 +40,7 @@ class AdaptiveGuidance:
         if isinstance(tolerance, bool) or not math.isfinite(tolerance) or tolerance < 0:
             raise ValueError(f"tolerance must be a finite number of at least 0; got {tolerance!r}")
         self.denoiser = denoiser
-        self.kind = denoiser.kind
+        self.prediction_type = denoiser.prediction_type
         self.tolerance = float(tolerance)
         self.reset()
 
@@ -101,27 +101,27 @@ class AdaptiveGuidance:
         if not others:
             return
         full = out[branches.index("full")].float()
-        size = _rms(denoised_of(full, x_scaled.to(full), row.sigma, self.kind))
-        share = _difference_scale(row.sigma, self.kind)
+        size = _rms(denoised_of(full, x_scaled.to(full), row.sigma, self.prediction_type))
+        share = _difference_scale(row.sigma, self.prediction_type)
         agree = torch.stack([share * _rms(out[i].float() - full) <= self.tolerance * size for i in others])
         for i, picked in zip(others, agree.tolist(), strict=True):
             before = self._left_out.get(branches[i], [False] * len(self))
             self._left_out[branches[i]] = [a or b for a, b in zip(before, picked, strict=True)]
 
 
-def denoised_of(prediction: Tensor, x_scaled: Tensor, sigma: float, kind: str) -> Tensor:
+def denoised_of(prediction: Tensor, x_scaled: Tensor, sigma: float, prediction_type: str) -> Tensor:
     """The denoised latents that a prediction means, for x_scaled = x / sqrt(1 + sigma^2)."""
     root = math.sqrt(1.0 + sigma * sigma)
-    if kind == "epsilon":
+    if prediction_type == "epsilon":
         return x_scaled * root - sigma * prediction
-    return (x_scaled - sigma * prediction) / root if kind == "v_prediction" else prediction
+    return (x_scaled - sigma * prediction) / root if prediction_type == "v_prediction" else prediction
 
 
-def _difference_scale(sigma: float, kind: str) -> float:
+def _difference_scale(sigma: float, prediction_type: str) -> float:
     """What a difference of predictions is multiplied by to be one of denoised latents."""
-    if kind == "epsilon":
+    if prediction_type == "epsilon":
         return sigma
-    return sigma / math.sqrt(1.0 + sigma * sigma) if kind == "v_prediction" else 1.0
+    return sigma / math.sqrt(1.0 + sigma * sigma) if prediction_type == "v_prediction" else 1.0
 
 
 def _rms(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Replaying: `sample`, by replayed graphs where they can run and pay for their capture, and in words why not."""
+"""CudaGraphRunner: `sample`, by replayed graphs where they can run and pay for their capture, and in words why not."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PAYS = (
 _log = logging.getLogger(__name__)
 
 
-class Replaying:
+class CudaGraphRunner:
     """Runs plans as `sample` does, the same answer but for rounding, and chooses whether UNet and step are replayed.
 
-        run = Replaying()                       # keep it as long as the model
+        run = CudaGraphRunner()                       # keep it as long as the model
         latents = run(denoiser, x, plan, noise)
         run.reason                              # why that was not replayed, None if it was
         run.step_reason                         # why its step was not the fused kernel, None if it was
@@ -114,7 +114,7 @@ class Replaying:
         missing = self.held.missing(denoiser, plan)
         if not missing:
             return None
-        key = (tuple(denoiser.image.shape), frozenset(row.branches for row in plan), plan.draws > 0)
+        key = (tuple(denoiser.image_latents.shape), frozenset(row.branches for row in plan), plan.draws > 0)
         rows = self._asked.get(key, 0) + len(plan)
         if rows < PAYS * missing:
             if len(self._asked) > 64:  # pictures of ever other sizes

@@ -35,7 +35,7 @@ LIMIT = 8  # graphs that are kept; they share the memory of what they compute, s
 
 def why_no_graph(denoiser: UNetDenoiser) -> str | None:
     """Why UNet and step cannot become a CUDA graph here, in one line; None where they can."""
-    device = denoiser.image.device
+    device = denoiser.image_latents.device
     if device.type != "cuda":
         return f"CUDA graphs need a CUDA device, the UNet is on {device.type}"
     unet = denoiser.unet
@@ -166,13 +166,14 @@ class StepGraphs:
         on_step: OnStep | None,
     ) -> Tensor:
         self._check(denoiser)
-        check_start(x, denoiser.kind)
-        if x.shape != denoiser.image.shape or x.dtype == torch.float64:
+        check_start(x, denoiser.prediction_type)
+        if x.shape != denoiser.image_latents.shape or x.dtype == torch.float64:
             raise ValueError(
-                f"latents must be {tuple(denoiser.image.shape)} in at most float32; got {tuple(x.shape)} {x.dtype}"
+                f"latents must be {tuple(denoiser.image_latents.shape)} in at most float32; "
+                f"got {tuple(x.shape)} {x.dtype}"
             )
         source = noise_source(noise, plan)
-        coefs = plan.coefs(denoiser.kind)
+        coefs = plan.coefs(denoiser.prediction_type)
         state, steps = self._ready(denoiser, plan)  # before the state is filled, which captures spoil
 
         table = _table(plan, coefs, state.x.device)
@@ -209,9 +210,9 @@ class StepGraphs:
             with torch.inference_mode(False):  # so that both kinds of caller may write them
 
                 def latents() -> Tensor:
-                    return torch.zeros_like(denoiser.image, dtype=torch.float32)
+                    return torch.zeros_like(denoiser.image_latents, dtype=torch.float32)
 
-                device = denoiser.image.device
+                device = denoiser.image_latents.device
                 self._states[key] = _State(
                     x=latents(),
                     history=tuple(latents() for _ in range(past)),
@@ -273,12 +274,12 @@ class StepGraphs:
 def _state_key(denoiser: UNetDenoiser, plan: Plan) -> tuple[Any, ...]:
     """What a run's buffers depend on: (shape, earlier denoised latents, whether x is saved, whether noise comes)."""
     saved = any(row.save for row in plan)
-    return (tuple(denoiser.image.shape), max(plan.history - 1, 1), saved, plan.draws > 0)
+    return (tuple(denoiser.image_latents.shape), max(plan.history - 1, 1), saved, plan.draws > 0)
 
 
 def _step_key(denoiser: UNetDenoiser, branches: tuple[str, ...], state: tuple[Any, ...]) -> tuple[Any, ...]:
     """What a graph depends on, its state first."""
-    return (state, branches, tuple(denoiser.text.shape[1:]))
+    return (state, branches, tuple(denoiser.prompt_embeds.shape[1:]))
 
 
 def capture(run: Callable[[], None], device: torch.device, pool: Any) -> Callable[[], None]:

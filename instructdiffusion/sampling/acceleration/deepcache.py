@@ -55,7 +55,7 @@ class DeepCache:
             )
         self.denoiser = denoiser
         self._unet = unet
-        self.kind = denoiser.kind
+        self.prediction_type = denoiser.prediction_type
         self.every = every
         self.depth = depth
         self.reset()

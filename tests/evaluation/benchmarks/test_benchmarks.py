@@ -115,12 +115,12 @@ def test_phrases_that_mean_nothing(opened, answered, true_pictures):
 
 def test_the_bound_of_the_autoencoder_stands_in_brackets(opened, drawer):
     benchmark = opened("sidd")[1]
-    editor = InstructDiffusion.from_pretrained("tiny", device="cpu").editor
+    backend = InstructDiffusion.from_pretrained("tiny", device="cpu").backend
     truths = [benchmark.cases(unit)[0].make().target for unit in range(len(benchmark))]
-    copies = [editor.decode(editor.encode(truth[None]))[0] for truth in truths]
+    copies = [backend.decode_latents(backend.encode_image(truth[None]))[0] for truth in truths]
     wanted = np.mean([by_hand(np.round(copy * 255), truth) for copy, truth in zip(copies, truths)])
     journal, model = Memory(), drawer(lambda instruction, source: source.copy())
-    answer_benchmark(benchmark, asker(model, {}, 16), journal, range(len(benchmark)), editor=editor)
+    answer_benchmark(benchmark, asker(model, {}, 16), journal, range(len(benchmark)), backend=backend)
     rows = [entry["row"] for entry in journal.entries().values()]
     made = {f.metric: f for f in benchmark.figures(rows)}
     bound = made["PSNR of the VAE bound"]

@@ -122,15 +122,15 @@ def test_the_models_own_zoom_and_compositor_are_part_of_a_curve(tmp_path):
     model = Model(from_four)
     plain = measure_curve(model, tmp_path, ["denoise"], **SMALL)
     before = len(model.asked)
-    model.settings["denoise"] = model.settings["denoise"].changed(zoom=2)
+    model.settings["denoise"] = model.settings["denoise"].changed(upscale=2)
     near = measure_curve(model, tmp_path, ["denoise"], **SMALL)
-    assert len(model.asked) == 2 * before  # what was measured at another zoom is not taken for it
+    assert len(model.asked) == 2 * before  # what was measured at another upscale is not taken for it
     assert near.defaults()["defaults"]["denoise"] == {
         **plain.defaults()["defaults"]["denoise"],
-        "zoom": 2.0,
+        "upscale": 2.0,
     }
-    assert "zoom" not in plain.settings and near.settings["zoom"] == {"denoise": 2.0}
-    model.settings["denoise"] = model.settings["denoise"].changed(zoom=1, compose="learned")
+    assert "upscale" not in plain.settings and near.settings["upscale"] == {"denoise": 2.0}
+    model.settings["denoise"] = model.settings["denoise"].changed(upscale=1, compose="learned")
     learned = measure_curve(model, tmp_path, ["denoise"], **SMALL)
     assert (
         learned.defaults()["defaults"]["denoise"]["compose"] == "learned" and len(model.asked) == 3 * before

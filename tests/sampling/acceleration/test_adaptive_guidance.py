@@ -26,13 +26,13 @@ def unet(new_unet):
     return new_unet().requires_grad_(False)
 
 
-def denoiser(unet, batch=3, kind="v_prediction", only=None):
+def denoiser(unet, batch=3, prediction_type="v_prediction", only=None):
     g = torch.Generator().manual_seed(1)
     image = torch.randn(batch, *SHAPE, generator=g)
     text, null = (torch.randn(n, LENGTH, WIDTH, generator=g) for n in (batch, 1))
     text[1:2] = null  # the second picture's instruction says nothing: image_only agrees with full at once
     rows = slice(None) if only is None else slice(only, only + 1)
-    return UNetDenoiser(unet, image[rows], text[rows], null, kind)
+    return UNetDenoiser(unet, image[rows], text[rows], null, prediction_type)
 
 
 def run(model, plan, seeds):
@@ -43,11 +43,14 @@ def run(model, plan, seeds):
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp_2m_sde"])
 def test_at_no_tolerance_only_equal_branches_are_left_out_and_the_answer_is_the_same(
-    unet, schedule, solver, kind
+    unet, schedule, solver, prediction_type
 ):
     plan = make_plan(schedule.sigmas("trailing", 6), solver, instructdiffusion(5, 1.25), schedule)
-    adaptive = AdaptiveGuidance(denoiser(unet, kind=kind), 0.0)
-    out, expected = run(adaptive, plan, [1, 2, 3]), run(denoiser(unet, kind=kind), plan, [1, 2, 3])
+    adaptive = AdaptiveGuidance(denoiser(unet, prediction_type=prediction_type), 0.0)
+    out, expected = (
+        run(adaptive, plan, [1, 2, 3]),
+        run(denoiser(unet, prediction_type=prediction_type), plan, [1, 2, 3]),
+    )
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
     rows = len(plan)
     assert adaptive.evaluations == 3 * 3 * rows - (rows - 1)  # the silent picture's image_only ran once
@@ -98,8 +101,10 @@ def test_what_is_denoised_is_the_clean_latent_where_the_prediction_is_right():
     root = math.sqrt(1 + sigma**2)
     x = (clean + sigma * noise) / root
     answers = {"epsilon": noise, "sample": clean, "v_prediction": (noise - sigma * clean) / root}
-    for kind, answer in answers.items():
-        torch.testing.assert_close(denoised_of(answer, x, sigma, kind), clean, rtol=1e-4, atol=1e-4)
+    for prediction_type, answer in answers.items():
+        torch.testing.assert_close(
+            denoised_of(answer, x, sigma, prediction_type), clean, rtol=1e-4, atol=1e-4
+        )
 
 
 def test_rows_without_the_full_branch_decide_nothing(unet):

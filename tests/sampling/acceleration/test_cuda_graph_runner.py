@@ -6,33 +6,33 @@ import pytest
 import torch
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.inference.backend import Editor
-from instructdiffusion.sampling.acceleration.cuda_graph_runner import Replaying
+from instructdiffusion.inference.components_backend import ComponentsBackend
+from instructdiffusion.sampling.acceleration.cuda_graph_runner import CudaGraphRunner
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the model would be put on the GPU's graphs")
 def test_on_the_cpu_a_model_says_why_nothing_is_replayed(model, picture):
     answer = model.edit(picture, "add a red star", steps=2)
-    assert model.editor.replaying.reason == "CUDA graphs need a CUDA device, the UNet is on cpu"
-    assert model.editor.replaying.step_reason == "the kernel runs on CUDA, the latents are on cpu"
-    model.edit(picture, "add a red star", steps=2, reuse=2)
-    assert model.editor.replaying.reason == "what runs differs from row to row with reuse=2, adaptive=None"
+    assert model.backend.graph_runner.reason == "CUDA graphs need a CUDA device, the UNet is on cpu"
+    assert model.backend.graph_runner.step_reason == "the kernel runs on CUDA, the latents are on cpu"
+    model.edit(picture, "add a red star", steps=2, cache_interval=2)
+    assert model.backend.graph_runner.reason == "what runs differs from row to row with cache_interval=2, adaptive=None"
     never = InstructDiffusion(model.components, graphs=False)
     assert (never.edit(picture, "add a red star", steps=2).picture == answer.picture).all()
-    assert never.editor.replaying.reason == "graphs=False"
+    assert never.backend.graph_runner.reason == "graphs=False"
     always = InstructDiffusion(model.components, graphs=True)
     with pytest.raises(RuntimeError, match="cannot be captured: CUDA graphs need a CUDA device"):
         always.edit(picture, "add a red star", steps=2)
-    with pytest.raises(ValueError, match="cannot go with reuse=2"):
-        always.edit(picture, "add a red star", steps=2, reuse=2)
+    with pytest.raises(ValueError, match="cannot go with cache_interval=2"):
+        always.edit(picture, "add a red star", steps=2, cache_interval=2)
 
 
 def test_an_editor_by_itself_replays_nothing(model):
-    assert Editor(model.components).replaying.graphs is False
+    assert ComponentsBackend(model.components).replaying.graphs is False
     other = dataclasses.replace(model.components)
-    assert InstructDiffusion(other).editor.replaying.graphs is None
+    assert InstructDiffusion(other).backend.graph_runner.graphs is None
 
 
 def test_bad_input():
     with pytest.raises(ValueError, match="None, True or False"):
-        Replaying(graphs="yes")
+        CudaGraphRunner(graphs="yes")

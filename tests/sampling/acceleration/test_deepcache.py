@@ -155,7 +155,7 @@ def test_the_answer_stays_near_and_nearer_with_more_of_the_unet(unet, schedule):
 def test_a_picture_does_not_depend_on_its_batch(unet, schedule):
     plan = plan_of(schedule, 5, instructdiffusion(3, 1))
     both = denoiser(unet)
-    one = UNetDenoiser(unet, both.image[1:], both.text[1:], both.null_text[1:], "epsilon")
+    one = UNetDenoiser(unet, both.image_latents[1:], both.prompt_embeds[1:], both.negative_prompt_embeds[1:], "epsilon")
     together = sample(DeepCache(both), start(plan), plan)
     alone = sample(DeepCache(one), start(plan)[1:], plan)
     assert float((together[1] - alone[0]).abs().max() / alone.std()) < 1e-4

@@ -195,7 +195,7 @@ class Rounded:
     """A model whose predictions come in a half-precision dtype, and that takes its input in place."""
 
     def __init__(self, model, shape, dtype, in_place):
-        self.model, self.kind, self.dtype = model, model.kind, dtype
+        self.model, self.prediction_type, self.dtype = model, model.prediction_type, dtype
         if in_place:
             batch, channels = shape[:2]
             self.buffer = torch.zeros(len(BRANCHES), batch, 2 * channels, *shape[2:], dtype=dtype)
@@ -212,14 +212,14 @@ class Rounded:
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("branches", GUIDANCES)
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_every_solver_prediction_kind_and_branch_count(solver, branches, kind, schedule, gaussian):
+def test_every_solver_prediction_kind_and_branch_count(solver, branches, prediction_type, schedule, gaussian):
     plan = make_plan(schedule.sigmas("trailing", 4), solver, GUIDANCES[branches], schedule)
     assert {len(row.branches) for row in plan} == {branches}
     x = initial_noise([1, 2], (4, 9, 7)) * plan.sigma_start
     ends = []
     for backend in ("triton", "reference"):
         steps = []
-        model = Rounded(gaussian(kind), x.shape, torch.float32, in_place=backend == "triton")
+        model = Rounded(gaussian(prediction_type), x.shape, torch.float32, in_place=backend == "triton")
         end = sample(
             *(model, x, plan, SeededNoise([1, 2])),
             on_step=lambda i, x, d, steps=steps: steps.append(torch.stack([x, d])),
@@ -249,7 +249,7 @@ def test_half_precision_models_end_alike(solver, dtype, schedule, gaussian):
 class Still:
     """A model that has its predictions ready, so that what is counted is the sampler's."""
 
-    kind = "v_prediction"
+    prediction_type = "v_prediction"
 
     def __init__(self, shape):
         self.ready = random((len(BRANCHES), *shape), 1)
@@ -293,7 +293,7 @@ def test_in_place_with_a_table_a_whole_plan_gives_the_same(solver, schedule, gau
     x, history, saved, fresh = start.clone(), [nan.clone() for _ in range(3)], nan.clone(), nan.clone()
     batch = (start * input_scale(plan.sigma_start)).repeat(3, 1, 1, 1, 1)
     finite, draws = torch.ones(2, dtype=torch.bool), 0
-    for row, coefs in zip(plan, plan.coefs(model.kind), strict=True):
+    for row, coefs in zip(plan, plan.coefs(model.prediction_type), strict=True):
         if coefs.noise != 0.0:
             fresh.copy_(noise.step(draws, x))
             draws += 1

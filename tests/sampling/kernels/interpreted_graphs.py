@@ -57,11 +57,11 @@ def called_instead_of_captured(monkeypatch):
     monkeypatch.setattr(cuda_graphs, "capture", lambda run, device, pool: run)
 
 
-def denoiser(unet, seed=0, batch=2, kind="v_prediction"):
+def denoiser(unet, seed=0, batch=2, prediction_type="v_prediction"):
     g = torch.Generator().manual_seed(seed)
     image = torch.randn(batch, *SHAPE, generator=g)
     text, null = (torch.randn(n, LENGTH, WIDTH, generator=g) for n in (batch, 1))
-    return UNetDenoiser(unet, image, text, null, kind)
+    return UNetDenoiser(unet, image, text, null, prediction_type)
 
 
 def make(schedule, solver, guidance, steps=4):
@@ -87,13 +87,13 @@ def test_a_run_gives_what_sample_gives(solver, schedule, unet):
 
 def test_one_graph_serves_all_rows_plans_and_pictures_of_a_size(schedule, unet):
     held = cuda_graphs.StepGraphs()
-    for seed, (solver, scale, kind) in enumerate(
+    for seed, (solver, scale, prediction_type) in enumerate(
         [("euler", 2.0, "v_prediction"), ("ddim", 7.5, "epsilon"), ("dpmpp_2m", 3.0, "sample")]
     ):
         plan, x = make(schedule, solver, cfg(scale), steps=3 + seed)
-        end = held.sample(denoiser(unet, seed, kind=kind), x, plan)
+        end = held.sample(denoiser(unet, seed, prediction_type=prediction_type), x, plan)
         torch.testing.assert_close(
-            end, sample(denoiser(unet, seed, kind=kind), x, plan), rtol=1e-4, atol=1e-4
+            end, sample(denoiser(unet, seed, prediction_type=prediction_type), x, plan), rtol=1e-4, atol=1e-4
         )
         assert len(held) == 1
 
@@ -262,7 +262,7 @@ def test_threads_take_turns(schedule, unet):
 
 def test_a_run_is_replayed_where_that_pays(schedule, unet, monkeypatch):
     monkeypatch.setattr(cuda_graph_runner, "why_no_graph", lambda denoiser: None)
-    run = cuda_graph_runner.Replaying()
+    run = cuda_graph_runner.CudaGraphRunner()
     short, x = make(schedule, "euler", cfg(3), steps=3)
     expected = sample(denoiser(unet), x, short)
     for rows in (3, 6):
@@ -294,13 +294,13 @@ def test_what_fails_in_a_capture_is_said_and_the_run_goes_on(schedule, unet, mon
     monkeypatch.setattr(cuda_graphs, "capture", fails)
     plan, x = make(schedule, "euler", none(), steps=8)
     expected = sample(denoiser(unet), x, plan)
-    run = cuda_graph_runner.Replaying()
+    run = cuda_graph_runner.CudaGraphRunner()
     for _ in range(2):  # the second time nothing is tried
         assert torch.equal(run(denoiser(unet), x, plan), expected)
         assert run.reason == "the capture failed: RuntimeError: " + errors[-1].partition("\n")[0]
     assert len(caplog.records) == 1 and len(run.held) == 0
     errors.append("CUDA out of memory.")
-    run = cuda_graph_runner.Replaying()
+    run = cuda_graph_runner.CudaGraphRunner()
     run(denoiser(unet), x, plan)
     monkeypatch.setattr(cuda_graphs, "capture", lambda run, device, pool: run)
     run(denoiser(unet), x, plan)  # there may be room by now
@@ -308,4 +308,4 @@ def test_what_fails_in_a_capture_is_said_and_the_run_goes_on(schedule, unet, mon
     with pytest.raises(RuntimeError, match="capturing"):
         monkeypatch.setattr(cuda_graphs, "capture", fails)
         errors.append("capturing")
-        cuda_graph_runner.Replaying(graphs=True)(denoiser(unet), x, plan)
+        cuda_graph_runner.CudaGraphRunner(graphs=True)(denoiser(unet), x, plan)

@@ -1,4 +1,4 @@
-"""The editor: what it has read, encoded and decoded once it does not do again, and notices when it must."""
+"""The backend: what it has read, encoded and decoded once it does not do again, and notices when it must."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from instructdiffusion import InstructDiffusion
-from instructdiffusion.inference import backend
-from instructdiffusion.inference.backend import Editor
-from instructdiffusion.utils.cache import Kept
+from instructdiffusion.inference import components_backend
+from instructdiffusion.inference.components_backend import ComponentsBackend
+from instructdiffusion.utils.cache import Cache
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_of_a_batch_only_what_is_new_is_encoded(own):
 
 @pytest.mark.parametrize(("room", "decoded"), [(6, [6]), (5.9, [3, 3])])
 def test_edits_and_copies_are_decoded_at_once_where_that_is_little(room, decoded, own, monkeypatch):
-    monkeypatch.setattr(backend, "TOGETHER", int(room * 64 * 64))
+    monkeypatch.setattr(components_backend, "TOGETHER", int(room * 64 * 64))
     with watched(own) as seen:
         own.segment(pictures(3), "the red star")
     assert seen["decoded"] == decoded
@@ -93,9 +93,9 @@ def test_edits_and_copies_are_decoded_at_once_where_that_is_little(room, decoded
 def test_pictures_that_hold_the_same_bytes_in_another_shape_are_not_the_same(own):
     flat = np.arange(64 * 128 * 3, dtype=np.uint32).astype(np.uint8)
     wide, tall = flat.reshape(64, 128, 3), flat.reshape(128, 64, 3)
-    one = own.editor.encode(wide[None])
-    other = own.editor.encode(tall[None])
-    assert one.shape[2:] == other.shape[2:][::-1] and len(own.editor.conditions) == 2
+    one = own.backend.encode_image(wide[None])
+    other = own.backend.encode_image(tall[None])
+    assert one.shape[2:] == other.shape[2:][::-1] and len(own.backend.image_cache) == 2
 
 
 @pytest.mark.parametrize("part", ["text_encoder", "vae"])
@@ -125,45 +125,45 @@ def test_weights_written_behind_torchs_back_are_asked_anew(own, picture):
 
 def test_networks_in_half_precision_or_exchanged_are_asked_anew(own, picture, model):
     own.edit(picture, "add a red star", steps=1)
-    own.editor.components = model.components
+    own.backend.components = model.components
     with watched(model) as seen:
         own.edit(picture, "add a red star", steps=1)
     assert seen == {"read": [1, 1], "encoded": [1], "decoded": [2]}
-    own.editor.components = dataclasses.replace(
+    own.backend.components = dataclasses.replace(
         model.components, vae=copy.deepcopy(own.components.vae).bfloat16()
     )
-    assert own.editor.encode(picture[None]).dtype == torch.bfloat16
+    assert own.backend.encode_image(picture[None]).dtype == torch.bfloat16
 
 
 def test_what_is_kept_can_be_let_go_of_or_not_kept_at_all(own, picture, monkeypatch):
     own.segment(picture, "the red star")
     cleared = []
-    monkeypatch.setattr(own.editor.replaying.held, "clear", lambda: cleared.append("graphs"))
-    own.editor.forget()
+    monkeypatch.setattr(own.backend.graph_runner.held, "clear", lambda: cleared.append("graphs"))
+    own.backend.forget()
     assert cleared == ["graphs"]
     never = InstructDiffusion(own.components)
-    never.editor = Editor(own.components, kept=0)
+    never.backend = ComponentsBackend(own.components, cache_bytes=0)
     for model in (own, never):
         with watched(own) as seen:
             model.segment(picture, "the red star")
         assert seen == {"read": [1, 1], "encoded": [1], "decoded": [2]}
-    assert not any(map(len, (never.editor.texts, never.editor.conditions, never.editor.copies)))
+    assert not any(map(len, (never.backend.prompt_cache, never.backend.image_cache, never.backend.copy_cache)))
 
 
 @torch.inference_mode()
 def test_what_is_given_out_can_be_written_to(own, picture):
-    states = own.editor.read(["the red star"]).clone()
-    own.editor.read(["the red star"]).zero_()
-    own.editor.encode(picture[None]).zero_()
-    assert torch.equal(own.editor.read(["the red star"]), states)
-    assert own.editor.encode(picture[None]).abs().max() > 0
+    states = own.backend.encode_prompt(["the red star"]).clone()
+    own.backend.encode_prompt(["the red star"]).zero_()
+    own.backend.encode_image(picture[None]).zero_()
+    assert torch.equal(own.backend.encode_prompt(["the red star"]), states)
+    assert own.backend.encode_image(picture[None]).abs().max() > 0
 
 
 def test_the_editor_holds_few_bytes(own, monkeypatch):
     """Rows own their memory: a view would keep its batch's."""
     own.segment(pictures(5), "the red star")
-    for kept in (own.editor.texts, own.editor.conditions, own.editor.copies):
-        assert isinstance(kept, Kept)
+    for kept in (own.backend.prompt_cache, own.backend.image_cache, own.backend.copy_cache):
+        assert isinstance(kept, Cache)
         for value in kept._values.values():
             if isinstance(value, torch.Tensor):
                 assert value.untyped_storage().nbytes() == value.nbytes
