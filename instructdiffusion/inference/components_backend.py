@@ -15,6 +15,7 @@ from ..models.compiling import Compiling
 from ..sampling import AdaptiveGuidance, DeepCache, Model, OnStep, Plan, StepNoise, UNetDenoiser
 from ..sampling.acceleration.cuda_graph_runner import CudaGraphRunner
 from ..utils.cache import CACHE_BYTES, Cache, Weights
+from ..utils.old_names import old_attribute, old_members
 from ..utils.pieces import pieces
 from .memory import Footprint, components_footprint, free_memory
 from .vae_tiling import in_parts
@@ -62,6 +63,13 @@ class ComponentsBackend:
         """Let go of all texts, pictures and CUDA graphs that are kept."""
         for cache in (self.prompt_cache, self.image_cache, self.copy_cache, self.graph_runner):
             cache.forget()
+
+    # What it was called one release ago.
+    draw = old_attribute("draw", "generate")
+    read = old_attribute("read", "encode_prompt")
+    encode = old_attribute("encode", "encode_image")
+    decode = old_attribute("decode", "decode_latents")
+    replaying = old_attribute("replaying", "graph_runner")
 
     leaves_untouched = True  # `generate` has `untouched`
 
@@ -305,6 +313,9 @@ class ComponentsBackend:
     def _shift(self) -> float:
         config: Any = self.components.vae.config
         return float(getattr(config, "shift_factor", None) or 0.0)
+
+
+__getattr__ = old_members(__name__, Editor=lambda: ComponentsBackend)
 
 
 def _key(picture: np.ndarray) -> tuple[object, ...]:

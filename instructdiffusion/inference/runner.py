@@ -13,6 +13,7 @@ from ..compositing.rules import join_drawings
 from ..imaging.resize import resize_field, resize_picture
 from ..results import Boxes, Keypoints, Masks
 from ..utils.interrupts import check_interrupt
+from ..utils.old_names import old_members
 from .answer import Answer
 from .backend import Backend
 from .job import Drawing, Job
@@ -128,6 +129,9 @@ class Runner:
         compose: Any = partial(self.job.compose, source, edited.copy(), None if copy is None else copy.copy())
         result = self.job.task.join(results, instruction)
         return Answer(instruction, result, compose, source, settings, self.job.knowledge)
+
+
+__getattr__ = old_members(__name__, Job=lambda: Job, Question=lambda: Request)
 
 
 def _joined(drawings: Sequence[Drawing]) -> Drawing:

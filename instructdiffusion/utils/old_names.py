@@ -23,20 +23,24 @@ def accept_old_keywords(**names: str) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
         @functools.wraps(function)
         def accepting(*args: Any, **keywords: Any) -> Any:
-            return function(*args, **with_new_names(keywords, names, stacklevel=2))
+            return function(*args, **with_new_names(keywords, names, stacklevel=2, once=False))
 
         return accepting  # type: ignore[return-value]
 
     return decorate
 
 
-def with_new_names(keywords: dict[str, Any], names: Mapping[str, str], stacklevel: int = 2) -> dict[str, Any]:
+def with_new_names(
+    keywords: dict[str, Any], names: Mapping[str, str], stacklevel: int = 2, *, once: bool = True
+) -> dict[str, Any]:
     """Give keywords their new names.
 
     Args:
         keywords: Keyword -> value; one that is None under its old name is left out.
         names: Old name -> new name.
         stacklevel: Of the warning, counted from the caller of this function.
+        once: Whether a keyword may come under one of its names only; else the old one counts, as in
+            `dataclasses.replace`, which gives all fields under their new ones.
 
     Returns:
         The keywords under their new names; the same object where none is old.
@@ -53,7 +57,7 @@ def with_new_names(keywords: dict[str, Any], names: Mapping[str, str], stackleve
         if value is None:
             continue
         warnings.warn(f"{name} is now called {new}: say that", DeprecationWarning, stacklevel=stacklevel + 1)
-        if renamed.get(new) is not None:
+        if once and renamed.get(new) is not None:
             raise ValueError(f"{name} is the old name of {new}: leave it out")
         renamed[new] = value
     return renamed
@@ -76,3 +80,25 @@ def old_attribute(name: str, new: str) -> property:
         return getattr(self, new)
 
     return property(get, doc=f"`{new}`, as it was called before.")
+
+
+def old_members(module: str, **names: Callable[[], Any]) -> Callable[[str], Any]:
+    """Make a module's `__getattr__` for what it held under other names.
+
+    Args:
+        module: The module's `__name__`.
+        names: Old name -> what gives the thing it stands for now.
+
+    Returns:
+        The function, to be assigned to `__getattr__` in the module.
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        thing = names[name]()
+        where = f"{thing.__module__}.{thing.__qualname__}"
+        warnings.warn(f"{module}.{name} is {where} now: say that", DeprecationWarning, stacklevel=2)
+        return thing
+
+    return get

@@ -123,10 +123,10 @@ class Watched(ComponentsBackend):
 
     latents: Tensor
 
-    def decode(self, latents: Tensor) -> np.ndarray:
+    def decode_latents(self, latents: Tensor) -> np.ndarray:
         """As the backend's."""
         self.latents = latents
-        return super().decode(latents)
+        return super().decode_latents(latents)
 
 
 class EveryBranch:

@@ -240,7 +240,7 @@ def node_paths(size: tuple[int, int], watch: list[Watch]) -> dict[str, Callable[
             image, instruction = asked(task)
             inputs = {**model, "image": image, **sampling, "instruction": instruction, **options}
             engine = sys.modules[f"{_NAME}.nodes.comfy_backend"]
-            draw = engine.ComfyBackend.draw
+            draw = engine.ComfyBackend.generate
             tiled = task in ("denoise", "deblur", "dewatermark")
 
             def run() -> Any:
@@ -256,7 +256,7 @@ def node_paths(size: tuple[int, int], watch: list[Watch]) -> dict[str, Callable[
                 try:
                     return kinds["InstructSampler"].execute(**inputs)
                 finally:
-                    kind.draw = draw
+                    kind.generate = draw
                     if tiled:
                         kind.__init__ = made
 

@@ -218,7 +218,7 @@ def test_a_step_is_counted_without_the_unet_and_without_what_happens_once(model,
     assert count_step(draw, linear).ops == 1
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 def test_the_published_loop_is_the_packages_own(prediction_type):
     """Where k-diffusion is installed its sampler runs in the benchmark: it must give what ours does."""
     package = package_sampler()

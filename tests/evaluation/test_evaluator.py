@@ -175,7 +175,7 @@ def test_the_bound_of_large_pictures_goes_through_tiles():
         return pictures
 
     backend = SimpleNamespace(
-        multiple=16, factor=4, encode=encode, decode=lambda p: p / np.float32(255) * 0.5,
+        multiple=16, factor=4, encode_image=encode, decode_latents=lambda p: p / np.float32(255) * 0.5,
         components=SimpleNamespace(resolution=64),
     )  # fmt: skip
     rng = np.random.default_rng(0)

@@ -110,8 +110,8 @@ def test_paraphrases_ask_the_same_scenes_in_other_words():
     assert "unseen-pair" in unseen.record.tags
 
 
-def test_the_editor_bounds_pictures_only(drawer, truth):
-    dark = SimpleNamespace(multiple=16, encode=lambda p: p, decode=lambda p: p / np.float32(255) * 0.5)
+def test_the_backend_bounds_pictures_only(drawer, truth):
+    dark = SimpleNamespace(multiple=16, encode_image=lambda p: p, decode_latents=lambda p: p / np.float32(255) * 0.5)
     model = drawer(truth)
     model.backend = dark
     report = evaluate_scenes(model, ["denoise", "segment"], count=3, quiet=True)

@@ -53,7 +53,7 @@ def theirs(scheduler, schedule, model, x, **arguments):
     return state
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 def test_euler(schedule, gaussian, prediction_type):
     config = {**CONFIG, "prediction_type": prediction_type}
     scheduler = diffusers.EulerDiscreteScheduler(**config, timestep_spacing="trailing")
@@ -78,7 +78,7 @@ def test_euler_ancestral(schedule, gaussian):
     assert_close(ours(schedule, gaussian(), "euler_ancestral", x, noises(STEPS - 1, seed=8)), expected)
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
 def test_ddim(schedule, gaussian, prediction_type, eta):
     from functools import partial

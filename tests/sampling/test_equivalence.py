@@ -314,7 +314,7 @@ SCHEDULER = {
 }
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("solver", ["euler_ancestral", "dpmpp_2m", "unipc"])
 def test_diffusers_instructpix2pix_pipeline(
     solver, prediction_type, model, picture, monkeypatch, record_property

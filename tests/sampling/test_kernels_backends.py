@@ -97,7 +97,7 @@ def test_sampling_on_the_cpu_never_imports_triton():
 import sys, torch
 from instructdiffusion.sampling import Schedule, cfg, make_plan, sample, SeededNoise
 class Model:
-    kind = "epsilon"
+    prediction_type = "epsilon"
     def predict(self, x, row, branches):
         return torch.stack([x] * len(branches))
 s = Schedule.scaled_linear()

@@ -101,7 +101,7 @@ def _error(solver, steps, schedule, model):
         (unipc, 3),
     ],
 )
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 def test_order_of_convergence_on_the_exact_solution(solver, order, prediction_type, schedule, gaussian):
     errors = [_error(solver, n, schedule, gaussian(prediction_type)) for n in (80, 160, 320)]
     for coarse, fine in zip(errors, errors[1:], strict=False):
@@ -236,7 +236,7 @@ def _unipc_written_out(order, denoise, x, sigmas):
 
 @pytest.mark.parametrize("name", SOLVERS)
 @pytest.mark.parametrize("spacing", ["native", "karras", "trailing", "ays"])
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 def test_rows_equal_the_written_out_samplers(name, spacing, prediction_type, schedule, gaussian):
     model, guidance = gaussian(prediction_type), cfg(3.0)
     sigmas = schedule.sigmas(spacing, 9)

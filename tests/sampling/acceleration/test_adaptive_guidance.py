@@ -40,7 +40,7 @@ def run(model, plan, seeds):
     return sample(model, x, plan, SeededNoise(seeds))
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp_2m_sde"])
 def test_at_no_tolerance_only_equal_branches_are_left_out_and_the_answer_is_the_same(
     unet, schedule, solver, prediction_type

@@ -27,8 +27,8 @@ def test_on_the_cpu_a_model_says_why_nothing_is_replayed(model, picture):
         always.edit(picture, "add a red star", steps=2, cache_interval=2)
 
 
-def test_an_editor_by_itself_replays_nothing(model):
-    assert ComponentsBackend(model.components).replaying.graphs is False
+def test_a_backend_by_itself_replays_nothing(model):
+    assert ComponentsBackend(model.components).graph_runner.graphs is False
     other = dataclasses.replace(model.components)
     assert InstructDiffusion(other).backend.graph_runner.graphs is None
 

@@ -209,7 +209,7 @@ class Rounded:
         return self.model.predict(x_scaled.to(self.dtype).float(), row, branches).to(self.dtype)
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
 @pytest.mark.parametrize("branches", GUIDANCES)
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_prediction_kind_and_branch_count(solver, branches, prediction_type, schedule, gaussian):
