@@ -152,7 +152,8 @@ class OpenSource:
 class Sources:
     """The sources of a config that are there, and what was said about those that are not.
 
-    notes: a line for each source that was left out, and for each whose index names broken records.
+    notes: a line for each source that was left out, for each whose index names broken records, and for each kind of
+    thing that is read otherwise than its files say.
     """
 
     opened: tuple[OpenSource, ...]
@@ -232,6 +233,7 @@ def open_sources(sources: Iterable[Source], on_broken: str = "skip") -> Sources:
         if reader.problems:
             count, total = len(reader.problems), len(reader.problems) + len(reader)
             notes.append(f"{source.label}: {count} of {total} records are broken, first {reader.problems[0]}")
+        notes += [f"{source.label}: {number} {what}" for what, number in reader.remarks.items()]
         opened.append(OpenSource(source, reader))
     return Sources(tuple(opened), tuple(notes))
 

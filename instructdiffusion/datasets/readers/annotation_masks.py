@@ -9,20 +9,22 @@ import numpy as np
 
 from .problems import Flaw, number, whole
 
+STUBS = "polygons of fewer than 3 points are passed over, beside whole ones of the same thing"
 _EMPTY = "the mask holds no pixel of the picture"
 
 
-def check_segmentation(segmentation: Any, size: tuple[int, int]) -> None:
-    """Flaw unless it is polygons of three points or more, or run lengths of `size` (height, width), and holds a pixel.
+def check_segmentation(segmentation: Any, size: tuple[int, int]) -> int:
+    """Flaw unless it is polygons, or run lengths of `size` (height, width), and holds a pixel of the picture.
 
     Points in a line, polygons beside the picture and run lengths of zeros alone hold none: such a thing cannot be
-    drawn, and is not to be asked for as if it showed.
+    drawn, and is not to be asked for as if it showed. Returns how many polygons of fewer than three points stand
+    beside whole ones: COCO has such stubs, they enclose nothing, and its own tools draw none either.
     """
-    found = [
-        _holds_pixel(part, size) for part in _parts(segmentation, size)
-    ]  # a flaw of any is one of the whole
-    if True not in found:
+    parts = _parts(segmentation, size)
+    holds = [_holds_pixel(part, size) for part in parts]  # a flaw of any is one of the whole
+    if True not in holds:
         raise Flaw(_EMPTY)
+    return len(segmentation) - len(parts) if isinstance(segmentation, (list, tuple)) else 0
 
 
 def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
@@ -41,7 +43,10 @@ def segmentation_mask(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def _parts(segmentation: Any, size: tuple[int, int]) -> list[Any]:
-    """The polygons, or the objects with run lengths, of a segmentation; Flaw for what is neither."""
+    """The polygons of three points or more, or the objects with run lengths, of a segmentation.
+
+    Flaw for what is neither, and where there are only polygons of fewer points.
+    """
     if isinstance(segmentation, dict):
         segmentation = [segmentation]
     if not isinstance(segmentation, (list, tuple)) or not segmentation:
@@ -57,11 +62,12 @@ def _parts(segmentation: Any, size: tuple[int, int]) -> list[Any]:
             continue
         if not isinstance(part, (list, tuple)) or len(part) % 2:
             raise Flaw("a polygon is not a list of x, y, x, y, ...")
-        if len(part) < 6:
-            raise Flaw(f"a polygon has {len(part) // 2} points: expected at least 3")
         for value in part:
             number(value, "a coordinate of a polygon")
-    return list(segmentation)
+    whole_parts = [part for part in segmentation if isinstance(part, dict) or len(part) >= 6]
+    if not whole_parts:
+        raise Flaw(f"a polygon has {len(segmentation[0]) // 2} points: expected at least 3")
+    return whole_parts
 
 
 def _holds_pixel(part: Any, size: tuple[int, int]) -> bool:

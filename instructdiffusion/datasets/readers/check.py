@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ class PartReport:
     """What was found in one split for one task.
 
     records: in the index. checked: of them, read and drawn. broken: all that is, in index and files. left_out:
-    what is no record by the dataset's own rules. tags: how many of the checked carry each.
+    what is no record by the dataset's own rules. tags: how many of the checked carry each. remarks: what is read
+    otherwise than the files say it.
     """
 
     split: str
@@ -43,6 +44,7 @@ class PartReport:
     tags: dict[str, int]
     seconds: float
     rows: tuple[tuple[str, list[np.ndarray]], ...] = ()
+    remarks: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without the pictures."""
@@ -52,6 +54,7 @@ class PartReport:
             "records": self.records,
             "checked": self.checked,
             "left_out": self.left_out,
+            "remarks": self.remarks,
             "tags": self.tags,
             "seconds": self.seconds,
             "broken": [{"file": p.file, "record": p.record, "reason": p.reason} for p in self.broken],
@@ -107,6 +110,7 @@ def check_part(
         dict(tags),
         seconds,
         tuple(rows[: samples + 2]),
+        dict(reader.remarks),
     )
 
 
@@ -187,6 +191,7 @@ def report_table(name: str, folder: Path, reports: list[PartReport], shown: int 
         if report.left_out:
             text += "; left out: " + ", ".join(f"{count} {why}" for why, count in report.left_out.items())
         lines.append(text + f" ({report.seconds:.1f} s)")
+        lines += [f"    {count} {what}" for what, count in report.remarks.items()]
     broken = [problem for report in reports for problem in report.broken]
     lines += [f"  broken: {problem}" for problem in broken[:shown]]
     if len(broken) > shown:

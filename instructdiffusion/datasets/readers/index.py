@@ -26,7 +26,7 @@ import numpy as np
 from ...utils.files import clear_leftovers, json_bytes, whole_folder
 from .problems import BrokenRecord, Flaw, Problem, inside, relative
 
-FORMAT = 2
+FORMAT = 3
 _ARCHIVES = (".zip", ".parquet", ".mat")
 _TICK = 2_000_000_000  # nanoseconds: file systems tell no changes apart that follow faster than their clock
 _TRIES = 50  # looks at an index that is not there, a second in all: a folder is exchanged in two renames
@@ -90,6 +90,7 @@ class Builder:
         self.on_broken = on_broken
         self.problems: list[Problem] = []
         self.left_out: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
         self.notes: dict[str, Any] = {}
         self._stream = open(folder / "rows.bin", "wb")
         self._offsets = array("q", [0])
@@ -134,6 +135,11 @@ class Builder:
     def leave_out(self, why: str, count: int = 1) -> None:
         """Count what is no record by the dataset's own rules (a crowd, a person without labelled joints)."""
         self.left_out[why] += count
+
+    def remark(self, what: str, count: int = 1) -> None:
+        """Count what is read otherwise than the file says it, and is right (a size that is swapped, a stub)."""
+        if count:
+            self.remarks[what] += count
 
     def picture(self, folder: Path, name: Any) -> str:
         """The path, relative to the root, of a picture `name` below `folder`; Flaw where it is not there."""
@@ -185,19 +191,21 @@ class Builder:
             "files": files,
             "problems": [[p.file, p.record, p.reason] for p in self.problems],
             "left_out": dict(self.left_out),
+            "remarks": dict(self.remarks),
             "notes": self.notes,
         }
         (self.folder / "index.json").write_bytes(json_bytes(made))
 
 
 class Index:
-    """An index that is there: `rows`, `problems`, `left_out` and `notes`; fresh: whether it was made just now."""
+    """An index that is there: `rows`, `problems`, `left_out`, `remarks`, `notes`; fresh: whether it was made just now."""
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder
         made, self.rows = _read(folder)
         self.problems = [Problem(*entry) for entry in made["problems"]]
         self.left_out = Counter(made["left_out"])
+        self.remarks = Counter(made["remarks"])
         self.notes: dict[str, Any] = made["notes"]
         self.fresh = fresh
 

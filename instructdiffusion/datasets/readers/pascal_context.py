@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .annotation_masks import check_segmentation, segmentation_mask
+from .annotation_masks import STUBS, check_segmentation, segmentation_mask
 from .cocoformat import entry_id
 from .index import Builder
 from .labelmaps import VOID, LabelMapReader, read_label_file, read_list, stems
@@ -167,7 +167,7 @@ class PascalContext59(LabelMapReader):
                     if category not in names_of:
                         raise Flaw(f"category {category} is not among the categories of the file")
                     if names_of[category] in CLASSES:
-                        check_segmentation(segmentation, (size[0], size[1]))
+                        builder.remark(STUBS, check_segmentation(segmentation, (size[0], size[1])))
                         masks.append([CLASSES.index(names_of[category]), segmentation])
                 picture = builder.picture(self.base / "JPEGImages", file)
                 builder.add(id=f"image {image}", image=picture, size=size, masks=masks)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...results import Masks
 from ..records import Record
-from .annotation_masks import check_segmentation, segmentation_mask
+from .annotation_masks import STUBS, check_segmentation, segmentation_mask
 from .index import Builder
 from .large_json import stream_json
 from .problems import Flaw, member, named, whole, xywh_box
@@ -86,7 +86,7 @@ class PhraseCut(Reader):
                         sizes[image_id] = picture_size(named(builder.root, image))
                     size = sizes[image_id]
                     polygons = list(_flattened(member(task, "Polygons")))
-                    check_segmentation(polygons, size)
+                    builder.remark(STUBS, check_segmentation(polygons, size))
                     for box in task.get("instance_boxes", []):
                         xywh_box(box, size)
                     builder.add(

@@ -167,6 +167,11 @@ class Reader(ABC):
         """What is no record by the dataset's own rules, counted by reason."""
         return self._index.left_out
 
+    @property
+    def remarks(self) -> Counter[str]:
+        """What is read otherwise than the files say it, counted by what it is."""
+        return self._index.remarks
+
     def path(self, name: str) -> Path:
         """The file of a name in a row (absolute where pictures lie apart)."""
         return named(self.root, name)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...results import Masks
 from ..records import Record
-from .annotation_masks import check_segmentation, segmentation_mask
+from .annotation_masks import STUBS, check_segmentation, segmentation_mask
 from .coco import beside
 from .cocoformat import CocoFile, entry_id
 from .index import Builder
@@ -153,7 +153,7 @@ class ReferReader(Reader):
                 builder.leave_out("crowds beside what a phrase means")
                 continue
             try:
-                check_segmentation(annotation.get("segmentation"), (height, width))
+                builder.remark(STUBS, check_segmentation(annotation.get("segmentation"), (height, width)))
             except Flaw as error:
                 raise Flaw(f"annotation {number}: {error}") from None
             masks.append(annotation["segmentation"])

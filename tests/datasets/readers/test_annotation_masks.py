@@ -101,6 +101,15 @@ def test_several_polygons_are_one_mask():
     assert mask[:4, :4].all() and mask[2:8, 2:8].all() and mask.sum() == 16 + 36 - 4
 
 
+def test_stubs_beside_a_whole_polygon_are_counted():
+    square = [2, 2, 6, 2, 6, 6, 2, 6]
+    for stub in ([], [1, 1], [1, 1, 5, 5]):
+        assert check_segmentation([square, stub], (10, 10)) == 1
+        assert segmentation_mask([stub, square], (10, 10)).sum() == 16
+    assert check_segmentation([square], (10, 10)) == 0
+    assert check_segmentation({"size": [10, 10], "counts": [0, 100]}, (10, 10)) == 0
+
+
 @pytest.mark.parametrize(
     ("segmentation", "reason"),
     [
@@ -119,6 +128,7 @@ def test_several_polygons_are_one_mask():
         ({"counts": [100]}, "the picture of"),
         ({"size": [10, 10]}, "no counts"),
         ([{"size": [10, 10], "counts": [0, 100]}, [1, 1, 5]], "x, y"),
+        ([[2, 2, 6, 2, 6, 6, 2, 6], [1, float("nan")]], "finite"),
         ([[1, 1, 5, 5, 9, 9]], "no pixel"),
         ([[1, 4, 5, 4, 9, 4]], "no pixel"),
         ([[11, 1, 15, 1, 15, 5], [-9, 1, -5, 1, -5, 5]], "no pixel"),

@@ -88,7 +88,6 @@ THINGS = {
     "mask of another size": (entry(segmentation={"size": [60, 80], "counts": [4800]}), "the picture of"),
     "run lengths too short": (entry(segmentation={"size": [120, 160], "counts": [5, 5]}), "add up"),
     "no segmentation": (entry(segmentation=None), "neither"),
-    "zero box": (entry(bbox=[10, 10, 5, 0]), "no area"),
     "points in a line": (entry(segmentation=[[10, 10, 20, 10, 30, 10]]), "no pixel"),
     "polygon beside the picture": (entry(segmentation=[[500, 10, 520, 10, 520, 40]]), "no pixel"),
     "run lengths of zeros": (entry(segmentation={"size": [120, 160], "counts": [19200]}), "no pixel"),
@@ -96,14 +95,43 @@ THINGS = {
 
 
 @pytest.mark.parametrize("fault", THINGS)
-@pytest.mark.parametrize("task", ["segment", "detect"])
-def test_faults_of_things(fault, task, copied):
+def test_faults_of_things(fault, copied):
     edit, reason = THINGS[fault]
     folder, _, cache = copied("coco")
     change(folder / "annotations" / "instances_train2017.json", edit)
-    reader = open_reader("coco", folder, task=task, cache=cache)
+    reader = open_reader("coco", folder, task="segment", cache=cache)
     assert len(reader) == 3 and len(reader.problems) == 1
     assert reason in reader.problems[0].reason and "annotation" in reader.problems[0].reason
+    # Boxes need no outline: the same file has all of them.
+    boxes = open_reader("coco", folder, task="detect", cache=cache)
+    assert len(list(boxes.records())) == 4 and not boxes.problems
+
+
+def test_a_broken_box_is_detects_alone(copied):
+    folder, _, cache = copied("coco")
+    change(folder / "annotations" / "instances_train2017.json", entry(bbox=[10, 10, 5, 0]))
+    reader = open_reader("coco", folder, task="detect", cache=cache)
+    assert len(reader) == 3 and "annotation 60: the box [10, 10, 5, 0] has no area" in reader.problems[0].reason
+    masks = open_reader("coco", folder, task="segment", cache=cache)
+    assert len(list(masks.records())) == 4 and not masks.problems
+
+
+def test_a_stub_of_two_points_leaves_the_whole_polygon(copied):
+    """As COCO has them (cocoapi 348): the whole polygons count, and the category keeps its other things."""
+    folder, _, cache = copied("coco")
+    path = folder / "annotations" / "instances_train2017.json"
+    true = open_reader("coco", folder, task="segment", cache=cache)
+    want = [record.target.data for _, record in true.records()]
+    change(path, lambda data: data["annotations"][0]["segmentation"].append([70.0, 12.0, 70.0, 20.0]))
+    reader = open_reader("coco", folder, task="segment", cache=cache)
+    records = [record.target.data for _, record in reader.records()]
+    assert len(records) == 4 and not reader.problems
+    for got, mask in zip(records, want, strict=True):
+        np.testing.assert_array_equal(got, mask)
+    ((what, count),) = reader.remarks.items()
+    assert count == 1 and "fewer than 3 points" in what
+    report = check_part(reader)
+    assert report.broken == () and report.remarks == {what: 1} == report.to_dict()["remarks"]
 
 
 def test_a_picture_of_another_size_than_the_annotation_says(copied):
@@ -215,7 +243,7 @@ def test_polygons_of_phrases(copied):
     folder, _, cache = copied("phrasecut")
     path = folder / "refer_train.json"
     tasks = json.loads(path.read_text())
-    tasks[0]["Polygons"][0][0] = tasks[0]["Polygons"][0][0][:2]
+    tasks[0]["Polygons"] = [[polygon[:2] for polygon in thing] for thing in tasks[0]["Polygons"]]
     tasks[1]["instance_boxes"][0] = [5, 5, 0, 0]
     path.write_text(json.dumps(tasks))
     reader = open_reader("phrasecut", folder, cache=cache)
