@@ -11,13 +11,19 @@ from .topdown import CocoPoseReader
 
 
 class CrowdPose(CocoPoseReader):
-    """json/crowdpose_{split}.json or annotations/mmpose_crowdpose_{split}.json, images/<id>.jpg; no areas."""
+    """json/crowdpose_{split}.json or annotations/mmpose_crowdpose_{split}.json, images/<id>.jpg; no areas.
+
+    The first download's train and test exchange width and height of every picture (CrowdPose's issue 12): the
+    pictures' own sizes count, and how many differ is among the `remarks`.
+    """
 
     name = "crowdpose"
     title = "CrowdPose"
     source = "https://github.com/Jeff-sjtu/CrowdPose"
     splits: ClassVar[tuple[str, ...]] = ("train", "val", "trainval", "test")
     names = CROWDPOSE
+    sizes_swapped = True
+    version: ClassVar[int] = 2
 
     def annotation_file(self) -> Path:
         """The JSON of the split."""

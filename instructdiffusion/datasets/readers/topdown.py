@@ -16,8 +16,9 @@ from ..records import Record
 from .cocoformat import CocoFile
 from .index import Builder
 from .joints import SHIFT, spoken, unified
-from .problems import Flaw, number, xywh_box
+from .problems import Flaw, named, number, xywh_box
 from .reader import Reader
+from .stored_images import picture_size
 
 MARGIN = 1.25  # the paper's room around a person's box
 MOST = 5  # joints asked for at once, at most
@@ -106,6 +107,7 @@ class CocoPoseReader(PoseReader):
     """Pose datasets whose annotations are in COCO's JSON format."""
 
     field: ClassVar[str] = "keypoints"
+    sizes_swapped: ClassVar[bool] = False  # whether downloads with width and height exchanged are known
 
     @abstractmethod
     def annotation_file(self) -> Path:
@@ -129,6 +131,7 @@ class CocoPoseReader(PoseReader):
         """A row a person with labelled joints."""
         path, folder = self.annotation_file(), self.picture_folder()
         fields = (self.field, "bbox", "area", "num_keypoints")
+        sizes: dict[str, tuple[int, int]] = {}
         with CocoFile(path, builder, fields) as coco:
             for entry in coco.categories.values():
                 if "keypoints" in entry:
@@ -143,12 +146,17 @@ class CocoPoseReader(PoseReader):
                         builder.leave_out("without labelled joints")
                         continue
                     name, height, width = coco.image_of(annotation)
+                    image = builder.picture(folder, self.picture_name(name))
+                    if self.sizes_swapped:
+                        if image not in sizes:
+                            sizes[image] = _true_size(builder, image, (height, width))
+                        height, width = sizes[image]
                     box = xywh_box(annotation.get("bbox"), (height, width))
                     # CrowdPose has no areas; COCO's tools then take the box's.
                     area = annotation.get("area", (box[2] - box[0]) * (box[3] - box[1]))
                     builder.add(
                         id=f"annotation {annotation['id']}",
-                        image=builder.picture(folder, self.picture_name(name)),
+                        image=image,
                         size=[height, width],
                         box=box,
                         joints=joints,
@@ -168,6 +176,18 @@ class CocoPoseReader(PoseReader):
                 f"category {category.get('name')} lists the joints {', '.join(given)}: expected "
                 f"{', '.join(self.names)}"
             )
+
+
+def _true_size(builder: Builder, image: str, stated: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of a picture of which the annotations may have exchanged the two; a remark where they have."""
+    try:
+        size = picture_size(named(builder.root, image))
+    except Flaw:  # a damaged picture: named when it is read
+        return stated
+    if size != stated and size == stated[::-1]:
+        builder.remark("pictures have width and height exchanged in the annotations: their own size counts")
+        return size
+    return stated
 
 
 def joint_rows(values: Any, count: int, shift: float) -> list[list[float]]:

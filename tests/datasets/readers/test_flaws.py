@@ -107,6 +107,36 @@ def test_faults_of_things(fault, copied):
     assert len(list(boxes.records())) == 4 and not boxes.problems
 
 
+def exchange_sides(data):
+    for picture in data["images"]:
+        picture["height"], picture["width"] = picture["width"], picture["height"]
+
+
+def test_exchanged_sides_of_crowdpose_are_those_of_the_pictures(copied):
+    folder, counts, cache = copied("crowdpose")
+    path = folder / "json" / "crowdpose_train.json"
+    true = open_reader("crowdpose", folder, cache=cache)
+    assert true.rows[0]["size"] == [220, 320] and not true.remarks
+    want = dict(true.records())
+    change(path, exchange_sides)
+    reader = open_reader("crowdpose", folder, cache=cache)
+    records = dict(reader.records())
+    assert len(records) == counts["train", "keypoints"] and not reader.problems
+    for index, record in records.items():  # the right figure's box ends at 308: not to be clipped to 220
+        assert record.meta["box"] == want[index].meta["box"] and record.meta["size"] == (220, 320)
+        np.testing.assert_array_equal(record.meta["joints"], want[index].meta["joints"])
+    ((what, count),) = reader.remarks.items()
+    assert count == 1 and "width and height exchanged" in what
+
+
+def test_other_wrong_sides_of_crowdpose_stay_broken(copied):
+    folder, _, cache = copied("crowdpose")
+    change(folder / "json" / "crowdpose_train.json", image(width=440, height=640))
+    reader = open_reader("crowdpose", folder, cache=cache)
+    assert list(reader.records()) == [] and not reader.remarks
+    assert "(640, 440)" in reader.problems[0].reason
+
+
 def test_a_broken_box_is_detects_alone(copied):
     folder, _, cache = copied("coco")
     change(folder / "annotations" / "instances_train2017.json", entry(bbox=[10, 10, 5, 0]))
