@@ -13,7 +13,7 @@ from .topdown import CocoPoseReader
 class CrowdPose(CocoPoseReader):
     """json/crowdpose_{split}.json or annotations/mmpose_crowdpose_{split}.json, images/<id>.jpg; no areas.
 
-    The first download's train and test exchange width and height of every picture (CrowdPose's issue 12): the
+    The first download's train and test swap width and height of every picture (CrowdPose's issue 12): the
     pictures' own sizes count, and how many differ is among the `remarks`.
     """
 

@@ -13,6 +13,7 @@ from .cocoformat import entry_id
 from .index import Builder
 from .labelmaps import VOID, LabelMapReader, read_label_file, read_list, stems
 from .large_json import stream_json
+from .mat_files import load_mat
 from .problems import Flaw, member, whole
 from .reader import first_file, first_folder
 from .spool import Spool
@@ -264,21 +265,3 @@ class PascalContext459(LabelMapReader):
             return np.where(values > 0, values - 1, VOID).astype(np.int32)
         stored = read_values(path)
         return np.where(stored == 65535, VOID, stored).astype(np.int32)
-
-
-def load_mat(path: Path, name: str) -> np.ndarray:
-    """One array of a MATLAB file (version 5: numbers only are read); Flaw."""
-    import zlib
-
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        found = loadmat(path, variable_names=[name])
-    except NotImplementedError:
-        raise Flaw("a MATLAB 7.3 file: expected version 5") from None
-    except (MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, zlib.error) as error:
-        raise Flaw(f"the MATLAB file is cut off or damaged: {error}") from None
-    if name not in found or not isinstance(found[name], np.ndarray) or found[name].dtype.kind not in "uif":
-        raise Flaw(f"the MATLAB file has no numbers called {name}")
-    return found[name]

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..records import Record
 from .index import Builder
+from .mat_files import load_mat
 from .pairs import PairReader, add_pairs, subfolders
-from .pascal_context import load_mat
 from .problems import Flaw, LayoutIncomplete, relative
 from .reader import first_file, first_folder
 

@@ -131,7 +131,7 @@ class CocoPoseReader(PoseReader):
         """A row a person with labelled joints."""
         path, folder = self.annotation_file(), self.picture_folder()
         fields = (self.field, "bbox", "area", "num_keypoints")
-        sizes: dict[str, tuple[int, int]] = {}
+        swapped: dict[Any, bool] = {}
         with CocoFile(path, builder, fields) as coco:
             for entry in coco.categories.values():
                 if "keypoints" in entry:
@@ -148,9 +148,9 @@ class CocoPoseReader(PoseReader):
                     name, height, width = coco.image_of(annotation)
                     image = builder.picture(folder, self.picture_name(name))
                     if self.sizes_swapped:
-                        if image not in sizes:
-                            sizes[image] = _true_size(builder, image, (height, width))
-                        height, width = sizes[image]
+                        if (number_of := annotation["image_id"]) not in swapped:
+                            swapped[number_of] = _sides_swapped(builder, image, (height, width))
+                        height, width = (width, height) if swapped[number_of] else (height, width)
                     box = xywh_box(annotation.get("bbox"), (height, width))
                     # CrowdPose has no areas; COCO's tools then take the box's.
                     area = annotation.get("area", (box[2] - box[0]) * (box[3] - box[1]))
@@ -178,16 +178,16 @@ class CocoPoseReader(PoseReader):
             )
 
 
-def _true_size(builder: Builder, image: str, stated: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) of a picture of which the annotations may have exchanged the two; a remark where they have."""
+def _sides_swapped(builder: Builder, image: str, stated: tuple[int, int]) -> bool:
+    """Whether a picture is of `stated` (height, width) the other way round; a remark where it is."""
     try:
         size = picture_size(named(builder.root, image))
     except Flaw:  # a damaged picture: named when it is read
-        return stated
-    if size != stated and size == stated[::-1]:
-        builder.remark("pictures have width and height exchanged in the annotations: their own size counts")
-        return size
-    return stated
+        return False
+    if size == stated or size != stated[::-1]:
+        return False
+    builder.remark("pictures have width and height swapped in the annotations: their own size counts")
+    return True
 
 
 def joint_rows(values: Any, count: int, shift: float) -> list[list[float]]:

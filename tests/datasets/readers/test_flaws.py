@@ -107,18 +107,18 @@ def test_faults_of_things(fault, copied):
     assert len(list(boxes.records())) == 4 and not boxes.problems
 
 
-def exchange_sides(data):
+def swap_sides(data):
     for picture in data["images"]:
         picture["height"], picture["width"] = picture["width"], picture["height"]
 
 
-def test_exchanged_sides_of_crowdpose_are_those_of_the_pictures(copied):
+def test_swapped_sides_of_crowdpose_are_those_of_the_pictures(copied):
     folder, counts, cache = copied("crowdpose")
     path = folder / "json" / "crowdpose_train.json"
     true = open_reader("crowdpose", folder, cache=cache)
     assert true.rows[0]["size"] == [220, 320] and not true.remarks
     want = dict(true.records())
-    change(path, exchange_sides)
+    change(path, swap_sides)
     reader = open_reader("crowdpose", folder, cache=cache)
     records = dict(reader.records())
     assert len(records) == counts["train", "keypoints"] and not reader.problems
@@ -126,7 +126,7 @@ def test_exchanged_sides_of_crowdpose_are_those_of_the_pictures(copied):
         assert record.meta["box"] == want[index].meta["box"] and record.meta["size"] == (220, 320)
         np.testing.assert_array_equal(record.meta["joints"], want[index].meta["joints"])
     ((what, count),) = reader.remarks.items()
-    assert count == 1 and "width and height exchanged" in what
+    assert count == 1 and "width and height swapped" in what
 
 
 def test_other_wrong_sides_of_crowdpose_stay_broken(copied):
