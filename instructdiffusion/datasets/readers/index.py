@@ -198,7 +198,7 @@ class Builder:
 
 
 class Index:
-    """An index that is there: `rows`, `problems`, `left_out`, `remarks`, `notes`; fresh: whether it was made just now."""
+    """An index that is there: `rows`, `problems`, `left_out`, `remarks`, `notes`; fresh: whether it was just made."""
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
         self.folder = folder

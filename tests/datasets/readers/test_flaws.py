@@ -107,6 +107,61 @@ def test_faults_of_things(fault, copied):
     assert len(list(boxes.records())) == 4 and not boxes.problems
 
 
+def numbered(folder, split, *columns):
+    """Label maps of a split drawn anew: stripes of the numbers, one map each."""
+    maps = sorted((folder / "annotations" / f"{split}2017").iterdir())
+    for path, numbers in zip(maps, columns, strict=True):
+        size = np.asarray(Image.open(path)).shape
+        values = np.resize(np.repeat(numbers, -(-size[1] // len(numbers)))[: size[1]], size)
+        Image.fromarray(values.astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("maps", "present"),
+    [  # 44 is a bottle by default; one less, 45, stands for a plate, which nobody annotated
+        (((0, 1, 18, 44), (0, 157)), [("person", "thing18", "thing44"), ("thing157",)]),
+        (((0, 1, 18), (2, 182)), [("person", "thing18"), ("bicycle", "thing182")]),  # the largest number
+        (((0, 1, 17), (0, 156, 255)), [("person", "bicycle", "thing18"), ("person", "thing157")]),  # void
+        (((0, 1, 17), (12, 69)), [("person", "bicycle", "thing18"), ("thing13", "thing70")]),  # hats by default
+    ],
+)
+def test_both_ways_of_numbering_stuff_are_told_apart(maps, present, copied):
+    folder, _, cache = copied("coco-stuff")
+    numbered(folder, "val", *maps)
+    reader = open_reader("coco-stuff", folder, "val", cache=cache)
+    assert [reader.present(index) for index in range(2)] == present and not reader.problems
+    default = 255 not in maps[1] and 12 not in maps[1]
+    assert list(reader.remarks.values()) == ([2] if default else [])
+    void = dict(reader.records())[0].meta.get("void")
+    assert (void is not None) == default and (void is None or 20 < void.sum())
+
+
+def test_stuff_that_can_be_numbered_both_ways_is_refused_until_it_is_said(copied):
+    folder, _, cache = copied("coco-stuff")
+    numbered(folder, "val", (0, 1, 18, 157), (0, 1))
+    reader = open_reader("coco-stuff", folder, "val", cache=cache)
+    assert len(reader) == 0 and "read both ways" in reader.problems[0].reason
+    assert "numbers.txt" in reader.problems[0].reason
+    default, shifted = ("person", "thing18", "thing157"), ("person", "bicycle", "thing19", "thing158")
+    for said, present in (("1", default), ("0", shifted)):
+        (folder / "numbers.txt").write_text(f"{said}\n")
+        reader = open_reader("coco-stuff", folder, "val", cache=cache)
+        assert reader.fresh and reader.present(0) == present and not reader.problems
+    (folder / "numbers.txt").write_text("2\n")
+    reader = open_reader("coco-stuff", folder, "val", cache=cache)
+    assert len(reader) == 0 and "expected 0 or 1" in reader.problems[0].reason
+
+
+def test_stuff_numbered_neither_way_is_refused_and_one_bad_map_among_good_ones_is_named(copied):
+    folder, _, cache = copied("coco-stuff")
+    numbered(folder, "val", (0, 1, 200), (0, 1))
+    reader = open_reader("coco-stuff", folder, "val", cache=cache)
+    assert len(reader) == 0 and "read neither way" in reader.problems[0].reason
+    numbered(folder, "val", (0, 1, 200), (0, 255))
+    reader = open_reader("coco-stuff", folder, "val", cache=cache, remake=True)
+    assert len(list(reader.records())) == 1 and "number 200" in reader.problems[0].reason
+
+
 def swap_sides(data):
     for picture in data["images"]:
         picture["height"], picture["width"] = picture["width"], picture["height"]
