@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .graph_conversion import BYPASSED, MUTED, GraphError, is_link
+from .graph_conversion import BYPASSED, MUTED, GraphError, is_link, running_types
 from .overrides import Override, label_of
 from .specs import input_specs
 
@@ -24,7 +24,7 @@ def switch_on(
     """Switch on the nodes that stand ready for a picture, bypassed or muted, and are now given one.
 
     Args:
-        graph: Parsed JSON, in any form; only the canvas' form can have such nodes.
+        graph: Parsed JSON that `check_graph` passed, in any form; only the canvas' form can have such nodes.
         object_info: The server's /object_info.
         overrides: What --set gives: a node that it names and no running node bears the name of.
         image: Whether --image is given: the only Load Image, where none runs.
@@ -33,12 +33,12 @@ def switch_on(
         The graph, a copy where something was switched on, and the labels of those nodes.
     """
     nodes = graph.get("nodes") if isinstance(graph, Mapping) else None
-    if not isinstance(nodes, list) or not all(isinstance(node, Mapping) for node in nodes):
+    if not isinstance(nodes, list):
         return graph, []
     idle = [n for n in nodes if n.get("mode", 0) in (MUTED, BYPASSED) and n.get("type") in object_info]
     running = [n for n in nodes if n.get("mode", 0) not in (MUTED, BYPASSED)]
     chosen = []
-    if image and not any(node.get("type") == _LOADER for node in running):
+    if image and _LOADER not in running_types(graph):
         loaders = [node for node in idle if node["type"] == _LOADER]
         if len(loaders) > 1:
             raise _several("--image", "image", [(str(n.get("id")), _name(n, object_info)) for n in loaders], "FILE")

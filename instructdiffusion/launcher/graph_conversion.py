@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .dynamic_prompts import draw_wildcards
-from .specs import CONTROLS, InputSpec, input_specs, missing_types
+from .saved_graph import BYPASSED, MUTED, GraphError, Node, read_saved, shown
+from .sources import ON_THE_CANVAS, HeldValue, Output, find_source
+from .specs import input_specs, missing_types
+from .subgraphs import Frame, unfold, walk
+from .widgets import widget_values
 
-_NOTES = {"Note", "MarkdownNote"}
-_ONLY_ON_THE_CANVAS = {*_NOTES, "Reroute", "PrimitiveNode"}
-MUTED, BYPASSED = 2, 4  # a node's `mode` on the canvas
-_NONE = object()
+__all__ = ["BYPASSED", "MUTED", "GraphError", "MissingTypes", "check_graph", "is_link", "running_types", "to_api"]
 
-
-class GraphError(ValueError):
-    """The graph cannot be run as it is; the message names the node and the remedy."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class MissingTypes(GraphError, RuntimeError):
     """The server lacks node types: a fault of the graph or of the server, whose log is then worth keeping."""
 
 
-def to_api(graph: Any, object_info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def check_graph(graph: Any) -> None:
+    """Refuse what no server can run, before one is asked.
+
+    Args:
+        graph: Parsed JSON.
+
+    Raises:
+        GraphError: It is neither form of a graph, or something in it has another type than it should.
+    """
+    if _is_saved(graph):
+        _Conversion(graph, {})
+    else:
+        _read_api(graph)
+
+
+def to_api(
+    graph: Any, object_info: Mapping[str, Any], report: Callable[[str], None] | None = None
+) -> dict[str, dict[str, Any]]:
     """The API form of a graph: node id -> {"inputs", "class_type", "_meta"}.
 
-    graph: parsed JSON, in the canvas' form or already in the API form (also wrapped as {"prompt": ...}).
-    object_info: the server's /object_info.
-    GraphError where it is neither, a node type is unknown to the server, or something only the browser can
-    do (subgraphs, group nodes) is in it.
+    Args:
+        graph: Parsed JSON, in the canvas' form or already in the API form (also wrapped as {"prompt": ...}).
+        object_info: The server's /object_info.
+        report: Is told of nodes that are left out because only the browser can know them.
+
+    Returns:
+        The nodes; those inside subgraphs are called as the browser calls them, 7:3 for node 3 in instance 7.
+
+    Raises:
+        GraphError: It is neither form, a node type is unknown to the server, or there is a group node in it.
     """
-    if not isinstance(graph, Mapping):
-        raise GraphError(f"a graph is a JSON object, this is a {type(graph).__name__}")
-    if isinstance(graph.get("nodes"), list):
-        return _Canvas(graph, object_info).convert()
-    if isinstance(graph.get("prompt"), Mapping):
-        graph = graph["prompt"]
-    return _check_api(graph, object_info)
+    if _is_saved(graph):
+        return _Conversion(graph, object_info).convert(report)
+    nodes = _read_api(graph)
+    _require({name: node["class_type"] for name, node in nodes.items()}, object_info)
+    return nodes
+
+
+def running_types(graph: Any) -> list[str]:
+    """The types of the nodes that run, in either form, those inside subgraphs too."""
+    if _is_saved(graph):
+        return [node.type for _, node in _Conversion(graph, {}).active()]
+    return [node["class_type"] for node in _read_api(graph).values()]
 
 
 def is_link(value: Any) -> bool:
@@ -50,21 +78,31 @@ def is_link(value: Any) -> bool:
     )
 
 
-def _check_api(graph: Mapping[str, Any], object_info: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _is_saved(graph: Any) -> bool:
+    return isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list)
+
+
+def _read_api(graph: Any) -> dict[str, dict[str, Any]]:
+    if not isinstance(graph, Mapping):
+        raise GraphError(f"a graph is a JSON object, this is a {type(graph).__name__}")
+    if isinstance(graph.get("prompt"), Mapping):
+        graph = graph["prompt"]
     nodes: dict[str, dict[str, Any]] = {}
     for name, node in graph.items():
         if not isinstance(node, Mapping) or not isinstance(node.get("class_type"), str):
             raise GraphError(
                 f"this is no ComfyUI graph: a saved graph has a list of `nodes`, the API form a `class_type` in "
-                f"every entry, and {name!r} has none"
+                f"every entry, and {shown(name)} has none"
             )
-        inputs = node.get("inputs", {})
-        if not isinstance(inputs, Mapping):
-            raise GraphError(f"node {name}: `inputs` should be an object, it is a {type(inputs).__name__}")
-        nodes[str(name)] = {**node, "inputs": dict(inputs)}
+        for key in ("inputs", "_meta"):
+            if not isinstance(node.get(key, {}), Mapping):
+                raise GraphError(f"node {_cut(name)}: `{key}` should be an object, it is {shown(node[key])}")
+        title = node.get("_meta", {}).get("title")
+        if title is not None and not isinstance(title, str):
+            raise GraphError(f"node {_cut(name)}: the title in `_meta` should be a text, it is {shown(title)}")
+        nodes[str(name)] = {**node, "inputs": dict(node.get("inputs", {}))}
     if not nodes:
         raise GraphError("the graph has no nodes")
-    _require({name: node["class_type"] for name, node in nodes.items()}, object_info)
     return nodes
 
 
@@ -79,203 +117,86 @@ def _require(types: Mapping[str, str], object_info: Mapping[str, Any]) -> None:
         )
 
 
-class _Canvas:
+class _Conversion:
     """A saved graph while it is converted."""
 
     def __init__(self, graph: Mapping[str, Any], object_info: Mapping[str, Any]) -> None:
         self.object_info = object_info
-        self.nodes: dict[str, Mapping[str, Any]] = {}
-        for node in graph["nodes"]:
-            if not isinstance(node, Mapping) or "id" not in node or not isinstance(node.get("type"), str):
-                raise GraphError("every entry of the graph's `nodes` needs an `id` and a `type`")
-            self.nodes[str(node["id"])] = node
-        self.links = dict(_read_link(link) for link in graph.get("links") or [])
-        definitions = graph.get("definitions")
-        subgraphs = (definitions if isinstance(definitions, Mapping) else {}).get("subgraphs") or []
-        self.subgraphs = {
-            entry.get("id"): entry.get("name") for entry in subgraphs if isinstance(entry, Mapping)
-        }
+        saved = read_saved(graph)
+        self.subgraphs = saved.subgraphs
+        self.root = unfold(saved)
+        for frame, node in walk(self.root):
+            if node.mode != MUTED:
+                self._refuse_groups(frame, node)
 
-    def convert(self) -> dict[str, dict[str, Any]]:
-        active = {
-            name: node
-            for name, node in self.nodes.items()
-            if node["type"] not in _ONLY_ON_THE_CANVAS and node.get("mode", 0) not in (MUTED, BYPASSED)
-        }
-        for name, node in self.nodes.items():
-            if node.get("mode", 0) != MUTED:
-                self._refuse_groups(name, node)
+    def active(self) -> list[tuple[Frame, Node]]:
+        """The nodes that run on a server."""
+        return [
+            (frame, node)
+            for frame, node in walk(self.root)
+            if node.runs and node.type not in ON_THE_CANVAS and node.type not in self.subgraphs
+        ]
+
+    def convert(self, report: Callable[[str], None] | None) -> dict[str, dict[str, Any]]:
+        active = self.active()
         if not active:
             raise GraphError("the graph has no node that could be run: all are notes, muted or bypassed")
-        _require({name: node["type"] for name, node in active.items()}, self.object_info)
-        return {name: self._node(node, active) for name, node in active.items()}
+        known = [pair for pair in active if not self._is_ornament(*pair)]
+        _require({frame.id_of(node): node.type for frame, node in known or active}, self.object_info)
+        if report is not None:
+            known_ids = {frame.id_of(node) for frame, node in known}
+            for frame, node in active:
+                if frame.id_of(node) not in known_ids:
+                    report(f"left out, as nothing is linked to it and no server knows it: {_label(frame, node)}")
+        names = {frame.id_of(node) for frame, node in known}
+        return {frame.id_of(node): self._node(frame, node, names) for frame, node in known}
 
-    def _refuse_groups(self, name: str, node: Mapping[str, Any]) -> None:
-        kind = node["type"]
-        if kind in self.subgraphs:
-            title = node.get("title") or self.subgraphs[kind] or kind
+    def _is_ornament(self, frame: Frame, node: Node) -> bool:
+        """A node that can only mean something to the browser: of a type that no server has, and linked to nothing."""
+        return node.type not in self.object_info and node.id not in frame.graph.linked
+
+    def _refuse_groups(self, frame: Frame, node: Node) -> None:
+        if node.type.startswith(("workflow>", "workflow/")):
             raise GraphError(
-                f"node {name} ({title}) is a subgraph, which only the browser can unfold: unpack it there (right "
-                "click, Unpack Subgraph) and save, or export the graph in API form and run that"
-            )
-        if kind.startswith(("workflow>", "workflow/")):
-            raise GraphError(
-                f"node {name} ({kind}) is a group node, which only the browser can unfold: ungroup it there and "
+                f"{_label(frame, node)} is a group node, which only the browser can unfold: ungroup it there and "
                 "save, or export the graph in API form and run that"
             )
+        if _UUID.fullmatch(node.type) and node.type not in self.subgraphs:
+            raise GraphError(
+                f"{_label(frame, node)} is a subgraph, and what it holds is not in the file: save the graph again in "
+                "the browser, or export it in API form"
+            )
 
-    def _node(self, node: Mapping[str, Any], active: Mapping[str, Any]) -> dict[str, Any]:
-        info = self.object_info[node["type"]]
+    def _node(self, frame: Frame, node: Node, active: set[str]) -> dict[str, Any]:
+        info = self.object_info[node.type]
         specs = input_specs(info)
-        values = self._widget_values(node, specs)
+        values = widget_values(node, specs, _label(frame, node))
+        values.update((name, value) for name, value in frame.given.get(node.id, {}).items() if name in values)
+        sources = [(slot.name, find_source(frame, node, index)) for index, slot in enumerate(node.inputs)]
+        values.update((name, s.value) for name, s in sources if isinstance(s, HeldValue) and s.is_widget)
         for spec in specs:
             if spec.options.get("dynamicPrompts") and isinstance(values.get(spec.name), str):
                 values[spec.name] = draw_wildcards(values[spec.name])
         inputs = {key: _wrapped(value) for key, value in values.items()}
-        for slot in _slots(node):
-            if slot.get("link") is None:
-                continue
-            source = self._source(slot["link"], str(slot.get("type", "*")), set())
-            if source is _NONE:
-                continue
-            if isinstance(source, _Held):
-                inputs[slot["name"]] = _wrapped(source.value)
-            elif isinstance(source, list) and source[0] in active:
-                inputs[slot["name"]] = source
-            else:
+        for name, source in sources:
+            if isinstance(source, HeldValue) and not source.is_widget:
+                inputs[name] = _wrapped(source.value)
+            elif isinstance(source, Output) and source.node in active:
+                inputs[name] = [source.node, source.slot]
+            elif isinstance(source, Output):
                 # a muted node gives nothing, and the link that was drawn to it hides the widget
-                inputs.pop(slot["name"], None)
-        title = node.get("title") or info.get("display_name") or node["type"]
-        return {"inputs": inputs, "class_type": node["type"], "_meta": {"title": title}}
-
-    def _widget_values(self, node: Mapping[str, Any], specs: list[InputSpec]) -> dict[str, Any]:
-        as_widget = {slot["name"] for slot in _slots(node) if slot.get("widget")}
-        widgets = [
-            spec for spec in specs if spec.is_widget or (spec.name in as_widget and not spec.is_forced)
-        ]
-        saved = node.get("widgets_values")
-        if isinstance(saved, Mapping):
-            named = {spec.name: saved.get(spec.name, spec.default) for spec in widgets}
-            return {key: value for key, value in named.items() if value is not None}
-        values = list(saved) if isinstance(saved, list) else []
-        values = _without_forced(values, specs, widgets)
-        result: dict[str, Any] = {}
-        at = 0
-        left, last = list(widgets), None
-        while left:
-            spec = left.pop(0)
-            spare = len(values) - at - len(left) - 1
-            # the upload button of older canvases stands between the required and the optional widgets
-            if spare > 0 and last is not None and last.required and not spec.required:
-                if any(other.is_upload for other in widgets) and values[at] in ("image", "upload"):
-                    at += 1
-            if at < len(values):
-                result[spec.name] = values[at]
-                at += 1
-            elif spec.default is not None:
-                result[spec.name] = spec.default
-            if spec.controls and at < len(values) and values[at] in CONTROLS:
-                at += spec.controls
-            left = [s for s in spec.brought_by(result.get(spec.name)) if s.is_widget] + left
-            last = spec
-        return result
-
-    def _source(self, link: Any, wanted: str, seen: set[str]) -> Any:
-        """What feeds a link: [node id, output], a held value, or nothing."""
-        if link not in self.links:
-            return _NONE
-        origin, slot = self.links[link]
-        if origin not in self.nodes:
-            raise GraphError(
-                f"link {link} comes from node {origin}, which is not in the graph: save it again"
-            )
-        if origin in seen:
-            raise GraphError(f"the links through node {origin} run in a circle")
-        seen = seen | {origin}
-        node = self.nodes[origin]
-        mode, slots = node.get("mode", 0), _slots(node)
-        if node["type"] == "PrimitiveNode":
-            values = node.get("widgets_values")
-            return _Held(values[0]) if isinstance(values, list) and values else _NONE
-        if node["type"] == "Reroute":
-            onward = slots[0] if slots else {}
-        elif mode == BYPASSED:
-            onward = _bypass(node, slot, wanted)
-        else:
-            return [origin, slot]
-        if onward.get("link") is None:
-            return _NONE
-        return self._source(onward["link"], wanted, seen)
+                inputs.pop(name, None)
+        title = node.title or info.get("display_name") or node.type
+        return {"inputs": inputs, "class_type": node.type, "_meta": {"title": title}}
 
 
-class _Held:
-    """The value of a PrimitiveNode."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+def _label(frame: Frame, node: Node) -> str:
+    title = f"{node.title} ({node.type}, " if node.title and node.title != node.type else f"{node.type} ("
+    return f"{title}node {frame.id_of(node)})"
 
 
-def _read_link(link: Any) -> tuple[Any, tuple[str, int]]:
-    try:
-        if isinstance(link, Mapping):
-            return link["id"], (str(link["origin_id"]), int(link["origin_slot"]))
-        return link[0], (str(link[1]), int(link[2]))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise GraphError(
-            f"a link should be [id, from node, from output, to node, to input, type], got {link!r}"
-        ) from error
-
-
-def _slots(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    slots = node.get("inputs") or []
-    good = isinstance(slots, list) and all(
-        isinstance(s, Mapping) and isinstance(s.get("name"), str) for s in slots
-    )
-    if not good:
-        raise GraphError(f"node {node['id']}: `inputs` should be a list of objects with a `name`")
-    return slots
-
-
-def _bypass(node: Mapping[str, Any], output: int, wanted: str) -> Mapping[str, Any]:
-    """The input that a bypassed node hands on as this output: the one beside it where the types agree, else
-    the first of the type."""
-    slots = _slots(node)
-    outputs = node.get("outputs") or []
-    given = str(outputs[output].get("type", "*")) if output < len(outputs) else "*"
-    if wanted in ("*", ""):
-        return slots[output] if output < len(slots) else (slots[0] if slots else {})
-    fits = [
-        _connects(str(s.get("type", "*")), given) and _connects(str(s.get("type", "*")), wanted)
-        for s in slots
-    ]
-    if output < len(slots) and fits[output]:
-        return slots[output]
-    exact = [slot for slot in slots if slot.get("type") == wanted]
-    loose = [slot for slot, fit in zip(slots, fits) if fit]
-    return (exact or loose or [{}])[0]
-
-
-def _connects(one: str, other: str) -> bool:
-    if "*" in (one, other) or "" in (one, other):
-        return True
-    return not {t.strip().lower() for t in one.split(",")}.isdisjoint(
-        t.strip().lower() for t in other.split(",")
-    )
-
-
-def _without_forced(values: list[Any], specs: list[InputSpec], widgets: list[InputSpec]) -> list[Any]:
-    """Drop the values that old files keep for widgets that have since become sockets."""
-    names = {spec.name for spec in widgets}
-    once = [spec for spec in specs if spec.name in names or (spec.is_forced and spec.has_widget_type)]
-    if len(once) == len(widgets) or len(values) != sum(1 + spec.controls for spec in once):
-        return values
-    kept, at = [], 0
-    for spec in once:
-        width = 1 + spec.controls
-        if spec.name in names:
-            kept += values[at : at + width]
-        at += width
-    return kept
+def _cut(name: str) -> str:
+    return name if name.isalnum() and len(name) < 40 else shown(name)
 
 
 def _wrapped(value: Any) -> Any:

@@ -15,6 +15,10 @@ from .specs import InputSpec, input_specs
 _SHOWN = 12
 
 
+class OverrideError(ValueError):
+    """A --set that the graph has no place for, or a value that does not fit; the message lists what would."""
+
+
 @dataclass(frozen=True)
 class Override:
     """One --set: `target` is NODE.INPUT as it was typed, `text` the value."""
@@ -24,11 +28,11 @@ class Override:
 
 
 def read_override(text: str) -> Override:
-    """Take NODE.INPUT=VALUE apart; ValueError where it is not of that form."""
+    """Take NODE.INPUT=VALUE apart; OverrideError where it is not of that form."""
     target, sign, value = text.partition("=")
     node, dot, name = target.rpartition(".")
     if not (sign and dot and node and name):
-        raise ValueError(f"--set wants NODE.INPUT=VALUE, for instance 3.subject='the red star'; got {text!r}")
+        raise OverrideError(f"--set wants NODE.INPUT=VALUE, for instance 3.subject='the red star'; got {text!r}")
     return Override(target, value)
 
 
@@ -41,7 +45,7 @@ def apply_override(
     """Put the value into the graph (API form, changed in place), checked against what the server takes.
 
     upload: brings a file to the server and gives the name it has there.
-    ValueError where the node or the input is not there or not the only one, or the value does not fit;
+    OverrideError where the node or the input is not there or not the only one, or the value does not fit;
     the message lists the choices.
     """
     node, name = _find(override.target, prompt, object_info)
@@ -50,9 +54,9 @@ def apply_override(
     spec = specs.get(name) or InputSpec(name, "*")
     where = f"--set {override.target}"
     if is_link(entry["inputs"].get(name)) and not spec.has_widget_type:
-        raise ValueError(f"{where}: the input takes a {spec.type} from another node; only widgets can be set")
+        raise OverrideError(f"{where}: the input takes a {spec.type} from another node; only widgets can be set")
     if spec.name in specs and not spec.has_widget_type and name not in entry["inputs"]:
-        raise ValueError(f"{where}: the input is a socket for {spec.type}; only widgets can be set")
+        raise OverrideError(f"{where}: the input is a socket for {spec.type}; only widgets can be set")
     value = _value(override.text, spec, where, upload)
     entry["inputs"][name] = {"__value__": value} if isinstance(value, list) else value
 
@@ -68,7 +72,7 @@ def _find(target: str, prompt: Mapping[str, Any], object_info: Mapping[str, Any]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise ValueError(
+        raise OverrideError(
             f"--set {target} fits several nodes; name one by its id:\n"
             + "\n".join(f"  {node}.{name}  {label_of(node, prompt)}" for node, name in fitting)
         )
@@ -77,9 +81,9 @@ def _find(target: str, prompt: Mapping[str, Any], object_info: Mapping[str, Any]
             f"  {label_of(node, prompt)}: {', '.join(_names(node, prompt, object_info)) or 'none'}"
             for node in dict(matched)
         ]
-        raise ValueError(f"--set {target}: there is no such input; the inputs are:\n" + "\n".join(lines))
+        raise OverrideError(f"--set {target}: there is no such input; the inputs are:\n" + "\n".join(lines))
     lines = [f"  {node}  {label_of(node, prompt)}" for node in prompt]
-    raise ValueError(
+    raise OverrideError(
         f"--set {target}: no node that runs has that id, title or type; the nodes are:\n" + "\n".join(lines)
     )
 
@@ -124,7 +128,7 @@ def _value(text: str, spec: InputSpec, where: str, upload: Callable[[Path], str]
     if kind == "BOOLEAN":
         known = {"true": True, "false": False}
         if text.lower() not in known:
-            raise ValueError(f"{where}: expected true or false, got {text!r}")
+            raise OverrideError(f"{where}: expected true or false, got {text!r}")
         return known[text.lower()]
     if kind in ("INT", "FLOAT"):
         return _number(parsed, text, spec, kind, where)
@@ -138,12 +142,12 @@ def _number(parsed: Any, text: str, spec: InputSpec, kind: str, where: str) -> i
     if good and kind == "INT" and parsed != int(parsed):
         good = False
     if not good:
-        raise ValueError(
+        raise OverrideError(
             f"{where}: expected {'a whole number' if kind == 'INT' else 'a number'}, got {text!r}"
         )
     low, high = spec.options.get("min"), spec.options.get("max")
     if (low is not None and parsed < low) or (high is not None and parsed > high):
-        raise ValueError(f"{where}: expected a number from {low} to {high}, got {text}")
+        raise OverrideError(f"{where}: expected a number from {low} to {high}, got {text}")
     return int(parsed) if kind == "INT" else float(parsed)
 
 
@@ -168,7 +172,7 @@ def _choice(parsed: Any, text: str, spec: InputSpec, where: str, upload: Callabl
     shown = ", ".join(near or names[:_SHOWN]) or "nothing: the list is empty"
     more = f" (of {len(names)})" if len(names) > _SHOWN else ""
     file = "; and there is no file of that name here to upload" if spec.is_upload else ""
-    raise ValueError(f"{where}: {text!r} is not one of the choices: {shown}{more}{file}")
+    raise OverrideError(f"{where}: {text!r} is not one of the choices: {shown}{more}{file}")
 
 
 def _upload(path: Path, spec: InputSpec, where: str, upload: Callable[[Path], str]) -> str:
@@ -176,7 +180,7 @@ def _upload(path: Path, spec: InputSpec, where: str, upload: Callable[[Path], st
         try:
             check_picture(path)
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+            raise OverrideError(f"{where}: {error}") from error
     return upload(path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -11,22 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from .client import Client
-from .entry import EntryError, put_picture, put_subjects, switch_on
+from .entry import put_picture, put_subjects, switch_on
 from .follow import execute, title_of
-from .graph_conversion import GraphError, to_api
+from .graph_conversion import GraphError, MissingTypes, check_graph, to_api
 from .options import DEFAULT_PORT, Options
 from .outputs import fetch, output_files, output_texts
-from .overrides import apply_override, read_override
-from .progress import Progress
+from .overrides import OverrideError, apply_override, read_override
+from .progress import Progress, plain
 from .server import StartError, started
 from .signals import stoppable
 from .workspace import find_python, find_workspace
 
 _LOOPBACK = {"127.0.0.1", "localhost"}
+_LARGEST = 32 * 2**20  # bytes of a graph's file; parsed, JSON can take fifty times that
+_DEEPEST = 100  # lists and objects within one another; what canvases write stays far below
 
 
 def run(options: Options) -> int:
-    """Run the graph; returns the exit status, 0 only if all of it was executed and its files were fetched.
+    """Run the graph; returns the exit status, 0 only if all of it was executed and its files were fetched, 2 where the
+    command line or the graph's file is at fault.
 
     Paths and texts go to stdout, everything else to stderr.
     """
@@ -38,29 +42,71 @@ def run(options: Options) -> int:
         progress.close()
         print("comfy: stopped", file=sys.stderr)
         return 128 + getattr(stop, "number", 2)
-    except EntryError as error:
-        progress.close()
-        print(f"comfy: {error}", file=sys.stderr)
-        return 2
     except (ValueError, OSError, RuntimeError) as error:
         progress.close()
-        print(f"comfy: {error}", file=sys.stderr)
-        return 1
+        print(f"comfy: {plain(str(error))}", file=sys.stderr)
+        # a node type that is missing may as well be the server's fault
+        return 2 if isinstance(error, (GraphError, OverrideError)) and not isinstance(error, MissingTypes) else 1
     return 0
 
 
 def read_graph(path: Path) -> Any:
-    """The JSON of a graph file; OSError or ValueError, naming the file, where it cannot be read."""
+    """The JSON of a graph's file, checked as far as that goes without a server.
+
+    Raises:
+        GraphError: The file cannot be read, or is no graph; the message names it.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with open(path, "rb") as stream:
+            data = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise GraphError(f"could not read the graph {path}: {error.strerror or error}") from error
+    if len(data) > _LARGEST:
+        raise GraphError(f"{path} is not a graph: it has more than {_LARGEST >> 20} MB")
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GraphError(f"{path} is not a graph: not a text file ({error.reason})") from error
-    except OSError as error:
-        raise OSError(f"could not read the graph {path}: {error.strerror or error}") from error
     try:
-        return json.loads(text)
+        graph = json.loads(text, parse_constant=_refuse_constant)
+        _check_values(graph)
     except (ValueError, RecursionError) as error:
         raise GraphError(f"{path} is not a graph: not JSON ({error})") from error
+    with _naming(path):
+        check_graph(graph)
+    return graph
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _check_values(graph: Any) -> None:
+    """ValueError for what could be read but not be sent: numbers without end, and what is nested too deeply."""
+    level = [graph]
+    for _ in range(_DEEPEST):
+        if any(isinstance(value, float) and not math.isfinite(value) for value in level):
+            raise ValueError("a number in it is too large")
+        lists = [value.values() if isinstance(value, dict) else value for value in level if _is_container(value)]
+        level = [value for values in lists for value in values]
+        if not level:
+            return
+    raise ValueError(f"lists and objects lie more than {_DEEPEST} deep in one another")
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, (dict, list))
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with the graph in it."""
+    try:
+        yield
+    except MissingTypes:
+        raise
+    except GraphError as error:
+        raise GraphError(f"{path}: {error}") from error
 
 
 def _run(options: Options, progress: Progress) -> None:
@@ -74,7 +120,8 @@ def _run(options: Options, progress: Progress) -> None:
         graph, ready = switch_on(graph, object_info, overrides, options.image is not None)
         for label in ready:
             progress.status(f"switched on: {label}")
-        prompt = to_api(graph, object_info)
+        with _naming(options.workflow):
+            prompt = to_api(graph, object_info, progress.status)
         if options.subjects:
             put_subjects(options.subjects, prompt)
         if options.image is not None:
@@ -83,7 +130,7 @@ def _run(options: Options, progress: Progress) -> None:
             apply_override(override, prompt, object_info, client.upload)
         entry = execute(client, prompt, options.timeout, progress, check)
         for node, text in output_texts(entry, prompt):
-            print(f"{title_of(prompt, node)}: {text}")
+            print(plain(f"{title_of(prompt, node)}: {text}"))
         paths = [fetch(client, file, folder) for file in output_files(entry)]
         for path in paths:
             print(path)

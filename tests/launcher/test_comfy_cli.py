@@ -48,5 +48,5 @@ def test_without_comfy_cli_it_is_said_how_to_get_it(comfy, monkeypatch, capsys):
 
 
 def test_our_own_form_does_not_reach_comfy_cli(seen, comfy, tmp_path):
-    assert comfy("--workflow", tmp_path / "missing.json") == 1
+    assert comfy("--workflow", tmp_path / "missing.json") == 2
     assert not seen.exists()

@@ -236,13 +236,6 @@ def test_the_api_form_passes(object_info):
         ({"nodes": [{"id": 1, "type": "A"}, {"id": 2, "type": "A"}]}, r"A \(node 1, 2\)"),
         ({"nodes": [draw(9, 4, [])], "links": [link(4, 77, 9)]}, "node 77, which is not in the graph"),
         ({"nodes": [{"id": 1, "type": "workflow>mine"}]}, "group node"),
-        (
-            {
-                "nodes": [{"id": 1, "type": "u-u"}],
-                "definitions": {"subgraphs": [{"id": "u-u", "name": "Mine"}]},
-            },
-            r"\(Mine\) is a subgraph",
-        ),
     ],
 )
 def test_what_cannot_be_run_is_refused(graph, words, object_info):

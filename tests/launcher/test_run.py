@@ -208,14 +208,22 @@ def test_a_picture_is_uploaded_first(comfy, fake, tmp_path):
         ("\x00\xff", "not a text file"),
         ("[]", "JSON object"),
         ("{}", "no nodes"),
+        ("[" * 5000, "not JSON"),
+        ('{"nodes": [], "a": ' + "[" * 200 + "]" * 200 + "}", "more than 100 deep"),
+        ('{"nodes": [], "a": NaN}', "NaN is no number"),
+        ('{"nodes": [], "a": 1e999}', "too large"),
+        ('{"nodes": [], "a": ' + "9" * 5000 + "}", "not JSON"),
+        ('{"nodes": [], "links": 1' + "0" * 400 + "}", "`links` should be a list"),
+        ('{"1": {"class_type": "SaveImage", "inputs": {}, "_meta": ["9", 1]}}', "node 1: `_meta` should be an object"),
     ],
 )
 def test_a_file_that_is_no_graph(text, words, comfy, fake, tmp_path, capsys):
     path = tmp_path / "bad.json"
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
-    assert comfy("--workflow", path, "--port", fake.port, "--output", tmp_path / "out") == 1
-    assert words in capsys.readouterr().err
+    assert comfy("--workflow", path, "--port", fake.port, "--output", tmp_path / "out") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line and str(path) in line
     assert not fake.prompts
 
 

@@ -105,7 +105,7 @@ def test_what_goes_wrong_is_said_with_the_log(
 
 
 def test_a_mistake_in_the_graph_stops_the_server_too(run, workspace, tmp_path, capsys):
-    assert run("--set", "9.width=3") == 1
+    assert run("--set", "9.width=3") == 2
     assert "EmptyImage" in capsys.readouterr().err
     assert not is_running(started(workspace)["pid"])
     assert list(tmp_path.glob("comfyui-*.log")) == []
