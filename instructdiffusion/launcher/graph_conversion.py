@@ -183,9 +183,6 @@ class _Conversion:
                 inputs[name] = _wrapped(source.value)
             elif isinstance(source, Output) and source.node in active:
                 inputs[name] = [source.node, source.slot]
-            elif isinstance(source, Output):
-                # a muted node gives nothing, and the link that was drawn to it hides the widget
-                inputs.pop(name, None)
         title = node.title or info.get("display_name") or node.type
         return {"inputs": inputs, "class_type": node.type, "_meta": {"title": title}}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .saved_graph import BYPASSED, GraphError, Node, Slot, shown
+from .saved_graph import BYPASSED, MUTED, GraphError, Node, Slot, shown
 from .subgraphs import Frame
 
 _PRIMITIVE = "PrimitiveNode"
@@ -49,7 +49,7 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
         index: The input's number.
 
     Returns:
-        An output, which may be one of a muted node; a value; None where nothing is linked or nothing comes.
+        An output of a node that runs; a value; None where nothing is linked or nothing comes.
 
     Raises:
         GraphError: The lines run in a circle, or one comes from a node that is not in the graph.
@@ -80,6 +80,11 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
                     "graph: save it again"
                 )
             node = frame.graph.nodes[origin]
+            if node.type == _PRIMITIVE:
+                value = next(iter(frame.given.get(node.id, {}).values()), node.first_value("value"))
+                return None if value is None else HeldValue(value, is_widget=True)
+            if node.mode == MUTED:
+                return None
             if node.mode == BYPASSED:
                 matching = _bypass(node, output, wanted)
                 if matching is None:
@@ -96,9 +101,6 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
                     raise GraphError(f"the links through node {':'.join(frame.path)} run in a circle")
                 visited.add((frame.path, origin, ~output))
                 continue
-            if node.type == _PRIMITIVE:
-                value = next(iter(frame.given.get(node.id, {}).values()), node.first_value("value"))
-                return None if value is None else HeldValue(value, is_widget=True)
             if node.type in _GETTERS:
                 where = _find_setter(frame, node)
                 if where is None:

@@ -191,6 +191,13 @@ def test_a_muted_node_and_the_links_from_it_are_gone(object_info):
     assert list(found) == ["9"] and found["9"]["inputs"] == DRAWN
 
 
+def test_a_widget_keeps_its_value_where_a_muted_node_is_linked_to_it(object_info):
+    node = draw(9, None, [5, "fixed", "heun", 0.5, True, "n"])
+    node["inputs"].append(converted("strength", "FLOAT", 6))
+    muted = draw(2, None, [1, "fixed", "euler", 1.0, False, "m"], mode=2)
+    assert inputs_of([muted, node], [link(6, 2, 9, "FLOAT", 1, 1)], object_info) == DRAWN
+
+
 def test_notes_are_left_out_and_lone_nodes_stay(object_info):
     nodes = [source(), *({"id": 7 + n, "type": kind} for n, kind in enumerate(("Note", "MarkdownNote")))]
     found = to_api({"nodes": nodes, "links": []}, object_info)
