@@ -117,6 +117,12 @@ MOVED = {
     "evaluation.metrics.coco": "evaluation.metrics.coco_ap",
     "evaluation.metrics.precision": "evaluation.metrics.average_precision",
     "tasks.base": "tasks.task",
+    "tasks.segment": "tasks.catalog.segment",
+    "tasks.detect": "tasks.catalog.detect",
+    "tasks.classify": "tasks.catalog.classify",
+    "tasks.keypoints": "tasks.catalog.keypoints",
+    "tasks.edit": "tasks.catalog.edit",
+    "tasks.restore": "tasks.image_task",
     "decoding.refiner": "decoding.light_unet",
 }
 

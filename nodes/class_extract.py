@@ -13,6 +13,7 @@ from .convert import paired, to_image_padded
 from .inputs import answer_inputs
 from .interruption import interrupts
 from .preview import shown
+from .readers import read_by
 from .sockets import CATEGORY, as_instruction
 
 
@@ -27,7 +28,7 @@ class ClassExtract(io.ComfyNode):
             category=CATEGORY,
             description="Reads a classification: the category in whose colour the model drew, or nothing.",
             inputs=[
-                *answer_inputs("classify"),
+                *answer_inputs(" or ".join(read_by("ClassExtract"))),
             ],
             outputs=[
                 io.String.Output(
@@ -52,10 +53,10 @@ class ClassExtract(io.ComfyNode):
     @classmethod
     @interrupts()
     def execute(cls, source, edited, instruction) -> io.NodeOutput:
-        asked = as_instruction(instruction, ("classify",))
+        asked = as_instruction(instruction, read_by("ClassExtract"))
         names, scores, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):
-            label = get_task("classify").decode(before, after, asked)
+            label = get_task(asked.task).decode(before, after, asked)
             names.append(label.name or "")
             scores.append({name: round(value, 4) for name, value in label.scores.items()})
             overlays.append(overlay(before, label))

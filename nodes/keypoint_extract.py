@@ -14,6 +14,7 @@ from .convert import paired, to_image_padded, to_points_json, to_pose
 from .inputs import answer_inputs
 from .interruption import interrupts
 from .preview import shown
+from .readers import read_by
 from .sockets import CATEGORY, PoseKeypoint, as_instruction
 
 
@@ -66,7 +67,7 @@ class KeypointExtract(io.ComfyNode):
     @classmethod
     @interrupts()
     def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
-        asked = as_instruction(instruction, ("keypoints", "align"))
+        asked = as_instruction(instruction, read_by("KeypointExtract"))
         task: Any = get_task(asked.task)  # its decoder has options of its own
         frames, points, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):

@@ -12,15 +12,14 @@ from ..instructdiffusion.imaging.rasterize import box_coverage
 from ..instructdiffusion.inference.messages import message as remarks_line
 from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, get_task
-from ..instructdiffusion.tasks.segment import THRESHOLD
+from ..instructdiffusion.tasks.mask_task import THRESHOLD
 from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
 from .convert import paired, to_image_padded, to_mask
 from .inputs import answer_inputs
 from .interruption import interrupts
 from .preview import shown
+from .readers import read_by
 from .sockets import CATEGORY, as_instruction, valid_choices
-
-_TASKS = ("segment", "refer", "detect")
 
 
 class MaskExtract(io.ComfyNode):
@@ -100,7 +99,7 @@ class MaskExtract(io.ComfyNode):
     def execute(
         cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
     ) -> io.NodeOutput:
-        asked = as_instruction(instruction, _TASKS)
+        asked = as_instruction(instruction, read_by("MaskExtract"))
         masks: list[np.ndarray] = []
         overlays, count, lines = [], 0, []
         for before, after in zip(*paired(source, edited), strict=True):
@@ -124,7 +123,7 @@ def read_masks(
 ) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
     task: Any = get_task(asked.task)  # its decoder has options of its own
-    if asked.task == "detect":
+    if task.target_type is Boxes:
         boxes = task.decode(before, after, asked, min_area=min_area)
         height, width = before.shape[:2]
         filled = []

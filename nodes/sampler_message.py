@@ -9,11 +9,7 @@ import numpy as np
 from ..instructdiffusion.inference.messages import remarks
 from ..instructdiffusion.knowledge import Knowledge
 from ..instructdiffusion.tasks import Instruction
-
-_READERS = {
-    "segment": "MaskExtract", "refer": "MaskExtract", "detect": "MaskExtract", "keypoints": "KeypointExtract",
-    "align": "KeypointExtract", "classify": "ClassExtract",
-}  # fmt: skip
+from .readers import reader_of
 
 
 def report(
@@ -27,8 +23,9 @@ def report(
     What is true of all pictures is said once, other things with the pictures' numbers.
     """
     lines = [asked.understanding or f"{asked.task}: {'; '.join(asked.text.splitlines())}"]
-    if asked.task in _READERS:
-        lines.append(f"the answer is drawn on the picture: {_READERS[asked.task]} reads it")
+    reader = reader_of(asked.task)
+    if reader:
+        lines.append(f"the answer is drawn on the picture: {reader} reads it")
     said: dict[str, list[int]] = {}
     pictures = [None] * len(sources) if drawn is None else drawn
     for number, (source, picture) in enumerate(zip(sources, pictures, strict=True), 1):

@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..instructdiffusion.tasks import Instruction
+from .readers import reader_of
 
 CATEGORY = "InstructDiffusion"
 
@@ -42,10 +43,7 @@ def as_instruction(value: Any, tasks: tuple[str, ...] = (), name: str = "instruc
             "say in which colour the answer was drawn"
         )
     if tasks and value.task not in tasks:
-        reader = {
-            "keypoints": "KeypointExtract", "align": "KeypointExtract", "classify": "ClassExtract",
-            "segment": "MaskExtract", "refer": "MaskExtract", "detect": "MaskExtract",
-        }.get(value.task)  # fmt: skip
+        reader = reader_of(value.task)
         instead = f"use {reader}" if reader else "its answer is the picture itself"
         raise ValueError(
             f"`{name}`: expected an instruction of the task {' or '.join(tasks)}, got one of {value.task!r}: {instead}"

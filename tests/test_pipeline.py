@@ -229,7 +229,7 @@ def test_large_pictures_are_restored_in_tiles_without_seams(model, monkeypatch):
         return pictures / np.float32(255) + rng.uniform(-0.1, 0.1, (len(pictures), 1, 1, 1)), None
 
     monkeypatch.setattr(model.backend, "generate", draw)
-    monkeypatch.setattr("instructdiffusion.tasks.restore.keep_detail", lambda _, drawn: to_uint8(drawn))
+    monkeypatch.setattr("instructdiffusion.tasks.catalog.denoise.keep_detail", lambda _, drawn: to_uint8(drawn))
     flat = np.full((160, 200, 3), 128, np.uint8)
     drawn = model.denoise(flat, steps=1).picture.astype(int)
     assert drawn.shape == flat.shape and len(sizes) == 12 and set(sizes) == {(64, 64, 3)}
@@ -435,7 +435,7 @@ def test_one_step_of_an_edit_is_one_evaluation_and_many_of_a_mask_are_second_ord
 @pytest.mark.parametrize("name", ["edit", "denoise"])  # whole pictures, and tiles
 def test_rows_may_share_the_unets_deep_features(name, model, picture, monkeypatch):
     """The UNet's middle runs in every third row only; the answer comes near that of the whole UNet."""
-    monkeypatch.setattr("instructdiffusion.tasks.restore.keep_detail", lambda _, drawn: to_uint8(drawn))
+    monkeypatch.setattr("instructdiffusion.tasks.catalog.denoise.keep_detail", lambda _, drawn: to_uint8(drawn))
     ran = []
     handle = model.components.unet.mid_block.register_forward_hook(lambda *_: ran.append(1))
     call = CALLS[name][0]

@@ -94,7 +94,7 @@ def test_words_that_people_use_are_understood(tiny, task, words):
     """No template has them; `tasks.wordings` makes them, or nearly."""
     chosen = []
     for e in examples(task, COUNT):
-        text = TASKS[task]._fill(words, e.instruction.subjects, e.instruction.colors)
+        text = TASKS[task].fill(words, e.instruction.subjects, e.instruction.colors)
         chosen.append(replace(e, instruction=replace(e.instruction, text=text)))
     assert first_figure(tiny, task, chosen) >= FLOORS[task] - (1 if FLOORS[task] > 1 else 0.05)
 

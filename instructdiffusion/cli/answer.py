@@ -1,5 +1,4 @@
-"""ask, in free words, and a command a task (segment, refer, keypoints, align, detect, classify, denoise, deblur,
-dewatermark, edit): questions about pictures."""
+"""ask, in free words, and a command a task: questions about pictures."""
 
 from __future__ import annotations
 
@@ -12,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..imaging.resize import RESIZE_MODES
+from ..tasks import DECODERS, TASKS, Instruction, get_task
 from .old_flags import OldFlag
 from .step_bar import step_bar
 
@@ -19,28 +20,9 @@ if TYPE_CHECKING:
     from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
 
-# command -> (help, the name of what is asked for or "", whether several may be named)
-ASKS: dict[str, tuple[str, str, bool]] = {
-    "segment": ("mask everything that the subject names, each subject in its color", "SUBJECT", True),
-    "refer": ("mask the one thing that the phrase describes, of each phrase", "PHRASE", True),
-    "keypoints": ("find named joints, as 'the left shoulder'", "JOINT", True),
-    "align": ("find named landmarks of a face or parts of a thing", "PART", True),
-    "detect": ("box everything that the subject names, each subject in its color", "SUBJECT", True),
-    "classify": ("say which of the categories it is, as 'a dog' 'a cat'", "CATEGORY", True),
-    "denoise": ("take out noise", "", False),
-    "deblur": ("take out blur", "", False),
-    "dewatermark": ("take out a watermark", "", False),
-    "edit": ("change the picture as the words say", "WORDS", False),
-}
-# What `tasks` says too, which a test holds: importing it brings numpy, and twice the time until the parser is there.
-MASKS = ("segment", "refer")  # the tasks that have more than one decoder
-TILED = ("denoise", "deblur", "dewatermark")  # the tasks that are worked on in tiles
-PERCEPTION = ("segment", "refer", "keypoints", "align", "detect", "classify")  # the tasks that draw marks
-COLORLESS = frozenset({"denoise", "deblur", "dewatermark", "edit"})  # the tasks that draw in no colour
-RESIZE_MODES = ("shortest_edge", "longest_edge", "stretch", "authors")  # as in `resize`, for the same reason
 DECODER: dict[str, Any] = {
-    "choices": ("closed", "unet"),
-    "default": "closed",
+    "choices": DECODERS,
+    "default": DECODERS[0],
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
 ASK = "ask"  # free words, understood as one of the tasks
@@ -56,12 +38,14 @@ def add_parser(commands: Any) -> None:
     add_model_arguments(parser)
     _add_output(parser)
     parser.set_defaults(run=run)
-    for name, (text, subject, several) in ASKS.items():
+    for name, task in TASKS.items():
+        text = task.summary or f"answer the task {name}"
         parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         _add_picture(parser)
-        if subject:
-            parser.add_argument("subjects", metavar=subject, nargs="+" if several else 1, help="in words")
-        if name not in COLORLESS:
+        if task.max_subjects:
+            count = "+" if task.max_subjects > 1 else 1
+            parser.add_argument("subjects", metavar=task.subject_label, nargs=count, help="in words")
+        if task.palette:
             parser.add_argument(
                 "--color",
                 action="append",
@@ -70,16 +54,16 @@ def add_parser(commands: Any) -> None:
                 help="the colour to draw with, once a subject (chosen to stand out where left open)",
             )
         add_model_arguments(parser)
-        if name in MASKS:
+        if len(task.decoders) > 1:
             parser.add_argument("--decoder", **DECODER)
-        if name in TILED:
+        if task.tiled:
             parser.add_argument(
                 "--upscale",
                 type=float,
                 help="make the picture so many times as large first, .25 to 4; default: the model's for this task",
             )
             parser.add_argument("--zoom", type=float, dest="upscale", action=OldFlag, new="--upscale")
-        if name in PERCEPTION:
+        if task.perception:
             parser.add_argument(
                 "--scales",
                 type=float,
@@ -157,7 +141,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
     """
-    from ..tasks import Instruction, get_task
     from ..utils.files import WriteError, check_writable
 
     pictures = _pictures(arguments.picture)
@@ -327,7 +310,6 @@ def _subjects(arguments: argparse.Namespace) -> str | list[str] | None:
 
 def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:
     """The question as a function of a model, a picture and further options."""
-    from ..tasks import get_task
 
     options = {**model_options(arguments), "preserve_source": not arguments.raw}
     subjects = _subjects(arguments)

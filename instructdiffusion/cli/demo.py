@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs: list[tuple[Any, ...]] = [
         (_scene, name, arguments.seed + i) for name in TASKS for i in range(arguments.scenes)
     ]
-    jobs += [(_photograph, name, arguments.seed) for name in ("denoise", "deblur", "dewatermark")]
+    jobs += [(_photograph, name, arguments.seed) for name, t in TASKS.items() if (t.scenes or name) in _DAMAGES]
     rows = []
     for make, name, seed in tqdm(jobs, unit="answer"):
         row = make(model, name, seed)
@@ -99,28 +100,44 @@ def _photograph(model: InstructDiffusion, name: str, seed: int) -> Shown:
     from ..tasks import get_task
 
     clean = photograph(PHOTOGRAPH)[:SIDE, 100 : 100 + SIDE]
-    spoiled = _spoil(name, clean, random.Random(seed))
-    question = get_task(name).instruct()
+    task = get_task(name)
+    spoiled = _DAMAGES[task.scenes or name](clean, random.Random(seed))
+    question = task.instruct()
     answer = model.run(question, spoiled)
     assert not isinstance(answer, list)
     label = f"photograph, {name}: {question.text}"
     return Shown(label, answer, clean, _verdict(answer, clean), "photograph")
 
 
-def _spoil(name: str, clean: np.ndarray, rng: random.Random) -> np.ndarray:
-    """The photograph spoiled as the scenes are, at their scale: blurs of some pixels, marks of a tile's size."""
+def _add_noise(clean: np.ndarray, rng: random.Random) -> np.ndarray:
     from ..datasets.synthetic import degradations
 
-    if name == "denoise":
-        return degradations.add_noise(rng, clean, 0.1).picture
-    if name == "deblur":
-        return degradations.blur(rng, clean, MARK / SIDE).picture
+    return degradations.add_noise(rng, clean, 0.1).picture
+
+
+def _blur(clean: np.ndarray, rng: random.Random) -> np.ndarray:
+    from ..datasets.synthetic import degradations
+
+    return degradations.blur(rng, clean, MARK / SIDE).picture
+
+
+def _mark(clean: np.ndarray, rng: random.Random) -> np.ndarray:
+    from ..datasets.synthetic import degradations
+
     spoiled = clean.copy()
     for row in range(SIDE // MARK):
         for column in range(row % 2, SIDE // MARK, 2):
             part = slice(row * MARK, (row + 1) * MARK), slice(column * MARK, (column + 1) * MARK)
             spoiled[part] = degradations.watermark(rng, clean[part]).picture
     return spoiled
+
+
+# By the scenes of a task: the photograph spoiled as these are, at their scale (blurs of some pixels, marks of a tile).
+_DAMAGES: dict[str, Callable[[np.ndarray, random.Random], np.ndarray]] = {
+    "denoise": _add_noise,
+    "deblur": _blur,
+    "dewatermark": _mark,
+}
 
 
 def _verdict(answer: Answer, target: Any) -> str:

@@ -19,6 +19,7 @@ import numpy as np
 from ..decoding import smallest_area
 from ..imaging import rasterize
 from ..results import Boxes, Keypoints, Masks
+from ..tasks import get_task
 from .readers.joints import mirrored, sure_of_sides
 from .readers.topdown import MARGIN, MOST
 from .records import Record
@@ -28,7 +29,6 @@ FLIP = 0.5
 SCALE, TURN, TURNED, MANY = 0.35, 45.0, 0.6, 8  # of people: the paper's
 ZOOM = 0.75  # the side of a square crop, as a share of the shorter side of the picture, at least
 _TRIES = 8
-_PAIRS = ("denoise", "deblur", "dewatermark")
 
 # What a mirror would make wrong, and no exchange of words would mend.
 _FIXED = re.compile(
@@ -63,7 +63,7 @@ def augment(record: Record, task: str, seed: int, size: int) -> Record:
     if isinstance(seen.target, Keypoints):
         seen = some_joints(seen, rng)
     words = " ; ".join(record.subjects)
-    if rng.random() < FLIP and task != "dewatermark" and _may_be_mirrored(words, record.caption):
+    if rng.random() < FLIP and get_task(task).mirrorable and _may_be_mirrored(words, record.caption):
         return mirrored(seen)
     return seen
 
@@ -91,12 +91,13 @@ def view_of(record: Record, task: str, rng: random.Random | None, size: int) -> 
     whole = View.of_window((0, 0, w, h), square)
     if isinstance(target, Keypoints) and "box" in record.meta:
         return _person(record, rng, square)
-    if task in _PAIRS:
-        side = float(min(short, size) if task == "denoise" else short)
+    augmentation = get_task(task).augmentation
+    if augmentation.startswith("pair"):
+        side = float(min(short, size) if augmentation == "pair_unscaled" else short)
         return View.of_window(_square(h, w, side, rng), square)
-    if rng is None or task in ("edit", "classify"):
+    if rng is None or augmentation == "whole":
         return whole
-    if task == "refer" and isinstance(target, Masks):
+    if augmentation == "phrase" and isinstance(target, Masks):
         held = target.boxes().xyxy if len(target) and target.data.any() else None
         # Phrases of what is not there stay so in any crop, but one of place may come true in a part.
         if _PLACE.search(" ; ".join(record.subjects)):

@@ -9,13 +9,13 @@ from typing import Any
 
 from ..datasets.synthetic import EXTENT_TASKS, ratio_size
 from ..datasets.synthetic.examples import make_example
+from ..tasks import get_task
 from .evaluator import Case
 
 RATIOS = ("1:1", "4:3", "3:2", "16:9", "9:16", "2:1")
 EXTENTS = (0.06, 0.08, 0.12, 0.16, 0.22, 0.4, 0.69, 0.85, 0.95)
 # The shorter side of such a picture: a person's is larger than what `tiny` sees of it, and a thing of 6 % needs pixels.
 SIDE = 256
-TILED = ("denoise", "deblur", "dewatermark")  # worked on at the picture's own size, where large ones take long
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Breadth:
 
     def cases(self, task: str, *, split: str, seed: int, level: int, size: int) -> list[Case]:
         """The cases of a task. size: the side of the usual scenes, which restoration's are drawn with."""
-        side = size if task in TILED else max(size, SIDE)
+        side = size if get_task(task).tiled else max(size, SIDE)  # tiles of large images take long
         seeds = range(seed, seed + self.count)
         make = partial(make_example, task, split=split, level=level)
         found = []

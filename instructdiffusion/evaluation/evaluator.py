@@ -14,9 +14,10 @@ from ..datasets.readers.problems import BrokenRecord
 from ..datasets.records import Example
 from ..imaging.annotate import as_bytes
 from ..results import Boxes, Keypoints, Masks
+from ..tasks import answers_with_image, get_task
 from ..utils.files import write_json
 from .journal import Entry, Journal, Memory
-from .measures import PICTURE_TASKS, Row, measure
+from .measures import Row, measure
 from .processes import Processes
 
 # examples of one task and their seeds -> answers in the same order, each with `.result` and `.picture`
@@ -253,7 +254,7 @@ def groups(example: Example) -> list[str]:
     found = set(record.tags)
     kind = record.meta.get("kind")
     if isinstance(kind, str):
-        found.add(kind.partition(":")[0] if example.instruction.task == "edit" else kind)
+        found.add(kind.partition(":")[0] if get_task(example.instruction.task).open_ended else kind)
     if isinstance(record.meta.get("figure"), str):
         found.add(f"figure: {record.meta['figure']}")
     return sorted(found)
@@ -266,7 +267,7 @@ def reconstructed(backend: Any, examples: Sequence[Example]) -> list[np.ndarray 
     sides that it does not take, in the tiles in which the model itself works on them.
     """
     bounds: list[np.ndarray | None] = [None] * len(examples)
-    wanted = [i for i, e in enumerate(examples) if backend is not None and e.instruction.task in PICTURE_TASKS]
+    wanted = [i for i, e in enumerate(examples) if backend is not None and answers_with_image(e.instruction.task)]
     wanted = [i for i in wanted if "no-target" not in examples[i].record.tags]
     whole = [i for i in wanted if _in_one_piece(backend, examples[i].target.shape)]
     for size in {examples[i].target.shape for i in whole}:

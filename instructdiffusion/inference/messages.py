@@ -10,10 +10,8 @@ import numpy as np
 from ..imaging.photograph import looks_like_photograph
 from ..knowledge import Knowledge, words_of
 from ..results import Boxes, Masks, Result
-from ..tasks.instruction import Instruction
+from ..tasks import Instruction, get_task
 
-KEEPS = frozenset({"edit", "dewatermark"})  # what these do not change is the source's, to the pixel
-RESTORES = frozenset({"denoise", "deblur", "dewatermark"})  # they need no words, and do for photographs
 # Of 186 edits of what is there, all change more than this; of 200 of what is not there, 97 in 100 change less.
 VISIBLE = 8  # levels of 255 that a pixel must change by to be seen
 CLEAR, CLEAR_SHARE = 16, 0.0005  # levels, and the share of pixels that must change by more than these
@@ -52,10 +50,11 @@ def remarks(
     about, uint8 [h, w, 3], result: what was read back, or None where nothing was yet, picture: what the model drew, of
     the source's size; what is None is not spoken of.
     """
+    task = get_task(instruction.task)
     said = _answered(instruction, source, result, picture)
     understood = getattr(instruction, "understanding", "")  # of free words; an older copy's instruction has none
     first = [understood] if understood else []
-    if knowledge is None or instruction.task in RESTORES:
+    if knowledge is None or not task.max_subjects:  # such tasks need no words, and do for photographs
         return first + said
     said += _unknown(knowledge, instruction, _is_answered(said, instruction, result, picture))
     if knowledge.draws_only and source is not None and _asks_for_things(knowledge, instruction):
@@ -73,7 +72,7 @@ def _answered(
     if result is not None and not isinstance(result, np.ndarray):
         said = [result.message] if result.message else []
         return said + _several(instruction, result) if isinstance(result, (Masks, Boxes)) else said
-    if instruction.task in KEEPS and source is not None and picture is not None:
+    if get_task(instruction.task).keeps_rest and source is not None and picture is not None:
         unchanged = _unchanged(instruction.task, source, picture)
         return [unchanged] if unchanged else []
     return []
@@ -87,7 +86,7 @@ def _is_answered(
 ) -> bool:
     """Whether there is an answer that may be wrong: things found, or an edit that changed something."""
     if result is None or isinstance(result, np.ndarray):
-        return instruction.task == "edit" and picture is not None and not said
+        return get_task(instruction.task).open_ended and picture is not None and not said
     return len(result) > 0
 
 
@@ -100,7 +99,7 @@ def _several(instruction: Instruction, result: Masks | Boxes) -> list[str]:
         rows = [row for row, label in enumerate(result.labels) if label == subject]
         if len(rows) > 1:
             said.append(f"{len(rows)} found for '{subject}'; all were taken")
-        elif len(rows) == 1 and isinstance(result, Masks) and instruction.task == "refer":
+        elif len(rows) == 1 and isinstance(result, Masks) and not get_task(instruction.task).several:
             parts = _parts(result.data[rows[0]])
             said += [f"{parts} parts found for '{subject}'; all were taken, as one"] if parts > 1 else []
     return said
@@ -133,7 +132,7 @@ def _unchanged(task: str, source: np.ndarray, picture: np.ndarray) -> str:
         return ""
     if np.array_equal(source, picture):
         return "nothing was changed"
-    if task != "edit":
+    if not get_task(task).open_ended:
         return ""
     step = max(1, math.ceil(math.sqrt(source.shape[0] * source.shape[1]) / _SIDE))
     before, after = source[::step, ::step], picture[::step, ::step]
@@ -147,7 +146,7 @@ def _unchanged(task: str, source: np.ndarray, picture: np.ndarray) -> str:
 def _unknown(knowledge: Knowledge, instruction: Instruction, answered: bool) -> list[str]:
     """A clause for the words that the model does not know, and one for each that it knows from other tasks only."""
     task = instruction.task
-    asked = instruction.subjects or ((instruction.text,) if task == "edit" else ())
+    asked = instruction.subjects or ((instruction.text,) if get_task(task).open_ended else ())
     words = knowledge.unknown(task, " ".join(asked))
     nowhere = [word for word in words if not knowledge.tasks_with(word)]
     said = []
@@ -173,11 +172,11 @@ def _quoted(knowledge: Knowledge, task: str, words: Sequence[str]) -> str:
 
 def _asks_for_things(knowledge: Knowledge, instruction: Instruction) -> bool:
     """Whether the model must know what it sees: always, but for edits of the whole picture ("make it gray")."""
-    if instruction.task != "edit":
+    if not get_task(instruction.task).open_ended:
         return True
     words = " ".join(instruction.subjects) or instruction.text
     names = knowledge.names_a_thing(words) or "background" in words_of(words)
-    return names or bool(knowledge.unknown("edit", words))
+    return names or bool(knowledge.unknown(instruction.task, words))
 
 
 def _photograph(knowledge: Knowledge) -> str:

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from .classify import Classify
-from .detect import Detect
-from .edit import Edit
+from .catalog import load_tasks
 from .instruction import Instruction
-from .keypoints import Align, KeypointDetection
-from .restore import Deblur, Denoise, Dewatermark
-from .segment import Refer, Segment
 from .task import DECODERS, Task, check_decoder
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Segment(),
-        Refer(),
-        KeypointDetection(),
-        Detect(),
-        Classify(),
-        Align(),
-        Denoise(),
-        Deblur(),
-        Dewatermark(),
-        Edit(),
-    )
-}
+TASKS: dict[str, Task] = load_tasks()
 
 
 def get_task(name: str) -> Task:
@@ -36,4 +17,14 @@ def get_task(name: str) -> Task:
         raise ValueError(f"unknown task {name!r}: choose one of {', '.join(TASKS)}") from None
 
 
-__all__ = ["DECODERS", "TASKS", "Instruction", "Task", "check_decoder", "get_task"]
+def tasks_of(*target_types: type) -> tuple[str, ...]:
+    """The names of the tasks whose answers are of one of these types."""
+    return tuple(name for name, task in TASKS.items() if task.target_type in target_types)
+
+
+def answers_with_image(name: str) -> bool:
+    """Whether a task's answer is an image, which the autoencoder alone bounds, and no reading of what was drawn."""
+    return not get_task(name).mark
+
+
+__all__ = ["DECODERS", "TASKS", "Instruction", "Task", "answers_with_image", "check_decoder", "get_task", "tasks_of"]

@@ -18,12 +18,11 @@ _THING = r"(?:(?:the|all|a|an) .+|[\w-]+(?: [\w-]+)?)"
 def read_own(words: str) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """(task, subjects, names of colors) of every way in which words are a task's own; templates before the rest."""
     from . import TASKS
-    from .wordings import WORDINGS
 
     colors = len(re.findall(rf"\b{COLOR}\b", words))
     drawing = [task for task in TASKS.values() if task.palette]
     pairs = [(task.name, t) for task in drawing for t in (*task.templates, *task.paraphrases)]
-    pairs += [(task.name, p) for task in drawing for p in WORDINGS[task.name]]
+    pairs += [(task.name, p) for task in drawing for p in task.wordings]
     for name, template in sorted(pairs, key=lambda pair: pair[1] == _BARE):
         most = min(colors, _CLAUSES) if "[" in template else 1
         for count in range(most, max(0, most - 3), -1):  # a subject may hold a color or two itself

@@ -8,9 +8,9 @@ from __future__ import annotations
 import random
 import reprlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,13 +21,19 @@ from ..imaging.resize import resize_picture
 from .instruction import Instruction
 from .spatial import SpatialPhrase
 from .subjects import clean_subject, everything_but, leaves_out, split_subjects, subjects_of
+from .wordings import drop_articles
 
 DECODERS = ("closed", "unet")  # the closed form, and the light U-Net that reads masks
 ALPHA = 0.5  # how opaque masks and boxes are drawn (the paper's)
 
 
+Augmentation = Literal["crop", "phrase", "pair", "pair_unscaled", "whole"]
+
+
 class Task(ABC):
     """A task of the model; subclasses are stateless and shared through `TASKS`.
+
+    A module of `catalog/` is a task, with all that the rest of the house asks of it: nothing else knows tasks by name.
 
     A template holds {subject} and {color}. Where a task takes several subjects, the part of the template
     in [brackets] is repeated for each: "put [a {color} disc on {subject}]" becomes "put a red disc on
@@ -35,22 +41,41 @@ class Task(ABC):
     """
 
     name: str
+    order: int = 1000  # its place where tasks are listed; those of one place go by name
+    summary: str = ""  # what it does, as the help of its command says it
+    subject_label: str = "SUBJECT"  # what its command calls a subject
+
+    # Words
     templates: tuple[str, ...]  # what training draws from
-    paraphrases: tuple[str, ...]  # held out: training never sees them
-    guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
-    perception: bool  # True: answered in one evaluation
-    local: bool  # True: what did not change is kept from the source
-    kind_task: str = ""  # the task that finds everything of a kind, for phrases that tell one thing by its place
-    several: bool = True  # False: a subject means one thing, whatever there is
-    tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
+    paraphrases: tuple[str, ...] = ()  # held out: training never sees them
+    wordings: tuple[str, ...] = ()  # patterns of what people say beyond the templates (`wordings`)
     palette: tuple[Color, ...] = MASK_COLORS  # colours the task can name; () for a task without colours
     max_subjects: int = 1  # 0: the task takes none
+    several: bool = True  # False: a subject means one thing, whatever there is
     marks_rest: bool = False  # "everything but the dog" is understood
     asks_singly: bool = False  # several subjects: the model is asked for one at a time, each in its color
+    open_ended: bool = False  # the subject is what is to be done, in words
+    kind_task: str = ""  # the task that finds everything of a kind, for phrases that tell one thing by its place
     example: str = "the red star"  # a subject as errors show one
+
+    # Answers
+    target_type: type  # what `render` takes and `decode` gives
+    perception: bool  # True: answered in one evaluation
+    mark: str = "mask"  # the shape that is drawn, in the words of a caption; "" for an image
+    local: bool  # True: what did not change is kept from the source
+    keeps_rest: bool = False  # True: an image of whose source everything else stays, to the pixel
+    has_compositor: bool = False  # True: `compositing.learned` can lay its edits on their sources
     decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
     guided: bool = False  # True: `decode` takes the picture itself as `guide`, whose edges the answer follows
-    has_compositor: bool = False  # True: `compositing.learned` can lay its edits on their sources
+
+    # How the model is asked, taught and judged
+    guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
+    tiled: bool = False  # True: worked on at the picture's own size, in tiles as large as the model sees
+    scenes: str = ""  # the task whose made-up scenes it is taught and tested with; "": its own
+    augmentation: Augmentation = "crop"  # how a record of it is looked at (`datasets.augmentation`)
+    mirrorable: bool = True  # False: its images mean something else in a mirror
+    metric: str  # how its answers are judged: a name in `evaluation.measures.METRICS`
+    bars: Mapping[str, float] = {}  # what figures of that metric are to reach
 
     def instruct(
         self,
@@ -76,7 +101,7 @@ class Task(ABC):
         pool = self.paraphrases if held_out else self.templates
 
         def fill(subjects: tuple[str, ...], colors: tuple[Color, ...]) -> str:
-            return self._fill(pool[0] if rng is None else pool[int(rng.random() * len(pool))], subjects, colors)
+            return self.fill(pool[0] if rng is None else pool[int(rng.random() * len(pool))], subjects, colors)
 
         if self.asks_singly and len(names) > 1:
             text = "\n".join(fill((name,), (shade,)) for name, shade in zip(names, shades, strict=True))
@@ -188,7 +213,8 @@ class Task(ABC):
             raise ValueError(f"{self.name}: colours must differ, got {[c.name for c in shades]}")
         return shades
 
-    def _fill(self, template: str, subjects: tuple[str, ...], colors: tuple[Color, ...]) -> str:
+    def fill(self, template: str, subjects: tuple[str, ...], colors: tuple[Color, ...]) -> str:
+        """Put subjects and colours into a template."""
         head, open_, rest = template.partition("[")
         clause, _, tail = rest.partition("]")
         if not open_:
@@ -196,6 +222,10 @@ class Task(ABC):
         spoken = spoken_together(subjects)
         clauses = [clause.format(subject=s, color=c.name) for s, c in zip(spoken, colors, strict=True)]
         return head + listed(clauses) + tail
+
+    def reword_subjects(self, subjects: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
+        """Say subjects as people may: now and then without their articles."""
+        return drop_articles(subjects, rng)
 
     @abstractmethod
     def render(self, image: np.ndarray, target: Any, instruction: Instruction) -> np.ndarray:

@@ -73,9 +73,9 @@ def marked_caption(caption: str, instruction: Any) -> str:
     if not instruction.colors:
         return caption
     colors = [c.name for c in instruction.colors]
-    kind = {"keypoints": "circle", "align": "circle", "detect": "box"}.get(instruction.task, "mask")
-    drawn = " and ".join(f"a {color} {kind}" for color in colors[:3])
-    return f"{caption or 'a picture'}, with {drawn} drawn on it"
+    mark = TASKS[instruction.task].mark
+    marks = " and ".join(f"a {color} {mark}" for color in colors[:3])
+    return f"{caption or 'a picture'}, with {marks} drawn on it"
 
 
 def tokenize(tokenizer: Any, texts: list[str]) -> Tensor:

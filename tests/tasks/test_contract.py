@@ -333,7 +333,7 @@ def test_a_guide_neither_fills_what_is_empty_nor_leaves_specks_and_pinholes(name
     large = rng.integers(0, 256, (256, 256, 3), dtype=np.uint8)
     small = large.reshape(64, 4, 64, 4, 3).mean((1, 3)).astype(np.uint8)
     made = task.instruct("the sun", picture=small)
-    module = "instructdiffusion.tasks.segment.guided_mask"
+    module = "instructdiffusion.tasks.mask_task.guided_mask"
     lifted = np.zeros((256, 256), np.float32)
     lifted[60:160, 60:160] = 1
     lifted[100:103, 100:103] = 0  # a pinhole, smaller than a pixel of the small picture

@@ -15,7 +15,7 @@ import pytest
 
 from instructdiffusion.imaging.colors import MARK_COLORS, MASK_COLORS
 from instructdiffusion.tasks import TASKS
-from instructdiffusion.tasks.wordings import _CLOSINGS, _OPENINGS, WORDINGS
+from instructdiffusion.tasks.wordings import _CLOSINGS, _OPENINGS
 
 FOLDER = Path(__file__).parent / "phrasings"
 ROWS, FRAMES = 200, 60
@@ -80,7 +80,7 @@ def trained(task: str, row: Row) -> str:
     else:
         named = any(name in text for name in _COLOR_NAMES)
         fixed = [(p, _escaped(p, "?.()|")) for p in TASKS[task].templates + TASKS[task].paraphrases]
-        free = [(p, _escaped(p)) for p in WORDINGS[task]]
+        free = [(p, _escaped(p)) for p in TASKS[task].wordings]
         said = [(p, _OPENED + _filled(e, subjects) + _CLOSED) for p, e in fixed + free if named or "{color}" not in e]
     spelled = {text, text.rstrip("?")}
     return next((p for p, expression in said if any(re.fullmatch(expression, t) for t in spelled)), "")

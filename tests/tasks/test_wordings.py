@@ -9,7 +9,7 @@ import pytest
 
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.tasks import TASKS
-from instructdiffusion.tasks.wordings import WORDINGS, reworded
+from instructdiffusion.tasks.wordings import reworded
 
 MANY = 1500
 
@@ -19,15 +19,15 @@ def plain(subject: str) -> str:
 
 
 def test_every_task_has_some():
-    assert set(WORDINGS) == set(TASKS)
+    assert all(task.wordings for task in TASKS.values())
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_thousands_of_sentences_and_none_held_out(name):
     task = TASKS[name]
     asked = [make_example(name, seed, size=32, level=1).instruction for seed in range(20)]
-    held_out = {task._fill(p, i.subjects, i.colors) for p in task.paraphrases for i in asked}
-    templates = {task._fill(t, i.subjects, i.colors) for t in task.templates for i in asked}
+    held_out = {task.fill(p, i.subjects, i.colors) for p in task.paraphrases for i in asked}
+    templates = {task.fill(t, i.subjects, i.colors) for t in task.templates for i in asked}
     made = {reworded(task, asked[seed % 20], random.Random(seed)) for seed in range(MANY)}
     # Nor with "please" before it.
     assert not [text for text in made if any(held in text for held in held_out)]
@@ -86,7 +86,7 @@ def test_a_joint_of_somebody_is_somebody_s_joint():
 )
 def test_what_the_project_is_introduced_with_is_among_them(name, template):
     """A pattern is a regular expression but for its braces, brackets and question marks."""
-    patterns = [re.sub(r"([{}\[\]?.])", r"\\\1", pattern) for pattern in WORDINGS[name]]
+    patterns = [re.sub(r"([{}\[\]?.])", r"\\\1", pattern) for pattern in TASKS[name].wordings]
     assert any(re.fullmatch(pattern, template) for pattern in patterns)
 
 
@@ -94,4 +94,4 @@ def test_scenes_go_on_asking_in_templates():
     for name in TASKS:
         example = make_example(name, 3, size=32, level=1)
         i = example.instruction
-        assert i.text in {TASKS[name]._fill(t, i.subjects, i.colors) for t in TASKS[name].templates}
+        assert i.text in {TASKS[name].fill(t, i.subjects, i.colors) for t in TASKS[name].templates}

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from ...results import Boxes, Keypoints, Label, Masks
+from ...tasks import get_task
 from ..records import Record
 from .index import Builder, Index, open_index
 from .problems import (
@@ -325,16 +326,7 @@ def check_record(record: Record, task: str) -> None:
     """Flaw unless the target fits the picture and the task."""
     h, w = record.image.shape[:2]
     target = record.target
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "segment": Masks,
-        "refer": Masks,
-        "keypoints": Keypoints,
-        "align": Keypoints,
-        "detect": Boxes,
-        "classify": tuple,
-    }
-    wanted = kinds.get(task, np.ndarray)
-    if not isinstance(target, wanted):
+    if not isinstance(target, get_task(task).target_type):
         raise Flaw(f"{task} needs a target of another kind than {type(target).__name__}")
     if isinstance(target, (Masks, Keypoints, Boxes)) and target.canvas_size != (h, w):
         raise Flaw(f"the target is of {target.canvas_size} and the picture of {(h, w)} (height, width)")
@@ -344,7 +336,7 @@ def check_record(record: Record, task: str) -> None:
                 f"the target picture is of {target.shape[:2]} and the source of {(h, w)} (height, width)"
             )
     if isinstance(target, tuple) and not isinstance(target[0], Label):
-        raise Flaw("classify needs a label and a mask")
+        raise Flaw(f"{task} needs a label and a mask")
 
 
 __all__ = [

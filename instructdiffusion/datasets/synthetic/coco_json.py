@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...results import Label, to_coco
+from ...results import Keypoints, Label, to_coco
+from ...tasks import get_task
 from ..records import Example
 from .faces import FACE_PARTS
 from .figures import JOINTS
@@ -110,7 +111,7 @@ def annotation_entries(
 def category_entry(name: str, number: int, task: str) -> dict[str, Any]:
     """A category; for keypoints and align with the names of its joints, and the skeleton as pairs counted from 1."""
     entry: dict[str, Any] = {"id": number, "name": name}
-    if task in ("keypoints", "align"):
+    if get_task(task).target_type is Keypoints:
         joints = joints_of(name)
         bones = _FACE if name == "face" else [*_PERSON, *_ANIMAL]
         entry["keypoints"] = list(joints)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...tasks import TASKS
 from ..records import Record
 from . import degradations
 from .canvas import UNIT, Canvas, Size
@@ -57,25 +58,48 @@ def dewatermark_record(draw: Draw) -> Record:
     return Record(spoiled.picture, (), clean, caption, frozenset(), {**spoiled.meta, "mask": spoiled.mask})
 
 
-_TASKS: dict[str, Callable[[Draw], Record]] = {
-    "segment": segment_record,
-    "refer": refer_record,
-    "keypoints": keypoints_record,
-    "detect": detect_record,
-    "classify": classify_record,
-    "align": align_record,
-    "denoise": denoise_record,
-    "deblur": deblur_record,
-    "dewatermark": dewatermark_record,
-    "edit": edit_record,
+@dataclass(frozen=True)
+class SceneSource:
+    """The scenes of a task.
+
+    Attributes:
+        record: Makes the record of a scene.
+        absent: Whether it can be made to ask for something that is not there.
+        unseen: Whether it can be forced to show a pair that training never sees.
+        extent: Whether it can be made to ask for one object of a given extent.
+    """
+
+    record: Callable[[Draw], Record]
+    absent: bool = False
+    unseen: bool = False
+    extent: bool = False
+
+
+SCENES: dict[str, SceneSource] = {  # by what a task calls its scenes: its name, or `Task.scenes`
+    "segment": SceneSource(segment_record, absent=True, unseen=True, extent=True),
+    "refer": SceneSource(refer_record, absent=True, unseen=True, extent=True),
+    "keypoints": SceneSource(keypoints_record, unseen=True),
+    "detect": SceneSource(detect_record, absent=True, unseen=True, extent=True),
+    "classify": SceneSource(classify_record, absent=True, unseen=True),
+    "align": SceneSource(align_record),
+    "denoise": SceneSource(denoise_record),
+    "deblur": SceneSource(deblur_record),
+    "dewatermark": SceneSource(dewatermark_record),
+    "edit": SceneSource(edit_record, absent=True, unseen=True),
 }
-SCENE_TASKS = tuple(_TASKS)
-# Tasks that can be made to ask for something that is not there.
-ABSENT_TASKS = ("segment", "refer", "detect", "classify", "edit")
-# Tasks that can be forced to show a pair that training never sees.
-UNSEEN_TASKS = ("segment", "refer", "keypoints", "detect", "classify", "edit")
-# Tasks that can be made to ask for one object of a given extent.
-EXTENT_TASKS = ("segment", "refer", "detect")
+
+
+def scenes_of(task: str) -> SceneSource | None:
+    """The scenes that a task is taught and tested with; None where there are none."""
+    known = TASKS.get(task)
+    return None if known is None else SCENES.get(known.scenes or task)
+
+
+_SOURCES = {task: source for task in TASKS if (source := scenes_of(task))}
+SCENE_TASKS = tuple(_SOURCES)
+ABSENT_TASKS = tuple(task for task, source in _SOURCES.items() if source.absent)
+UNSEEN_TASKS = tuple(task for task, source in _SOURCES.items() if source.unseen)
+EXTENT_TASKS = tuple(task for task, source in _SOURCES.items() if source.extent)
 
 
 def scene_record(
@@ -103,8 +127,9 @@ def scene_record(
     where there is room (only tasks in `EXTENT_TASKS`, without `unseen` and `absent`).
     ValueError for an unknown task, split or level.
     """
-    if task not in _TASKS:
-        raise ValueError(f"expected a task, one of {', '.join(_TASKS)}; got {task!r}")
+    source = scenes_of(task)
+    if source is None:
+        raise ValueError(f"expected a task, one of {', '.join(SCENE_TASKS)}; got {task!r}")
     if split not in SPLITS:
         raise ValueError(f"expected a split, one of {', '.join(SPLITS)}; got {split!r}")
     if level not in LEVELS:
@@ -125,6 +150,6 @@ def scene_record(
         )
     # A string seeds Python's generator by its SHA-512: disjoint streams for every task and split.
     rng = random.Random(f"{split}/{task}/{int(seed)}/{level}/{unseen}")
-    record = _TASKS[task](Draw(rng, level, size, split, unseen, absent, extent))
+    record = source.record(Draw(rng, level, size, split, unseen, absent, extent))
     meta = {**record.meta, "task": task, "seed": int(seed), "split": split, "level": level}
     return replace(record, meta=meta)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...tasks import TASKS, wordings
+from ...tasks.catalog.edit import VERBS, Edit
 from .edit_operations import PLACES, STYLES
 from .faces import FACE_PARTS
 from .figures import JOINTS
@@ -33,7 +34,7 @@ def scene_words() -> dict[str, tuple[str, ...]]:
     one = ["the", "in the", *CATEGORIES, *marks, *GARMENTS.values(), *places]
     owner = ["the", "big", "in the", *PERSONS, *ANIMALS, *COLORS, *GARMENTS.values(), *places]
     kinds = ["the", "all", *COLORS, *CATEGORIES, *many, *GROUPS]
-    said = {
+    words = {
         "segment": kinds,
         "detect": kinds,
         "refer": [*one, *RELATIONS],
@@ -43,7 +44,8 @@ def scene_words() -> dict[str, tuple[str, ...]]:
         "edit": [*one, *RELATIONS, *PLACES, _EDITS, *_styles(), *_frames()],
         "captions": [_CAPTIONS, *CATEGORIES, *marks, *GARMENTS.values(), "checkered", "cloudy", "cyan", "magenta"],
     }
-    return {task: tuple(sorted(_split(phrases))) for task, phrases in said.items()}
+    words |= {task.name: words[task.scenes] for task in TASKS.values() if task.scenes in words}
+    return {task: tuple(sorted(_split(phrases))) for task, phrases in words.items()}
 
 
 def scene_knowledge(name: str) -> dict[str, Any]:
@@ -58,8 +60,8 @@ def _styles() -> list[str]:
 
 def _frames() -> list[str]:
     """What an edit is said within: templates, politeness, and other verbs."""
-    verbs = [verb for others in wordings._VERBS.values() for verb in others]
-    return [*TASKS["edit"].templates, *wordings._OPENINGS, *wordings._CLOSINGS, *verbs]
+    verbs = [verb for others in VERBS.values() for verb in others]
+    return [*Edit.templates, *wordings._OPENINGS, *wordings._CLOSINGS, *verbs]
 
 
 def _split(phrases: Sequence[str]) -> Iterable[str]:

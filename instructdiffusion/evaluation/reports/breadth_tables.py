@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...tasks import get_task
 from ..breadth import ratio_subset
 from ..measures import Figure, Row, figures
 from ..metrics import match_boxes, mean
@@ -112,18 +113,19 @@ JUDGED = frozenset(
 def shape_figures(task: str, rows: Sequence[Row]) -> list[Figure]:
     """The figures that shapes are compared by; the order is that of the table."""
     usual = {figure.metric: figure for figure in figures(task, rows)}
-    if task in ("segment", "refer"):
+    metric = get_task(task).metric
+    if metric == "masks":
         return [*_some(usual, "cIoU"), *_there(_recall(task, rows)), *_some(usual, "absent answered empty")]
-    if task == "detect":
+    if metric == "boxes":
         return [*_there(_recall(task, rows)), *_some(usual, "box AP50", "absent answered empty")]
-    if task in ("keypoints", "align"):
+    if metric == "points":
         visible = sum(row["visible"] for row in rows)
         close = sum(row["close"] for row in rows) / visible if visible else float("nan")
         near = Figure("visible points found within 3 % of the shorter side", close, visible)
         return [*_some(usual, "visible points found"), *_there(near), *_some(usual, "OKS AP")]
-    if task == "classify":
+    if metric == "label":
         return _some(usual, "accuracy")
-    if task == "edit":
+    if metric == "edit":
         return _some(usual, "PSNR where changed", "PSNR of the rest")
     return _some(usual, "PSNR", "gain over doing nothing")
 
@@ -140,7 +142,7 @@ def _recall(task: str, rows: Sequence[Row]) -> Figure:
     """The share of what is there that is found: pictures' masks together, or single boxes."""
     present = [row for row in rows if not row["absent"]]
     name = f"recall at IoU {HALF:g}"
-    if task != "detect":
+    if get_task(task).metric != "boxes":
         hits = [float(row["both"] >= HALF * row["either"]) for row in present]
         return Figure(name, mean(hits), len(present))
     found = total = 0

@@ -18,6 +18,7 @@ from ...datasets.records import Example
 from ...datasets.synthetic.write import drawn_truth
 from ...imaging.annotate import as_bytes, draw_points, enlarged, overlay
 from ...results import Keypoints
+from ...tasks import answers_with_image, get_task
 from ...utils.files import write_files
 from ..evaluator import Answered
 from ..measures import Row
@@ -26,7 +27,6 @@ KINDS = ("worst", "best", "random")
 EACH = 6
 FORM = 2  # of kept cards: raised when their pictures are drawn otherwise
 SIDE = 512  # pictures on the page are at most so large
-PICTURE_TASKS = ("denoise", "deblur", "dewatermark", "edit")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def card(part: str, kind: str, answered: Answered, row: Row, place: float) -> Ca
     example, answer = answered.example, answered.answer
     task = example.instruction.task
     pictures = [("source", enlarged(as_bytes(example.source)))]
-    if task not in PICTURE_TASKS:
+    if not answers_with_image(task):
         pictures.append(("drawn by the model", enlarged(as_bytes(answer.picture))))
     pictures.append(("answer", _drawn(example, answer.result)))
     if "no-target" not in example.record.tags:
@@ -153,34 +153,35 @@ def _drawn(example: Example, result: Any) -> np.ndarray:
 def score_text(task: str, row: Row) -> str:
     """The quality of an answer in the words of its task."""
     quality = row["quality"]
-    if row.get("absent") and task not in PICTURE_TASKS:
+    if row.get("absent") and not answers_with_image(task):
         return "rightly empty" if row.get("empty") else "false alarm"
-    if task == "classify":
+    metric = get_task(task).metric
+    if metric == "label":
         return "right" if row["right"] else "wrong"
-    if task in ("keypoints", "align"):
+    if metric == "points":
         return f"OKS {quality:.2f}"
-    if task == "edit":
+    if metric == "edit":
         if "clip" in row:
             return f"CLIP-Sim {row['clip']:.1f}"
         return f"{quality:.1f} dB" if quality >= 0 else f"{-quality:.1f} dB to the source"
-    if task in PICTURE_TASKS:
+    if metric == "restoration":
         return f"{row['psnr']:.1f} dB"
     return f"IoU {quality:.2f}"
 
 
 def _facts(task: str, row: Row, meta: Any) -> list[str]:
-    facts = []
+    facts, metric = [], get_task(task).metric
     if row.get("empty") and not row.get("absent"):
-        facts.append("unchanged" if task == "edit" else "empty answer")
-    if task in PICTURE_TASKS and task != "edit":
+        facts.append("unchanged" if metric == "edit" else "empty answer")
+    if metric == "restoration":
         facts.append(f"source {row['nothing']:.1f} dB")
         if row.get("bound") is not None:
             facts.append(f"VAE bound {row['bound']:.1f} dB")
         if row.get("ssim") is not None:
             facts.append(f"SSIM {row['ssim']:.3f}")
-    if task == "classify":
+    if metric == "label":
         facts.append(f"answered {row['answer'] or 'none'}, true {row['truth'] or 'none'}")
-    if task == "edit" and meta.get("target_caption"):
+    if metric == "edit" and meta.get("target_caption"):
         facts.append(f"to become: {meta['target_caption']}")
     if row.get("alarms"):
         facts.append(f"{row['alarms']} marked though hidden")

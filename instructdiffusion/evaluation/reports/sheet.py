@@ -10,8 +10,9 @@ from PIL import Image
 
 from ...datasets.synthetic.write import drawn_truth
 from ...imaging.annotate import contact_sheet, enlarged, overlay
+from ...tasks import answers_with_image
 from ..evaluator import Answered
-from ..measures import PICTURE_TASKS, Row
+from ..measures import Row
 
 TITLES = ("picture", "what the model drew", "answer", "truth")
 PLACES = (("worst", 0.0), ("worse than 90 %", 0.1), ("median", 0.5), ("best", 1.0))
@@ -36,7 +37,7 @@ def task_sheet(picked: Sequence[tuple[str, Answered]]) -> np.ndarray:
         instruction = a.example.instruction
         answer = overlay(a.example.source, a.answer.result, list(instruction.colors) or None)
         rows.append([enlarged(a.example.source), enlarged(a.answer.picture), answer, drawn_truth(a.example)])
-        quality = f"{a.row['quality']:.2f}" + (" dB" if instruction.task in PICTURE_TASKS else "")
+        quality = f"{a.row['quality']:.2f}" + (" dB" if answers_with_image(instruction.task) else "")
         labels.append(f"{instruction.task}, {name} ({quality}), seed {a.case.seed}\n{instruction.text}")
     return np.asarray(contact_sheet(rows, list(TITLES), labels, CELL).convert("RGB"))
 

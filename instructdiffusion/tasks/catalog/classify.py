@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from ..decoding import decode_category
-from ..imaging import rasterize
-from ..results import Label
-from .instruction import Instruction
-from .task import ALPHA, Task, check_pair, check_picture, nothing_found
+from ...decoding import decode_category
+from ...imaging import rasterize
+from ...results import Label
+from ..instruction import Instruction
+from ..task import ALPHA, Task, check_pair, check_picture, nothing_found
+from ..template_files import read_templates
 
 
 class Classify(Task):
     """Which of the categories asked for the picture shows; a colour stands for each."""
 
     name = "classify"
+    order = 40
+    summary = "say which of the categories it is, as 'a dog' 'a cat'"
+    subject_label = "CATEGORY"
+    target_type = tuple  # of a Label and the region bool [h, w]
+    metric = "label"
+    bars: Mapping[str, float] = {"accuracy": 0.95, "absent answered empty": 0.95}
+    augmentation = "whole"
+    templates, paraphrases, wordings = read_templates(name)
     guidance = (7.5, 1.5)
     perception = True
     local = True
     max_subjects = len(Task.palette)
     example = "a dog"
-    templates: tuple[str, ...] = (
-        "paint it [{color} if it is {subject}]",
-        "color it [{color} if it is {subject}]",
-        "make a mask, [{color} if it is {subject}]",
-        "what is it? mask it [{color} for {subject}]",
-        "mask it in [{color} if you see {subject}]",
-        "cover it with a layer, [{color} for {subject}]",
-        "classify it: [{color} for {subject}]",
-        "tell what it is: [{color} means {subject}]",
-        "choose a mask: [{color} if it is {subject}]",
-        "the mask shows the kind: [{color} for {subject}]",
-        "shade it [{color} when it is {subject}]",
-        "paint [{subject} in {color}], by what it is",
-    )
-    paraphrases: tuple[str, ...] = (
-        "mask it [{color} if it is {subject}]",
-        "what is it? paint it [{color} for {subject}]",
-        "choose the kind: [{color} means {subject}]",
-        "cover it in [{color} when it is {subject}]",
-        "color it by kind: [{color} if you see {subject}]",
-    )
 
     def render(
         self, image: np.ndarray, target: tuple[Label, np.ndarray], instruction: Instruction

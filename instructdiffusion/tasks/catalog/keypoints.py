@@ -2,49 +2,48 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
+
 import numpy as np
 
-from ..decoding import find_discs
-from ..imaging import rasterize
-from ..imaging.colors import MARK_COLORS
-from ..results import Keypoints
-from .instruction import Instruction
-from .task import Task, check_pair, check_picture, nothing_found
+from ...decoding import find_discs
+from ...imaging import rasterize
+from ...imaging.colors import MARK_COLORS
+from ...results import Keypoints
+from ..instruction import Instruction
+from ..task import Task, check_pair, check_picture, nothing_found
+from ..template_files import read_templates
+from ..wordings import PLAIN
 
 
 class KeypointDetection(Task):
     """Named joints of people and animals, one to five at once (up to nine are read)."""
 
     name = "keypoints"
+    order = 20
+    summary = "find named joints, as 'the left shoulder'"
+    subject_label = "JOINT"
+    target_type = Keypoints
+    metric = "points"
+    bars: Mapping[str, float] = {"OKS AP": 0.80, "found points within 3 %": 0.95, "absent answered empty": 0.95}
+    mark = "circle"
     guidance = (6.0, 0.5)
     perception = True
     local = True
     palette = MARK_COLORS
     example = "the left shoulder"
     max_subjects = len(MARK_COLORS)
-    # A mark is a disc or a dot: a circle is a shape that edits put into pictures.
-    templates: tuple[str, ...] = (
-        "put [a {color} disc on {subject}]",
-        "draw [a {color} disc on {subject}]",
-        "mark [{subject} with a {color} disc]",
-        "place [a {color} disc on {subject}]",
-        "set [a {color} dot on {subject}]",
-        "mark [{subject} by a {color} dot]",
-        "show [{subject} by a {color} dot]",
-        "add [a {color} disc to {subject}]",
-        "use [a {color} disc for {subject}]",
-        "dot [{subject} in {color}]",
-        "find [{subject} and dot it {color}]",
-        "paint [a {color} disc on {subject}]",
-        "with [a {color} disc mark {subject}]",
-    )
-    paraphrases: tuple[str, ...] = (
-        "set [a {color} disc on {subject}]",
-        "show [{subject} with a {color} disc]",
-        "place [a {color} dot on {subject}]",
-        "find [{subject} and mark it {color}]",
-        "use [a {color} dot for {subject}]",
-    )
+    # The marks in its templates are discs and dots: a circle is a shape that edits put into pictures.
+    templates, paraphrases, wordings = read_templates(name)
+
+    def reword_subjects(self, subjects: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
+        """A joint as "the man's nose" too."""
+        if len(subjects) == 1 and rng.random() < PLAIN:
+            part, _, owner = subjects[0].partition(" of the ")
+            if owner and part.startswith("the "):
+                return (f"the {owner}'s {part[4:]}",)
+        return super().reword_subjects(subjects, rng)
 
     def render(self, image: np.ndarray, target: Keypoints, instruction: Instruction) -> np.ndarray:
         """The picture with an opaque disc on every visible point, in the order asked for."""
@@ -105,31 +104,3 @@ def _paint_disc(picture: np.ndarray, x: float, y: float, radius: float, color: n
         return
     coverage = rasterize.disc_coverage(x, y, radius, np.arange(x1, x2), np.arange(y1, y2))
     picture[y1:y2, x1:x2] = rasterize.blend(picture[y1:y2, x1:x2], coverage, color)
-
-
-class Align(KeypointDetection):
-    """Alignment: landmarks of a face, or named parts of a thing, found the same way as joints."""
-
-    name = "align"
-    example = "the left eye"
-    templates: tuple[str, ...] = (
-        "point to [{subject} with a {color} dot]",
-        "put [a {color} spot on {subject}]",
-        "mark [{subject} in {color}]",
-        "place [a {color} point on {subject}]",
-        "draw [a {color} point on {subject}]",
-        "show [{subject} as a {color} point]",
-        "pin [a {color} disc to {subject}]",
-        "point out [{subject} in {color}]",
-        "set [a {color} point at {subject}]",
-        "spot [{subject} and dot it {color}]",
-        "add [a {color} dot at {subject}]",
-        "pin [{subject} with a {color} spot]",
-    )
-    paraphrases: tuple[str, ...] = (
-        "draw [a {color} spot at {subject}]",
-        "mark [{subject} as a {color} point]",
-        "pin [a {color} point on {subject}]",
-        "show [{subject} with a {color} spot]",
-        "add [a {color} disc at {subject}]",
-    )
