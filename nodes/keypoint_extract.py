@@ -71,7 +71,7 @@ class KeypointExtract(io.ComfyNode):
         task: Any = get_task(asked.task)  # its decoder has options of its own
         frames, points, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):
-            found = task.decode(before, after, asked, threshold=threshold)
+            found = task.decode(before, after, asked, **task.decode_options(threshold=threshold))
             frames.append(to_pose(found))
             points.append(to_points_json(found))
             overlays.append(overlay(before, found, asked.colors))

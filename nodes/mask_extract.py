@@ -123,14 +123,13 @@ def read_masks(
 ) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
     task: Any = get_task(asked.task)  # its decoder has options of its own
-    if task.target_type is Boxes:
-        boxes = task.decode(before, after, asked, min_area=min_area)
-        height, width = before.shape[:2]
-        filled = []
-        for box in boxes.xyxy:
-            check_interrupt()
-            filled.append(box_coverage(box, height, width) >= 0.5)
-        return np.stack(filled) if filled else np.zeros((0, height, width), bool), boxes
-    options = {"threshold": threshold, "min_area": min_area, "guide": before, "decoder": decoder}
-    masks = task.decode(before, after, asked, **options)
-    return masks.data, masks
+    options = task.decode_options(threshold=threshold, min_area=min_area, guide=before, decoder=decoder)
+    result = task.decode(before, after, asked, **options)
+    if not isinstance(result, Boxes):
+        return result.data, result
+    height, width = before.shape[:2]
+    filled = []
+    for box in result.xyxy:
+        check_interrupt()
+        filled.append(box_coverage(box, height, width) >= 0.5)
+    return np.stack(filled) if filled else np.zeros((0, height, width), bool), result

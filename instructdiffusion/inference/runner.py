@@ -112,9 +112,8 @@ class Runner:
             picture = self._whole(request, *_joined(drawings))
             result = self.job.task.decode(source, picture, instruction, **self.job.options.decode_keywords)
             return Answer(instruction, result, result, source, settings, self.job.knowledge)
-        options = self.job.options.decode_keywords
-        if self.job.task.guided:
-            options["guide"] = source  # masks come back along the edges of the picture itself
+        # Masks come back along the edges of the picture itself.
+        options = {**self.job.options.decode_keywords, **self.job.task.decode_options(guide=source)}
         results = []
         for part, (edited, copy) in zip(self.job.task.questions(instruction), drawings, strict=True):
             reference = copy if copy is not None else resize_picture(source, edited.shape[:2]) / np.float32(255)

@@ -34,7 +34,6 @@ class MaskTask(Task):
     guidance = (7.5, 1.5)
     perception = True
     local = True
-    guided = True
     decoders = ("closed", "unet")
     max_subjects = len(Task.palette)
     asks_singly = True

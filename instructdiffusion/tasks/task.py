@@ -5,6 +5,7 @@ One contract holds a task together: `decode(image, render(image, y, i), i)` give
 
 from __future__ import annotations
 
+import inspect
 import random
 import reprlib
 from abc import ABC, abstractmethod
@@ -66,7 +67,6 @@ class Task(ABC):
     keeps_rest: bool = False  # True: an image of whose source everything else stays, to the pixel
     has_compositor: bool = False  # True: `compositing.learned` can lay its edits on their sources
     decoders: tuple[str, ...] = ("closed",)  # how an answer can be read back; masks: by the light U-Net too
-    guided: bool = False  # True: `decode` takes the picture itself as `guide`, whose edges the answer follows
 
     # How the model is asked, taught and judged
     guidance: tuple[float, float]  # (text, image) scales the authors use with their checkpoints
@@ -255,6 +255,18 @@ class Task(ABC):
     ) -> np.ndarray:
         """As `compose`, where the source is preserved and there is a copy to compare with."""
         return keep_unchanged(source, edited, copy)
+
+    def decode_options(self, **options: Any) -> dict[str, Any]:
+        """Pick those of some options that this task's `decode` takes.
+
+        Args:
+            **options: As `decode` names them: "guide", the image itself, whose edges masks follow; "threshold", ...
+
+        Returns:
+            Its own among them.
+        """
+        parameters = inspect.signature(self.decode).parameters
+        return {name: value for name, value in options.items() if name in parameters}
 
     @abstractmethod
     def decode(self, source: np.ndarray, edited: np.ndarray, instruction: Instruction) -> Any:

@@ -93,18 +93,11 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     figures: dict[str, float] = {}
     cells, first = [], 0
     for name, part in groups.items():
-        rows, task = range(first, first + len(part)), part[0].instruction.task
+        rows, task = range(first, first + len(part)), get_task(part[0].instruction.task)
         first += len(part)
-        masks = isinstance(
-            examples[rows[0]].record.target, Masks
-        )  # read along the picture's own edges, as users see them
+        # Masks are read along the picture's own edges, as users see them.
         answers = [
-            get_task(task).decode(
-                plain[i],
-                edited[i],
-                examples[i].instruction,
-                **({"guide": examples[i].source} if masks else {}),
-            )
+            task.decode(plain[i], edited[i], examples[i].instruction, **task.decode_options(guide=examples[i].source))
             for i in rows
         ]
         figures[name] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])

@@ -35,8 +35,10 @@ def comfyui_path() -> Path | None:
 
 
 @contextmanager
-def running(base: Path, *options: str) -> Iterator[Comfy]:
+def running(base: Path, *options: str, pack: Path = REPOSITORY) -> Iterator[Comfy]:
     """A server with its folders in `base` and further options of its command line; stopped at the end.
+
+    pack: the checkout of this pack that it loads.
 
     RuntimeError with the end of its log where it does not start.
     """
@@ -48,9 +50,9 @@ def running(base: Path, *options: str) -> Iterator[Comfy]:
     example = path / "input" / "example.png"
     if example.is_file():  # as a new ComfyUI has it
         copyfile(example, base / "input" / example.name)
-    packs = [Path(pack) for pack in os.environ.get("COMFYUI_PACKS", "").split(os.pathsep) if pack]
-    for name, pack in {"instructdiffusion": REPOSITORY, **{pack.name: pack for pack in packs}}.items():
-        (base / "custom_nodes" / name).symlink_to(pack.resolve())
+    others = [Path(other) for other in os.environ.get("COMFYUI_PACKS", "").split(os.pathsep) if other]
+    for name, place in {"instructdiffusion": pack, **{other.name: other for other in others}}.items():
+        (base / "custom_nodes" / name).symlink_to(place.resolve())
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

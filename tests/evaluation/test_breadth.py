@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from instructdiffusion.datasets.synthetic import EXTENT_TASKS
-from instructdiffusion.evaluation.breadth import EXTENTS, RATIOS, SIDE, TILED, Breadth, breadth_of, of_breadth
+from instructdiffusion.evaluation.breadth import EXTENTS, RATIOS, SIDE, Breadth, breadth_of, of_breadth
 from instructdiffusion.evaluation.reports.breadth_tables import SHAPES, SIZES, shape_lines, size_lines
 from instructdiffusion.evaluation.scene_benchmark import MAIN, evaluate_scenes
 from instructdiffusion.tasks import TASKS
@@ -41,7 +41,7 @@ def run(model, tasks, breadth=FEW, **options):
 def test_cases_are_of_their_shape_and_size(task):
     cases = FEW.cases(task, **DRAWN)
     assert len({case.key for case in cases}) == len(cases) == 9 + 6 * (task in EXTENT_TASKS)
-    side = 64 if task in TILED else SIDE
+    side = 64 if TASKS[task].tiled else SIDE
     for case in cases[:9:3]:
         shape = {"ratio 1:1": (side, side), "ratio 2:1": (side, 2 * side), "ratio 9:16": (round(side * 16 / 9), side)}
         assert case.make().source.shape[:2] == shape[case.subset]
