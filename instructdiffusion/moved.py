@@ -73,7 +73,7 @@ MOVED = {
     "evaluation.curve": "evaluation.sweep.sweep",
     "evaluation.curve_chart": "evaluation.sweep.chart",
     "evaluation.curve_order": "evaluation.sweep.order",
-    "evaluation.metrics.fingerprint": "evaluation.metrics.network_digest",
+    "evaluation.metrics.fingerprint": "utils.network_digest",
     "trainer.words": "trainer.tokenizer_corpus",
     "launcher.convert": "launcher.graph_conversion",
     "launcher.wildcards": "launcher.dynamic_prompts",

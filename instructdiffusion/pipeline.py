@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .inference.task_methods import Answers
-    from .models.loading import Components
+    from .models.components import Components
 
 
 class InstructDiffusion(TaskMethods):

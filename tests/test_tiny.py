@@ -13,9 +13,10 @@ from PIL import Image
 import instructdiffusion
 from instructdiffusion import TASKS, InstructDiffusion
 from instructdiffusion.datasets.photographs import photograph, photographs
-from instructdiffusion.datasets.synthetic.degradations import add_noise, psnr
+from instructdiffusion.datasets.synthetic.degradations import add_noise
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.measures import figures, measure
+from instructdiffusion.imaging.psnr import psnr
 
 ASSETS = Path(instructdiffusion.__file__).parent / "assets" / "tiny"
 COUNT = 48

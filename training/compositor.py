@@ -37,8 +37,9 @@ from instructdiffusion.compositing.learned import (
     statistics,
 )
 from instructdiffusion.datasets.photographs import photographs
-from instructdiffusion.datasets.synthetic.degradations import psnr, watermark
+from instructdiffusion.datasets.synthetic.degradations import watermark
 from instructdiffusion.datasets.synthetic.examples import make_example
+from instructdiffusion.imaging.psnr import psnr
 from instructdiffusion.imaging.rasterize import as_float
 from instructdiffusion.imaging.resize import resize_picture
 from instructdiffusion.inference.options import SamplingOptions
@@ -156,7 +157,7 @@ def train(task: str, seen: Tensor, pictures: Tensor, steps: int, batch: int, rat
     assert isinstance(first, nn.Linear)
     with torch.no_grad():  # the network itself then sees the statistics as they are
         first.weight /= deviation
-        first.bias -= first.weight @ mean
+        first.bias.sub_(first.weight @ mean)
     return network.eval().requires_grad_(False)
 
 

@@ -50,8 +50,8 @@ def draw_panel(name: str, points: list[tuple[float, float]]) -> Image.Image:
         (MARGIN + x / last * (right - MARGIN), bottom - (y - low) / span * (bottom - top)) for x, y in points
     ]
     draw.line(line, fill="#1f5fbf", width=2)
-    for x, y in line:
-        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill="#1f5fbf")
+    for column, row in line:
+        draw.ellipse((column - 2, row - 2, column + 2, row + 2), fill="#1f5fbf")
     return panel
 
 

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +34,10 @@ def sepia(picture: np.ndarray) -> np.ndarray:
 
 
 @torch.no_grad()
-def encoded(parts, count: int, level: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
+def encoded(parts: Any, count: int, level: int) -> tuple[torch.Tensor, torch.Tensor, list[str]]:
     """(source latents, sepia target latents, instructions) of `count` edits."""
-    sides, texts = ([], []), []
+    sides: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
+    texts: list[str] = []
     for seed in tqdm(range(count), desc="edits"):
         example = make_example("edit", seed, size=parts.resolution, level=level)
         texts.append(example.instruction.text)

@@ -132,8 +132,8 @@ def train(features: Tensor, truths: Tensor, steps: int, batch: int, rate: float,
     """A refiner that has learned from the samples; its weights are averaged over the steps."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        refiner = Refiner().to(memory_format=torch.channels_last)
-    kept = copy.deepcopy(refiner)
+        refiner = Refiner().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    averaged: Refiner = copy.deepcopy(refiner)
     optimizer = torch.optim.AdamW(refiner.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
@@ -155,11 +155,11 @@ def train(features: Tensor, truths: Tensor, steps: int, batch: int, rate: float,
         schedule.step()
         with torch.no_grad():
             share = min(0.98, step / (step + 10))
-            for average, weight in zip(kept.parameters(), refiner.parameters(), strict=True):
+            for average, weight in zip(averaged.parameters(), refiner.parameters(), strict=True):
                 average.lerp_(weight, 1 - share)
         if step % 10 == 0:
             bar.set_postfix(loss=f"{loss.item():.4f}")
-    return kept.eval().requires_grad_(False)
+    return averaged.eval().requires_grad_(False)
 
 
 def compared(drawn: Sequence[Drawn], refiner: Refiner) -> list[str]:

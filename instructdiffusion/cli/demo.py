@@ -144,7 +144,7 @@ def _verdict(answer: Answer, target: Any) -> str:
     """How near the answer is to the truth, in a few words."""
     import numpy as np
 
-    from ..datasets.synthetic.degradations import psnr
+    from ..imaging.psnr import psnr
     from ..results import Boxes, Keypoints, Label, Masks
 
     result = answer.result

@@ -57,7 +57,8 @@ class Compositor(nn.ModuleDict):
 
     def shares(self, task: str, seen: Tensor) -> Tensor:
         """Shares [..., 2] of the edit and of the source with its difference, from [..., STATISTICS]."""
-        return self[task](seen).softmax(dim=-1)[..., 1:]
+        shares: Tensor = self[task](seen).softmax(dim=-1)[..., 1:]
+        return shares
 
 
 def candidates(source: np.ndarray, edited: np.ndarray, copy: np.ndarray) -> Pictures:

@@ -99,7 +99,8 @@ class OpenSource:
     @property
     def share(self) -> float:
         """weight x items."""
-        return self.source.weight * self.reader.items
+        weight: float = self.source.weight * self.reader.items
+        return weight
 
     def indexed(self) -> list[tuple[str, str]]:
         """(source, what is wrong) of the records that the index names as broken."""
@@ -145,7 +146,8 @@ class OpenSource:
             record = reader.ask(index, reader.names)
             margin = type(reader).margin or MARGIN
             return replace(record, meta={**record.meta, "margin": margin, "half_body": reader.half_body})
-        return reader.record(index, rng)
+        plain: Record = reader.record(index, rng)
+        return plain
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,8 @@ _BOXES = 5  # rectangles searched for in one region
 _BEAM = 24  # arrangements carried on in a search
 _KEPT = 6  # arrangements that are compared pixel by pixel
 
+_Rectangles = list[tuple[int, int, int, int]]  # top, left, bottom, right, in cells
+
 
 def decode_boxes(
     source: np.ndarray,
@@ -148,14 +150,14 @@ def _cuts(count: np.ndarray, axis: int) -> np.ndarray:
     return np.array([1, *sorted(set(chosen)), length - 1])
 
 
-def _cover(levels: np.ndarray, areas: np.ndarray, price: float) -> list[list[tuple[int, int, int, int]]]:
+def _cover(levels: np.ndarray, areas: np.ndarray, price: float) -> list[_Rectangles]:
     """Sets of rectangles (top, left, bottom, right) in cells whose sum is nearest to `levels`, the best first.
 
     Ranks by sum of areas |levels - sum| + price x number, over a beam search that places one more rectangle
     a round at the first cell still open.
     """
-    found: list[tuple[float, list]] = []
-    beam: list[tuple[float, np.ndarray, np.ndarray, list]] = [
+    found: list[tuple[float, _Rectangles]] = []
+    beam: list[tuple[float, np.ndarray, np.ndarray, _Rectangles]] = [
         (float((np.abs(levels) * areas).sum()), np.rint(np.clip(levels, 0, 4)), levels, [])
     ]
     for count in range(1, _BOXES + 1):

@@ -61,7 +61,8 @@ class Refiner(nn.Module):
         for block, skip in zip(reversed(list(self.up)), reversed(kept[:-1]), strict=True):
             larger = F.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
             x = block(torch.cat([skip, larger], dim=1))
-        return SHARPNESS * (features[:, 0] - 0.5) + self.head(x)[:, 0]
+        logits: Tensor = SHARPNESS * (features[:, 0] - 0.5) + self.head(x)[:, 0]
+        return logits
 
 
 def _block(inward: int, outward: int) -> nn.Sequential:

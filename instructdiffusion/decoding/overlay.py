@@ -8,6 +8,7 @@ u = color - src the covered share is  m = <d, u> / (a |u|^2). Where the picture 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -144,7 +145,7 @@ def clean_mask(
     return mask, in_strips(sided, mask.shape)
 
 
-def _drop_small(mask: np.ndarray, min_area: int, ndimage, sides: bool = False) -> np.ndarray:
+def _drop_small(mask: np.ndarray, min_area: int, ndimage: ModuleType, sides: bool = False) -> np.ndarray:
     """The mask without regions below min_area pixels; pixels that touch by a corner, or only by `sides`, are one."""
     if min_area <= 1 or not mask.any():
         return mask

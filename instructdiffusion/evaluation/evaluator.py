@@ -71,13 +71,14 @@ def asker(model: Any, options: Mapping[str, Any], batch_size: int) -> Ask:
     """The function that asks `model` (an `InstructDiffusion`, or anything with its `run`) with options of `run`."""
 
     def ask(examples: Sequence[Example], seeds: Sequence[int]) -> Sequence[Any]:
-        return model.run(
+        answers: Sequence[Any] = model.run(
             [e.instruction for e in examples],
             [e.source for e in examples],
             seed=list(seeds),
             batch_size=batch_size,
             **options,
         )
+        return answers
 
     return ask
 

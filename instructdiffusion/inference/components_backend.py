@@ -76,12 +76,14 @@ class ComponentsBackend:
     @property
     def factor(self) -> int:
         """Pixels a latent cell stands for along each side."""
-        return 2 ** (len(self.components.vae.config.block_out_channels) - 1)
+        factor: int = 2 ** (len(self.components.vae.config.block_out_channels) - 1)
+        return factor
 
     @property
     def multiple(self) -> int:
         """What both sides of a picture must be a multiple of."""
-        return self.factor * 2 ** (len(self.components.unet.config.block_out_channels) - 1)
+        multiple: int = self.factor * 2 ** (len(self.components.unet.config.block_out_channels) - 1)
+        return multiple
 
     @property
     def footprint(self) -> Footprint:

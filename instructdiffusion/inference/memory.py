@@ -72,7 +72,8 @@ class Footprint:
 
 def _widest(channels: Sequence[float]) -> float:
     """Channels of the level that takes most memory, as if it were the finest."""
-    return max(c / 4**level for level, c in enumerate(channels))
+    most: float = max(c / 4**level for level, c in enumerate(channels))
+    return most
 
 
 def components_footprint(components: Any) -> Footprint:

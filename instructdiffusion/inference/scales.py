@@ -137,4 +137,5 @@ def extent(result: Any) -> float | None:
     elif isinstance(result, Masks):
         for mask in result.data:
             sides += [float(np.ptp(np.flatnonzero(mask.any(axis))) + 1) for axis in (0, 1) if mask.any()]
-    return max(sides) / min(result.canvas_size)
+    extent: float = max(sides) / min(result.canvas_size)
+    return extent

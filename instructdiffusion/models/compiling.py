@@ -135,7 +135,8 @@ class Compiling:
 
 
 def _device(components: Components) -> str:
-    return next(components.unet.parameters()).device.type
+    kind: str = next(components.unet.parameters()).device.type
+    return kind
 
 
 def _of_the_compiler(error: BaseException | None) -> bool:

@@ -104,6 +104,7 @@ def _scheduler(components: Components) -> dict[str, Any]:
         SCHEDULER,
         *({**SCHEDULER, **fitted, "beta_schedule": s} for s in ("scaled_linear", "linear")),
     ]
+    config: dict[str, Any]
     for config in candidates:
         if np.array_equal(training_alphas(config).numpy(), alphas):
             return config

@@ -76,7 +76,8 @@ class UNetDenoiser:
         """The UNet's predictions [len(branches), b, c, h, w] at row.t, in the UNet's dtype."""
         x, t, prompt_embeds = self.inputs(x_scaled, row, branches)
         out = self.unet(x, t, encoder_hidden_states=prompt_embeds, return_dict=False)[0]
-        return out.unflatten(0, (len(branches), len(self)))
+        predictions: Tensor = out.unflatten(0, (len(branches), len(self)))
+        return predictions
 
     def inputs(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """What the UNet is called with: (latents and condition [n b, 2c, h, w], timesteps [n b], prompt embeds)."""

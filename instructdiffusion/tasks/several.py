@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def rows_of_subjects(labels: Sequence[str], instruction: Instruction, task: str)
     return [[i for i, label in enumerate(labels) if label == s] for s in instruction.subjects]
 
 
-def _hidden(mine: np.ndarray, changed: np.ndarray, ndimage) -> np.ndarray:
+def _hidden(mine: np.ndarray, changed: np.ndarray, ndimage: ModuleType) -> np.ndarray:
     """bool [h, w]: what other layers cover inside the rectangles of a layer's own parts."""
     hidden = np.zeros_like(mine)
     labels, count = ndimage.label(mine & changed)

@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..evaluation.metrics.network_digest import fingerprint
 from ..utils.files import sync_entries, sync_files
+from ..utils.network_digest import fingerprint
 from .ema import EMA
 
 _NAME = re.compile(r"^step-(\d{8})$")

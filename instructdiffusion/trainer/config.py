@@ -306,7 +306,8 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfi
         if not isinstance(target, dict):
             raise ValueError(f"expected a mapping where {item!r} changes a field, got {target!r} in {path}")
         target[leaf] = _parsed(text, item)
-    return _build(TrainConfig, values, "")
+    config: TrainConfig = _build(TrainConfig, values, "")
+    return config
 
 
 def _parsed(text: str | bytes, what: str) -> Any:

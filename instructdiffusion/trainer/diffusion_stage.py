@@ -179,13 +179,15 @@ class DiffusionStage(nn.Module):
         """What the UNet says, float32, computed in the config's precision."""
         if self.config.precision == "float32":
             states = self.text_encoder(words).last_hidden_state
-            return self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+            prediction: Tensor = self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+            return prediction
         # Rounded copies of the weights rather than autocast, which goes back and forth between the precisions.
         # On CPUs the fused attention is slow in bfloat16 with heads as narrow as these: ten times.
         with sdpa_kernel(SDPBackend.MATH) if x.device.type == "cpu" else contextlib.nullcontext():
             states = _rounded(self.text_encoder, words).last_hidden_state
             out = _rounded(self.unet, x.bfloat16(), t, encoder_hidden_states=states, return_dict=False)[0]
-            return out.float()
+            prediction = out.float()
+            return prediction
 
     @torch.no_grad()
     def validate(self) -> tuple[dict[str, float], np.ndarray]:

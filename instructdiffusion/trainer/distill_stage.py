@@ -242,7 +242,8 @@ class Teacher:
         times = t.to(x.device).repeat(many)
         out = self.unet(inputs, times, encoder_hidden_states=self.texts, return_dict=False)[0]
         weights = self.weights[:, self.used].t()[:, :, None, None, None]
-        return (out.unflatten(0, (many, -1)) * weights).sum(0)
+        mixed: Tensor = (out.unflatten(0, (many, -1)) * weights).sum(0)
+        return mixed
 
 
 def denoised_of(prediction: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> Tensor:

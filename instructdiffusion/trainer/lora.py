@@ -43,7 +43,8 @@ class LoRALayer(nn.Module):
 
     def forward(self, x: Tensor, *_: Any) -> Tensor:
         """The layer's answer and the low-rank path's."""
-        return self.layer(x) + self.up(self.down(x))
+        output: Tensor = self.layer(x) + self.up(self.down(x))
+        return output
 
 
 def add_lora(unet: nn.Module, rank: int = 4, seed: int = 0) -> list[nn.Parameter]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,8 @@ def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
         product = factor @ product
         gram = factor @ gram @ factor
     x = product @ x
-    return x.mT if tall else x
+    update: Tensor = x.mT if tall else x
+    return update
 
 
 class Muon(torch.optim.Optimizer):
@@ -48,7 +50,7 @@ class Muon(torch.optim.Optimizer):
         weight_decay: decoupled decay, applied to both.
     """
 
-    def __init__(self, groups: Iterable[dict], lr: float = 1e-3, weight_decay: float = 0.01) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], lr: float = 1e-3, weight_decay: float = 0.01) -> None:
         defaults = dict(
             lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99), eps=1e-8, momentum=0.95, muon=False
         )
@@ -66,7 +68,7 @@ class Muon(torch.optim.Optimizer):
                 (self._muon if group["muon"] else self._adamw)(group, params)
 
     # Lists of tensors at a time: a GPU takes a few launches for all of them, a CPU does what loops would do.
-    def _muon(self, group: dict, params: list[Tensor]) -> None:
+    def _muon(self, group: dict[str, Any], params: list[Tensor]) -> None:
         grads = [_grad(p) for p in params]
         for p in params:
             if not self.state[p]:
@@ -84,7 +86,7 @@ class Muon(torch.optim.Optimizer):
             moved = [update.reshape(p.shape) for (p, _), update in zip(pairs, updates, strict=True)]
             torch._foreach_add_([p for p, _ in pairs], moved, alpha=scale)
 
-    def _adamw(self, group: dict, params: list[Tensor]) -> None:
+    def _adamw(self, group: dict[str, Any], params: list[Tensor]) -> None:
         beta1, beta2 = group["betas"]
         grads = [_grad(p) for p in params]
         for p in params:

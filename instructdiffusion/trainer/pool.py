@@ -354,7 +354,7 @@ def _sample_bytes(size: int, components: Path) -> int:
     """About what a sample takes: two latents of 4 channels in half precision, and words."""
     config = json.loads((components / "vae" / "config.json").read_text())
     side = size // 2 ** (len(config["block_out_channels"]) - 1)
-    return 16 * side * side + 4096
+    return int(16 * side * side + 4096)
 
 
 def _numbered(make: Callable[..., Any], source: PoolSource, missing: list[int], position: int) -> Any:

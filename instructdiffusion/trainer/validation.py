@@ -120,7 +120,8 @@ def _score(examples: list[Example], answers: list[Any], edited: list[np.ndarray]
     if isinstance(truths[0], Masks):
         h, w = examples[0].source.shape[:2]
         pairs = [(_union(t, h, w), _union(a, h, w)) for t, a in zip(truths, answers, strict=True)]
-        return sum((t & a).sum() for t, a in pairs) / max(1, sum((t | a).sum() for t, a in pairs))
+        iou: float = sum((t & a).sum() for t, a in pairs) / max(1, sum((t | a).sum() for t, a in pairs))
+        return iou
     if isinstance(truths[0], Keypoints):
         found = asked = 0
         for truth, answer in zip(truths, answers, strict=True):
@@ -187,4 +188,5 @@ class _TextToImage:
         out = self.unet(
             x, torch.full((len(x),), row.t, device=x.device), encoder_hidden_states=states, return_dict=False
         )[0]
-        return out.unflatten(0, (len(branches), -1))
+        predictions: torch.Tensor = out.unflatten(0, (len(branches), -1))
+        return predictions

@@ -53,7 +53,8 @@ def in_thread(work: Callable[[], Value]) -> Value:
     well, value = done[0]
     if not well:
         raise value
-    return value
+    outcome: Value = value
+    return outcome
 
 
 def check_interrupt() -> None:

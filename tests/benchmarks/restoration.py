@@ -23,8 +23,9 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from instructdiffusion.compositing.rules import to_uint8
-from instructdiffusion.datasets.synthetic.degradations import convolve, psnr, watermark
+from instructdiffusion.datasets.synthetic.degradations import convolve, watermark
 from instructdiffusion.datasets.synthetic.examples import make_example
+from instructdiffusion.imaging.psnr import psnr
 from instructdiffusion.imaging.resize import resize_picture
 from instructdiffusion.inference.job import Job
 from instructdiffusion.inference.options import SamplingOptions

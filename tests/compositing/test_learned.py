@@ -26,9 +26,9 @@ from instructdiffusion.compositing.learned import (
     shipped_compositor,
     statistics,
 )
-from instructdiffusion.datasets.synthetic.degradations import psnr
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.evaluation.request import asked_settings
+from instructdiffusion.imaging.psnr import psnr
 from instructdiffusion.pipeline import InstructDiffusion
 from instructdiffusion.settings import Settings, read_settings
 

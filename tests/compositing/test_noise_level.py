@@ -19,7 +19,7 @@ from instructdiffusion.compositing.noise_level import (
 )
 from instructdiffusion.compositing.rules import keep_detail
 from instructdiffusion.datasets.photographs import photograph
-from instructdiffusion.datasets.synthetic.degradations import psnr
+from instructdiffusion.imaging.psnr import psnr
 
 CLEAN = photograph("astronaut.png")[:192, 120:312]
 

@@ -9,7 +9,8 @@ from scipy import ndimage
 from instructdiffusion.compositing.rules import add_difference, sharpen_blurred
 from instructdiffusion.compositing.sharpness import blur_share, edge_width
 from instructdiffusion.datasets.photographs import photographs
-from instructdiffusion.datasets.synthetic.degradations import convolve, psnr
+from instructdiffusion.datasets.synthetic.degradations import convolve
+from instructdiffusion.imaging.psnr import psnr
 
 SHARP = photographs("val", short_side=160)[0]  # the astronaut
 

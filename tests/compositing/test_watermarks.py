@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from instructdiffusion.compositing.watermarks import keep_unmarked
 from instructdiffusion.datasets.photographs import photographs
-from instructdiffusion.datasets.synthetic.degradations import psnr, watermark
+from instructdiffusion.datasets.synthetic.degradations import watermark
+from instructdiffusion.imaging.psnr import psnr
 
 CLEAN = photographs("val", short_side=160)[0]
 

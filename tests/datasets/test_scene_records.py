@@ -19,10 +19,10 @@ from instructdiffusion.datasets.synthetic import (
     scene_record,
 )
 from instructdiffusion.datasets.synthetic.compose import make_item
-from instructdiffusion.datasets.synthetic.degradations import psnr
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.datasets.synthetic.vocabulary import colors_for
 from instructdiffusion.evaluation.metrics.box_metrics import match_boxes
+from instructdiffusion.imaging.psnr import psnr
 from instructdiffusion.results import Boxes, Keypoints, Label, Masks
 from instructdiffusion.tasks import TASKS, get_task
 

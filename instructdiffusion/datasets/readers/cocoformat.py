@@ -68,7 +68,8 @@ class CocoFile:
         return len(self.ids)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return self._spool[row]
+        entry: dict[str, Any] = self._spool[row]
+        return entry
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._spool)
@@ -95,7 +96,8 @@ class CocoFile:
         entry = self.categories.get(annotation.get("category_id", 0))
         if entry is None or not isinstance(entry.get("name"), str):
             raise Flaw(f"category {annotation.get('category_id')} is not among the categories of the file")
-        return entry["name"]
+        name: str = entry["name"]
+        return name
 
     def groups(self) -> Iterator[np.ndarray]:
         """Rows of the annotations of one category in one image, in the order of the images' ids."""

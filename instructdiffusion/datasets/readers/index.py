@@ -74,7 +74,8 @@ class Rows:
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} asked for, {len(self)} there")
         start, end = self._offsets[index % len(self)], self._offsets[index % len(self) + 1]
-        return json.loads(self._data[start:end].tobytes())
+        row: dict[str, Any] = json.loads(self._data[start:end].tobytes())
+        return row
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[i] for i in range(len(self)))

@@ -71,7 +71,7 @@ class _Part(_Plain):
     def __init__(self, data: bytes, objects: dict[int, Any]) -> None:
         known = b"".join(b"P%d\nr%b0" % (number, number.to_bytes(4, "little")) for number in objects)
         # Buffered, because the unpickler would else ask for every number and word by itself.
-        stream = io.BufferedReader(io.BytesIO(known + data))  # type: ignore[arg-type]
+        stream = io.BufferedReader(io.BytesIO(known + data))
         super().__init__(stream, encoding="utf-8", errors="replace")
         self.objects = objects
 

@@ -33,7 +33,8 @@ def color_word(rgb: Sequence[float]) -> str:
 
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
     # Green weighs more for the eye; the weights keep the scale of plain RGB distance.
-    return (0.9 * (a[0] - b[0]) ** 2 + 1.3 * (a[1] - b[1]) ** 2 + 0.8 * (a[2] - b[2]) ** 2) ** 0.5
+    distance: float = (0.9 * (a[0] - b[0]) ** 2 + 1.3 * (a[1] - b[1]) ** 2 + 0.8 * (a[2] - b[2]) ** 2) ** 0.5
+    return distance
 
 
 def _shade(rng: random.Random) -> tuple[float, float, float]:

@@ -132,7 +132,8 @@ def inks_for(
 
 
 def _apart(a: Rgb, b: Rgb) -> float:
-    return ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2) ** 0.5
+    distance: float = ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2) ** 0.5
+    return distance
 
 
 @lru_cache(maxsize=256)

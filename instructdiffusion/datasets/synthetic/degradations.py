@@ -30,12 +30,6 @@ def _bytes(pixels: np.ndarray) -> np.ndarray:
     return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures in dB; 99 where they are equal."""
-    error = float(((a.astype(np.float32) - b) ** 2).mean())
-    return 99.0 if error == 0 else 10 * math.log10(255**2 / error)
-
-
 def add_noise(rng: random.Random, picture: np.ndarray, sigma: float | None = None) -> Spoiled:
     """Gaussian noise of `sigma` (0..1 scale, else drawn from .05-.15), a fifth of its variance following the light."""
     sigma = rng.uniform(0.05, 0.15) if sigma is None else sigma

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...imaging.psnr import psnr
 from ...tasks import TASKS
 from ..records import Record
 from . import degradations
@@ -45,7 +46,7 @@ def deblur_record(draw: Draw) -> Record:
     # A calm picture loses little by a small blur; there must be some decibels to be gained.
     for strength in (1.0, 1.35, 1.8):
         spoiled = degradations.blur(draw.rng, clean, strength)
-        before = degradations.psnr(spoiled.picture, clean)
+        before = psnr(spoiled.picture, clean)
         if before <= 27:
             break
     return Record(spoiled.picture, (), clean, caption, frozenset(), {**spoiled.meta, "psnr": before})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ...imaging.psnr import psnr
 from .average_precision import RECALLS, THRESHOLDS, average_precision, mean
 from .box_metrics import box_ap, box_iou, match_boxes
 from .class_iou import ClassOverlaps, mean_class_iou
 from .coco_ap import Person, engine, keypoint_ap
-from .image_metrics import EQUAL_DB, capped_psnr, psnr, ssim
+from .image_metrics import EQUAL_DB, capped_psnr, ssim
 from .keypoint_metrics import COCO_SIGMAS, SIGMA, joint_similarities, oks, oks_ap
 from .mask_metrics import Overlap, ciou, giou, no_target_accuracy, overlap, target_accuracy
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .network_digest import fingerprint
+from ...utils.network_digest import fingerprint
 
 CLIP = "openai/clip-vit-large-patch14"
 # Layers of LAION's improved aesthetic predictor as its file names them: linear, with nothing but dropout between.

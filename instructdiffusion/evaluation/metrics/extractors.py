@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...utils.network_digest import fingerprint
 from .encoders import knn_giqa, prepared
-from .network_digest import fingerprint
 
 if TYPE_CHECKING:
     from .encoders import PictureEncoder

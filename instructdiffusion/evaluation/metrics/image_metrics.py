@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...datasets.synthetic.degradations import psnr
-from .network_digest import fingerprint
+from ...imaging.psnr import psnr
+from ...utils.network_digest import fingerprint
 
 # A picture equal to the truth has no finite PSNR; 60 dB is where the error is below that of rounding to
 # 8 bits (58.9 dB), and what lies above counts as 60, so that a mean over pictures stays a mean.

@@ -14,10 +14,10 @@ from typing import Any
 
 from ... import __version__
 from ...utils.files import json_bytes
+from ...utils.network_digest import raw_bytes
 from ...versions import answers_version
 from ..breadth import EXTENTS, RATIOS, of_breadth
 from ..measures import Figure, Row, figures
-from ..metrics.network_digest import raw_bytes
 from .breadth_tables import BARS, SHAPES, SIZES, Line, shape_lines, size_lines, table_lines
 
 COLUMNS = ("task", "metric", "value", "target", "reached", "n", "steps")

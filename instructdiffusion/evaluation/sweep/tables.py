@@ -10,8 +10,9 @@ from typing import Any
 from ...tasks import TASKS
 from ...utils.files import json_bytes, png_bytes, write_files
 from ..measures import Figure
+from .cell import Cell
 from .chart import draw_curve
-from .sweep import AT_MOST, AT_MOST_PERCEPTION, NEAR_DB, NEAR_SHARE, Cell, Choice, Curve, Point
+from .sweep import AT_MOST, AT_MOST_PERCEPTION, NEAR_DB, NEAR_SHARE, Choice, Curve, Point
 
 HEADS = ("task", "metric", "best", "at", "evaluations", "default", "at", "evaluations")
 

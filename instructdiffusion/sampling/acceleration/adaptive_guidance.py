@@ -90,7 +90,8 @@ class AdaptiveGuidance:
         places, found = {row: i for i, row in enumerate(rows.tolist())}, []
         for i in range(len(wanted)):
             found.append(places.get(i, places[full * count + i % count]))
-        return some[torch.tensor(found, device=x.device)].unflatten(0, (len(branches), count))
+        predictions: Tensor = some[torch.tensor(found, device=x.device)].unflatten(0, (len(branches), count))
+        return predictions
 
     def _decide(
         self, out: Tensor, x_scaled: Tensor, row: Row, branches: tuple[str, ...], asked: list[list[bool]]

@@ -249,7 +249,8 @@ class StepGraphs:
 
         def predict() -> Tensor:
             out = unet(whole, t, encoder_hidden_states=static_text, return_dict=False)[0]
-            return out.unflatten(0, (n, b))
+            predictions: Tensor = out.unflatten(0, (n, b))
+            return predictions
 
         def run() -> None:
             launch_in_place(

@@ -92,7 +92,8 @@ class DeepCache:
         self.shallow += len(branches) * len(self)
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
         out = _shallow(self._unet, x, t, text, torch.cat([self._deep[b] for b in branches]), self.depth)
-        return out.unflatten(0, (len(branches), len(self)))
+        predictions: Tensor = out.unflatten(0, (len(branches), len(self)))
+        return predictions
 
     def _predict_whole(self, x_scaled: Tensor, row: Row, branches: tuple[str, ...]) -> Tensor:
         unet = self._unet
@@ -116,7 +117,8 @@ class DeepCache:
             handle.remove()
         split = (len(branches), len(self))
         self._deep = dict(zip(branches, seen[0].unflatten(0, split), strict=True))
-        return out.unflatten(0, split)
+        predictions: Tensor = out.unflatten(0, split)
+        return predictions
 
 
 def _shallow(unet: Any, x: Tensor, t: Tensor, text: Tensor, deep: Tensor, depth: int) -> Tensor:
@@ -134,7 +136,8 @@ def _shallow(unet: Any, x: Tensor, t: Tensor, text: Tensor, deep: Tensor, depth:
         hidden = _layer(up, layer, torch.cat([hidden, skips.pop()], dim=1), embedding, text)
     if unet.conv_norm_out is not None:
         hidden = unet.conv_act(unet.conv_norm_out(hidden))
-    return unet.conv_out(hidden)
+    sample: Tensor = unet.conv_out(hidden)
+    return sample
 
 
 def _layer(block: Any, index: int, hidden: Tensor, embedding: Tensor, text: Tensor) -> Tensor:
@@ -142,7 +145,8 @@ def _layer(block: Any, index: int, hidden: Tensor, embedding: Tensor, text: Tens
     attentions = getattr(block, "attentions", None)
     if attentions is None:
         return hidden
-    return attentions[index](hidden, encoder_hidden_states=text, return_dict=False)[0]
+    output: Tensor = attentions[index](hidden, encoder_hidden_states=text, return_dict=False)[0]
+    return output
 
 
 def _skip_channels(unet: Any, index: int) -> int:

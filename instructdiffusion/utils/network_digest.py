@@ -26,8 +26,9 @@ def fingerprint(numbers: Mapping[str, Any], *told: Any) -> str:
 def raw_bytes(values: Any) -> bytes:
     """The numbers of an array or tensor, row after row, as they lie in memory."""
     if isinstance(values, np.ndarray):
-        return values.tobytes()
+        return bytes(values.tobytes())
     import torch
 
     # As bytes: numpy has no name for some of torch's kinds (bfloat16).
-    return values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    content: bytes = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return content
