@@ -10,7 +10,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from instructdiffusion.datasets.synthetic import degradations
 from instructdiffusion.evaluation.metrics import EQUAL_DB, capped_psnr, psnr, ssim
 from instructdiffusion.evaluation.metrics.image_metrics import load_lpips
 
@@ -21,10 +20,6 @@ def pair():
     y, x = np.mgrid[:60, :80]
     one = np.stack([x * 3, y * 4, 255 - x - y], 2).astype(np.uint8)
     return one, np.clip(one + rng.normal(0, 12, one.shape), 0, 255).astype(np.uint8)
-
-
-def test_there_is_one_psnr():
-    assert psnr is degradations.psnr
 
 
 def test_psnr():
