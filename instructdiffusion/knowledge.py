@@ -67,8 +67,8 @@ class Knowledge:
         """
         if len(word) < _LONG:
             return None
-        found = difflib.get_close_matches(word, sorted(self.words.get(task, ())), 1, _NEAR)
-        return found[0] if found else None
+        matches = difflib.get_close_matches(word, sorted(self.words.get(task, ())), 1, _NEAR)
+        return matches[0] if matches else None
 
     def names_a_thing(self, text: str) -> bool:
         """Whether one of the things is named, singular or with a plain plural."""
@@ -109,13 +109,13 @@ def _knowledge(said: Any) -> Knowledge:
         name or Knowledge.name,
         pictures,
         tuple(_listed("things", said.get("things", ()), whole=True)),
-        {str(task): frozenset(_listed(f"words of {task!r}", given)) for task, given in words.items()},
+        {str(task): frozenset(_listed(f"words of {task!r}", entries)) for task, entries in words.items()},
     )
 
 
-def _listed(what: str, given: Any, whole: bool = False) -> Iterable[str]:
+def _listed(what: str, value: Any, whole: bool = False) -> Iterable[str]:
     """Texts in small letters: as they are listed, or each of their words."""
-    texts = [given] if isinstance(given, str) else given
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{what} in {KEY!r} must be texts, got {given!r}")
+        raise ValueError(f"{what} in {KEY!r} must be texts, got {value!r}")
     return [t.lower() for t in texts] if whole else [word for text in texts for word in words_of(text)]

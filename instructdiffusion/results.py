@@ -20,8 +20,8 @@ def _array(name: str, value: Any, dtype: Any, shape: tuple[int | None, ...]) -> 
         raise TypeError(f"{name} must be boolean, got {array.dtype}: threshold it first")
     array = np.asarray(array, dtype)
     if array.ndim != len(shape) or any(w not in (None, g) for g, w in zip(array.shape, shape, strict=True)):
-        wanted = "[" + ", ".join("any" if s is None else str(s) for s in shape) + "]"
-        raise ValueError(f"{name} must have shape {wanted}, got {list(array.shape)}")
+        expected = "[" + ", ".join("any" if s is None else str(s) for s in shape) + "]"
+        raise ValueError(f"{name} must have shape {expected}, got {list(array.shape)}")
     if dtype is not bool and not np.isfinite(array).all():
         raise ValueError(f"{name} has values that are not finite")
     return array
@@ -232,7 +232,7 @@ def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
         number = list(scores).index(result.name) + 1 if scores else 1
         found_label = {"id": 1, "image_id": image_id, "category_id": number, "category_name": result.name}
         return [{**found_label, "score": score, "scores": scores}]
-    found: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     if isinstance(result, Keypoints):
         for xy, visible, scores in zip(result.xy, result.visible, result.scores, strict=True):
             if not visible.any():
@@ -240,7 +240,7 @@ def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
             flags = visible[:, None] * np.float32(2)
             points = np.concatenate([xy * visible[:, None], flags], 1).ravel()
             low, high = xy[visible].min(0), xy[visible].max(0)
-            found.append(
+            annotations.append(
                 {
                     "keypoints": [round(float(v), 3) for v in points],
                     "num_keypoints": int(visible.sum()),
@@ -251,7 +251,7 @@ def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
                     "score": float(scores[visible].mean()),
                 }
             )
-        return [{"id": i + 1, "image_id": image_id, "category_id": 1, **f} for i, f in enumerate(found)]
+        return [{"id": i + 1, "image_id": image_id, "category_id": 1, **f} for i, f in enumerate(annotations)]
     if not isinstance(result, (Masks, Boxes)):
         raise TypeError(f"expected Masks, Keypoints, Boxes or Label, got {type(result).__name__}")
     names = list(dict.fromkeys(result.labels))
@@ -270,5 +270,5 @@ def to_coco(result: Result, image_id: int = 1) -> list[dict[str, Any]]:
         if isinstance(result, Masks):
             entry["segmentation"] = run_lengths(result.data[row])
             entry["area"] = int(result.data[row].sum())
-        found.append(entry)
-    return found
+        annotations.append(entry)
+    return annotations

@@ -107,19 +107,19 @@ class Settings:
         one, a single evaluation without guidance (euler); where one becomes many, dpmpp_2m. Scales
         that are given are all there is: no windows, unless those are given too.
         """
-        given = {name: value for name, value in values.items() if value is not None}
-        if "scales" in given:
-            given = {"windows": 0, **given}
-        steps = given.get("steps", self.steps)
+        changes = {name: value for name, value in values.items() if value is not None}
+        if "scales" in changes:
+            changes = {"windows": 0, **changes}
+        steps = changes.get("steps", self.steps)
         if steps == 1 and self.steps > 1:
-            given = {"solver": "euler", "guidance": "none", **given}
+            changes = {"solver": "euler", "guidance": "none", **changes}
         elif steps != 1 and self.steps == 1:
-            given = {"solver": "dpmpp_2m", **given}
-        if isinstance(given.get("guidance"), str):
-            if given["guidance"] != "none":
-                raise ValueError(f'guidance is two finite numbers or "none", got {given["guidance"]!r}')
-            given["guidance"] = None
-        return dataclasses.replace(self, **given)
+            changes = {"solver": "dpmpp_2m", **changes}
+        if isinstance(changes.get("guidance"), str):
+            if changes["guidance"] != "none":
+                raise ValueError(f'guidance is two finite numbers or "none", got {changes["guidance"]!r}')
+            changes["guidance"] = None
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; formula, upscale, compose, scales and windows only where they are no defaults, which

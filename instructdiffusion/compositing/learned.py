@@ -55,9 +55,9 @@ class Compositor(nn.ModuleDict):
             nn.Linear(STATISTICS, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, _WIDTH), nn.SiLU(), nn.Linear(_WIDTH, 3)
         )  # fmt: skip
 
-    def shares(self, task: str, seen: Tensor) -> Tensor:
+    def shares(self, task: str, features: Tensor) -> Tensor:
         """Shares [..., 2] of the edit and of the source with its difference, from [..., STATISTICS]."""
-        shares: Tensor = self[task](seen).softmax(dim=-1)[..., 1:]
+        shares: Tensor = self[task](features).softmax(dim=-1)[..., 1:]
         return shares
 
 
@@ -82,8 +82,8 @@ def statistics(pictures: Pictures) -> np.ndarray:
     which is the difference of the two. In order: their strength in WINDOWS; how far the first and the last agree with
     the second, in sign and colour; the strength of the mean of the first two; the edges of source, edit and copy.
     """
-    plain, drawn, added = (np.ascontiguousarray(np.moveaxis(picture, 2, 0)) for picture in pictures)
-    changed, laid, lost = added - plain, drawn - plain, drawn - added
+    plain, edit, added = (np.ascontiguousarray(np.moveaxis(picture, 2, 0)) for picture in pictures)
+    changed, laid, lost = added - plain, edit - plain, edit - added
     strength = np.stack([np.abs(d).max(axis=0) for d in (changed, laid, lost)])
     strengths = [_mean(strength, window) for window in WINDOWS]
     planes = [_log(s[number]) for number in range(3) for s in strengths]
@@ -95,7 +95,7 @@ def statistics(pictures: Pictures) -> np.ndarray:
     signed = np.concatenate([changed, laid])
     means = [np.abs(_mean(signed, window)) for window in (3, 7)]
     planes += [_log(m[part].max(axis=0)) for part in (slice(0, 3), slice(3, 6)) for m in means]
-    planes += [_log(_edges(picture)) for picture in (plain, drawn, plain + lost)]
+    planes += [_log(_edges(picture)) for picture in (plain, edit, plain + lost)]
     return np.stack(planes, axis=2).astype(np.float32, copy=False)
 
 
@@ -129,15 +129,15 @@ def lay(
     """
     compositor = shipped_compositor() if compositor is None else compositor
     pictures = small = candidates(source, edited, copy)
-    seen = (min(source.shape[0], edited.shape[0]), min(source.shape[1], edited.shape[1]))
-    if seen != source.shape[:2]:
-        small = candidates(resize_picture(source, seen), edited, copy)
+    size = (min(source.shape[0], edited.shape[0]), min(source.shape[1], edited.shape[1]))
+    if size != source.shape[:2]:
+        small = candidates(resize_picture(source, size), edited, copy)
     shares = resize_field(_shares(compositor, task, small), source.shape[:2])
-    plain, drawn, added = pictures
+    plain, edit, added = pictures
 
     def laid(rows: slice) -> np.ndarray:
         own, share = plain[rows], shares[rows]
-        return to_uint8(own + share[..., :1] * (drawn[rows] - own) + share[..., 1:] * (added[rows] - own))
+        return to_uint8(own + share[..., :1] * (edit[rows] - own) + share[..., 1:] * (added[rows] - own))
 
     return in_strips(laid, source.shape)
 
@@ -151,10 +151,10 @@ def _shares(compositor: Compositor, task: str, pictures: Pictures) -> np.ndarray
         y, x = block
         top, left = max(0, y - REACH), max(0, x - REACH)
         part = slice(top, y + BLOCK + REACH), slice(left, x + BLOCK + REACH)
-        plain, drawn, added = (picture[part] for picture in pictures)
+        plain, edit, added = (picture[part] for picture in pictures)
         with torch.inference_mode():
-            found = compositor.shares(task, torch.from_numpy(statistics((plain, drawn, added)))).numpy()
-        out[y : y + BLOCK, x : x + BLOCK] = found[y - top :, x - left :][:BLOCK, :BLOCK]
+            shares = compositor.shares(task, torch.from_numpy(statistics((plain, edit, added)))).numpy()
+        out[y : y + BLOCK, x : x + BLOCK] = shares[y - top :, x - left :][:BLOCK, :BLOCK]
 
     blocks = list(product(range(0, height, BLOCK), range(0, width, BLOCK)))
     many = min(_AT_ONCE, len(blocks), torch.get_num_threads())

@@ -56,10 +56,10 @@ def estimate_noise(source: np.ndarray, denoised: np.ndarray) -> Noise:
     source, denoised = _sample(source), _sample(denoised)
     difference = source - denoised
     white = white_variance(source)
-    shown = _shown(source, denoised)
-    seen = list(zip(split_bands(source), split_bands(difference), _WINDOWS, strict=False))
+    clipped = _shown(source, denoised)
+    bands = list(zip(split_bands(source), split_bands(difference), _WINDOWS, strict=False))
     check_interrupt()
-    quiet = [_quiet(own, lost, window, shown) for own, lost, window in seen]
+    quiet = [_quiet(own, lost, window, clipped) for own, lost, window in bands]
     white = min(white, _AT_MOST * quiet[0][0] / WHITE_SHARES[0])
     coarse = []
     for (low, usual), share in zip(quiet, WHITE_SHARES, strict=True):
@@ -82,13 +82,13 @@ def white_variance(picture: np.ndarray) -> float:
     for channel in range(picture.shape[2]):
         check_interrupt()
         planes.append(ndimage.convolve(picture[..., channel], _KERNEL))
-    seen = np.stack(planes, axis=2)
+    detail = np.stack(planes, axis=2)
     check_interrupt()
-    seen = seen[np.abs(seen).max(axis=2) > 1e-4]
-    if len(seen) < 0.2 * picture.shape[0] * picture.shape[1]:
+    detail = detail[np.abs(detail).max(axis=2) > 1e-4]
+    if len(detail) < 0.2 * picture.shape[0] * picture.shape[1]:
         return 0.0
     # Half of a normal variable's values lie within .67 sigma.
-    return float(np.median(np.abs(seen)) / 0.6745) ** 2
+    return float(np.median(np.abs(detail)) / 0.6745) ** 2
 
 
 def find_impulses(source: np.ndarray, denoised: np.ndarray) -> np.ndarray | None:
@@ -134,9 +134,9 @@ def _is_scattered(hit: np.ndarray) -> bool:
 def fill_pixels(field: np.ndarray, hit: np.ndarray) -> np.ndarray:
     """Float values [h, w, 3] with those of the pixels `hit` replaced by a mean of the others around them."""
     size = hit.shape
-    kept = 1 - hit.astype(np.float32)
-    near = gaussian_filter(in_strips(lambda rows: field[rows] * kept[rows][..., None], size), 1)
-    weight = gaussian_filter(kept, 1)
+    untouched = 1 - hit.astype(np.float32)
+    near = gaussian_filter(in_strips(lambda rows: field[rows] * untouched[rows][..., None], size), 1)
+    weight = gaussian_filter(untouched, 1)
 
     def filled(rows: slice) -> np.ndarray:
         divisor = np.maximum(weight[rows], np.float32(1e-3))[..., None]
@@ -177,14 +177,14 @@ def _shown(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:
     return ~(frame | (~same & ((light > 0.96) | (light < 0.04))))
 
 
-def _quiet(source: np.ndarray, difference: np.ndarray, window: int, shown: np.ndarray) -> tuple[float, float]:
+def _quiet(source: np.ndarray, difference: np.ndarray, window: int, valid: np.ndarray) -> tuple[float, float]:
     """How far a band's source and difference move together, in quiet windows and in usual ones, as variances."""
     from scipy import ndimage
 
     check_interrupt()
     step = slice(window // 2, None, max(1, window // 2))
     together = ndimage.uniform_filter((source * difference).mean(axis=2), window)[step, step]
-    together = together[shown[step, step]]
+    together = together[valid[step, step]]
     if len(together) < 9:
         return 0.0, 0.0
     low, usual = np.percentile(together, (_QUIET, _USUAL))

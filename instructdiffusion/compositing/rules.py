@@ -68,11 +68,11 @@ def replace_changed(
     if region.mean() > 0.5:
         change = in_strips(lambda rows: (edited[rows] - reconstruction[rows]) * gate[rows], region.shape)
         return _add(source, resize_field(change, size))
-    gate, drawn = resize_field(gate, size), resize_field(edited, size)
+    gate, edit = resize_field(gate, size), resize_field(edited, size)
 
     def laid(rows: slice) -> np.ndarray:
         plain = source[rows].astype(np.float32) / 255
-        return to_uint8(plain + np.clip(gate[rows], 0, 1) * (drawn[rows] - plain))
+        return to_uint8(plain + np.clip(gate[rows], 0, 1) * (edit[rows] - plain))
 
     return in_strips(laid, size)
 
@@ -114,12 +114,12 @@ def keep_detail(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:
     noise so comes back nearly as it was. denoised: float 0..1, of any size.
     """
     size = source.shape[:2]
-    drawn = resize_field(denoised, size)
-    difference = in_strips(lambda rows: source[rows].astype(np.float32) / 255 - drawn[rows], size)
-    impulses = find_impulses(source, drawn)
+    image = resize_field(denoised, size)
+    difference = in_strips(lambda rows: source[rows].astype(np.float32) / 255 - image[rows], size)
+    impulses = find_impulses(source, image)
     if impulses is not None:
         difference = fill_pixels(difference, impulses)
-    noise = estimate_noise(in_strips(lambda rows: drawn[rows] + difference[rows], size), drawn)
+    noise = estimate_noise(in_strips(lambda rows: image[rows] + difference[rows], size), image)
     if not any(noise.coarse):
         rest = _detail(difference, noise.white + noise.blocks, _NEAR)
     else:
@@ -128,7 +128,7 @@ def keep_detail(source: np.ndarray, denoised: np.ndarray) -> np.ndarray:
             more = _detail(band, variance, near)
             for rows in strips(size):
                 rest[rows] += more[rows]
-    return in_strips(lambda rows: to_uint8(drawn[rows] + rest[rows]), size)
+    return in_strips(lambda rows: to_uint8(image[rows] + rest[rows]), size)
 
 
 def _detail(difference: np.ndarray, variance: float, near: float) -> np.ndarray:

@@ -59,13 +59,13 @@ def augment(record: Record, task: str, seed: int, size: int) -> Record:
     matrix [2, 3] from the record's points to the view's), mirrored. ValueError for a size below 8.
     """
     rng = random.Random(f"augment {int(seed)}")
-    seen = looked_at(record, view_of(record, task, rng, size))
-    if isinstance(seen.target, Keypoints):
-        seen = some_joints(seen, rng)
+    view = looked_at(record, view_of(record, task, rng, size))
+    if isinstance(view.target, Keypoints):
+        view = some_joints(view, rng)
     words = " ; ".join(record.subjects)
     if rng.random() < FLIP and get_task(task).mirrorable and _may_be_mirrored(words, record.caption):
-        return mirrored(seen)
-    return seen
+        return mirrored(view)
+    return view
 
 
 def _may_be_mirrored(words: str, caption: str) -> bool:
@@ -78,8 +78,8 @@ def fitted(record: Record, task: str, size: int, seed: int = 0) -> Record:
 
     seed: for the joints asked for, where there are more than five.
     """
-    seen = looked_at(record, view_of(record, task, None, size))
-    return some_joints(seen, random.Random(f"fit {seed}")) if isinstance(seen.target, Keypoints) else seen
+    view = looked_at(record, view_of(record, task, None, size))
+    return some_joints(view, random.Random(f"fit {seed}")) if isinstance(view.target, Keypoints) else view
 
 
 def view_of(record: Record, task: str, rng: random.Random | None, size: int) -> View:
@@ -189,10 +189,10 @@ def looked_at(record: Record, view: View) -> Record:
         tags |= set() if target[0].name is not None else {"absent"}
     else:
         tags = record.tags
-    kept = {
+    placeless = {
         k: v for k, v in record.meta.items() if not isinstance(v, np.ndarray) or v.ndim < 2 or k == "joints"
     }
-    meta = {**kept, "view": view.matrix.tolist()}
+    meta = {**placeless, "view": view.matrix.tolist()}
     return replace(record, image=view.picture(record.image), target=target, tags=frozenset(tags), meta=meta)
 
 
@@ -216,7 +216,7 @@ def some_joints(record: Record, rng: random.Random) -> Record:
         if len(chosen) == count:
             break
     columns = sorted(chosen) if total <= MOST else chosen
-    kept = replace(
+    points = replace(
         target,
         xy=target.xy[:, columns],
         visible=target.visible[:, columns],
@@ -225,12 +225,12 @@ def some_joints(record: Record, rng: random.Random) -> Record:
     )
     names = record.subjects if len(record.subjects) == total else target.names
     subjects = tuple(names[c] for c in columns)
-    tags = record.tags - {"absent", "hidden"} | _missing(kept)
-    return replace(record, subjects=subjects, target=kept, tags=tags)
+    tags = record.tags - {"absent", "hidden"} | _missing(points)
+    return replace(record, subjects=subjects, target=points, tags=tags)
 
 
 def _missing(target: Keypoints) -> frozenset[str]:
-    shown = target.visible
-    if shown.size and shown.all():
+    visible = target.visible
+    if visible.size and visible.all():
         return frozenset()
-    return frozenset({"hidden" if shown.any() else "absent"})
+    return frozenset({"hidden" if visible.any() else "absent"})

@@ -23,12 +23,12 @@ class Mixture:
         bad = {name: weight for name, weight in self.weights.items() if not 0 <= weight < float("inf")}
         if bad:
             raise ValueError(f"expected weights that are zero or positive numbers; got {bad}")
-        kept = {name: float(weight) for name, weight in self.weights.items() if weight > 0}
-        if not kept:
+        weights = {name: float(weight) for name, weight in self.weights.items() if weight > 0}
+        if not weights:
             raise ValueError("expected at least one task with a positive weight; got none")
-        total = sum(kept.values())
-        object.__setattr__(self, "_names", tuple(kept))
-        object.__setattr__(self, "_edges", tuple(accumulate(weight / total for weight in kept.values())))
+        total = sum(weights.values())
+        object.__setattr__(self, "_names", tuple(weights))
+        object.__setattr__(self, "_edges", tuple(accumulate(weight / total for weight in weights.values())))
 
     def pick(self, seed: int, index: int) -> tuple[str, int]:
         """The task and record seed (0 <= seed < 2**48) of sample `index`: a pure function of both numbers."""

@@ -27,10 +27,10 @@ def read_photograph(name: str) -> Image.Image:
     if name in _SKLEARN:
         distribution, package, inside = "scikit-learn", "sklearn", "datasets/images"
     try:
-        found = importlib.util.find_spec(package)  # does not import it
+        spec = importlib.util.find_spec(package)  # does not import it
     except (ImportError, ValueError):
-        found = None
-    path = Path(found.origin).parent / inside / name if found and found.origin else None
+        spec = None
+    path = Path(spec.origin).parent / inside / name if spec and spec.origin else None
     if path is None or not path.is_file():
         raise ModuleNotFoundError(
             f"expected the photograph {name}, which {distribution} carries, and did not find it: "

@@ -80,13 +80,13 @@ class Source:
 
 def located(path: str, reader: type[Reader]) -> Path:
     """A path of a config with ~ and ${VARIABLES} filled in; LayoutMissing where a variable is not set."""
-    found = os.path.expanduser(os.path.expandvars(path))
-    if unset := re.findall(r"\$\{?(\w+)", found):
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if unset := re.findall(r"\$\{?(\w+)", expanded):
         raise LayoutMissing(
             f"{reader.title}: {path} names the variable {unset[0]}, which is not set: set it to the folder of "
             f"your datasets. Download: {reader.source}"
         )
-    return Path(found)
+    return Path(expanded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +297,7 @@ def held_out(
     The split is val, valid, test or testA, the first that is on disk; sources without one are named in the notes, as
     are broken records. on_broken: as in `open_sources`. broken: (source, what is wrong) of each is added to it.
     """
-    found: dict[str, tuple[Example, ...]] = {}
+    by_label: dict[str, tuple[Example, ...]] = {}
     notes: list[str] = []
     for source in sources:
         splits = [s for s in _HELD_OUT if s in reader_named(source.dataset).splits and s != source.split]
@@ -314,11 +314,11 @@ def held_out(
         met: list[tuple[str, str]] = []
         number = min(count, len(other.reader))
         examples = tuple(other.example(seed, size, met, plain=True) for seed in range(number))
-        found[other.source.label] = examples
+        by_label[other.source.label] = examples
         notes += told(met)
         if broken is not None:
             broken += [*other.indexed(), *met]
-    return found, notes
+    return by_label, notes
 
 
 def told(broken: Iterable[tuple[str, str]]) -> list[str]:
@@ -332,7 +332,7 @@ def told(broken: Iterable[tuple[str, str]]) -> list[str]:
 
 def by_source(broken: Iterable[tuple[str, str]]) -> dict[str, Counter[str]]:
     """What is wrong and how often it was met, by source, in the order in which each came first."""
-    found: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for label, text in broken:
-        found.setdefault(label, Counter())[text] += 1
-    return found
+        counts.setdefault(label, Counter())[text] += 1
+    return counts

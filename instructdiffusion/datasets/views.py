@@ -132,8 +132,8 @@ class View:
         matrix = _moved(self.matrix, -left, -top)
         matrix[:, :2] *= (w / small[1], h / small[0])
         # `cut` has put the black beside the picture; zeros beside the patch would darken the rim of a whole picture.
-        seen = _warped(pixels, matrix, self.size, "bicubic", "border")[0].permute(1, 2, 0)
-        return seen.round().clamp(0, 255).to(torch.uint8).contiguous().numpy()
+        view = _warped(pixels, matrix, self.size, "bicubic", "border")[0].permute(1, 2, 0)
+        return view.round().clamp(0, 255).to(torch.uint8).contiguous().numpy()
 
     def target(self, target: Any) -> Any:
         """A record's target in the view.
@@ -146,15 +146,15 @@ class View:
             return self.picture(target)
         if isinstance(target, Masks):
             data = self.mask(target.data) if len(target) else np.zeros((0, height, width), bool)
-            kept = np.flatnonzero(data.any((1, 2)))
-            labels = tuple(target.labels[i] for i in kept)
-            return replace(target, data=data[kept], scores=target.scores[kept], labels=labels)
+            rows = np.flatnonzero(data.any((1, 2)))
+            labels = tuple(target.labels[i] for i in rows)
+            return replace(target, data=data[rows], scores=target.scores[rows], labels=labels)
         if isinstance(target, Boxes):
             xyxy = self.boxes(target.xyxy)
             xyxy = np.clip(xyxy, 0, [width, height, width, height])
-            kept = np.flatnonzero((xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1]))
-            labels = tuple(target.labels[i] for i in kept)
-            scores, xyxy = target.scores[kept], np.float32(xyxy[kept])
+            rows = np.flatnonzero((xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1]))
+            labels = tuple(target.labels[i] for i in rows)
+            scores, xyxy = target.scores[rows], np.float32(xyxy[rows])
             return replace(target, xyxy=xyxy, scores=scores, labels=labels, canvas_size=self.size)
         if isinstance(target, Keypoints):
             xy = np.float32(self.points(target.xy))

@@ -50,16 +50,16 @@ def decode_boxes(
     check_interrupt()
     labels, count = ndimage.label(opened)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    found: list[np.ndarray] = []
+    regions: list[np.ndarray] = []
     framed = np.pad(covered, 1)  # a border to look at beyond every region
     for index in np.argsort(-sizes, kind="stable"):
-        if sizes[index] < smallest or len(found) >= max_boxes:
+        if sizes[index] < smallest or len(regions) >= max_boxes:
             break
         check_interrupt()
-        found.extend(_region_boxes(framed, np.pad(labels == index + 1, 1), alpha, smallest))
-    if not found:
+        regions.extend(_region_boxes(framed, np.pad(labels == index + 1, 1), alpha, smallest))
+    if not regions:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-    boxes = np.stack(found) - 1
+    boxes = np.stack(regions) - 1
     scores = np.array([_score(i, boxes, covered, alpha) for i in range(len(boxes))], np.float32)
     order = np.argsort(-scores, kind="stable")[:max_boxes]
     return np.clip(boxes[order], 0, [w, h, w, h]).astype(np.float32), scores[order]
@@ -139,14 +139,14 @@ def _cuts(count: np.ndarray, axis: int) -> np.ndarray:
         steep = np.where(sign * steps > 0.25, np.minimum(sign * steps, 1), 0).sum(1 - axis)
         padded = np.pad(steep, 1)
         pairs = steep + np.maximum(padded[2:], padded[:-2])
-        taken: list[int] = []
+        places: list[int] = []
         for place in np.lexsort((-steep, -np.round(pairs, 3))):
-            if pairs[place] < max(2.0, 0.06 * along) or len(taken) >= _CUTS:
+            if pairs[place] < max(2.0, 0.06 * along) or len(places) >= _CUTS:
                 break
             cut = int(place) + 1
-            if 4 <= cut <= length - 4 and all(abs(cut - other) >= 2 for other in taken):
-                taken.append(cut)
-        chosen.extend(taken)
+            if 4 <= cut <= length - 4 and all(abs(cut - other) >= 2 for other in places):
+                places.append(cut)
+        chosen.extend(places)
     return np.array([1, *sorted(set(chosen)), length - 1])
 
 
@@ -156,7 +156,7 @@ def _cover(levels: np.ndarray, areas: np.ndarray, price: float) -> list[_Rectang
     Ranks by sum of areas |levels - sum| + price x number, over a beam search that places one more rectangle
     a round at the first cell still open.
     """
-    found: list[tuple[float, _Rectangles]] = []
+    covers: list[tuple[float, _Rectangles]] = []
     beam: list[tuple[float, np.ndarray, np.ndarray, _Rectangles]] = [
         (float((np.abs(levels) * areas).sum()), np.rint(np.clip(levels, 0, 4)), levels, [])
     ]
@@ -175,14 +175,14 @@ def _cover(levels: np.ndarray, areas: np.ndarray, price: float) -> list[_Rectang
                     options.append((error + change[down, right], rest, exact, [*picked, box]))
         options.sort(key=lambda o: o[0])
         beam = []
-        seen = set()
+        states = set()
         for error, rest, exact, picked in options:
             if len(beam) >= _BEAM:
                 break
             key = tuple(sorted(picked))
-            if key in seen:
+            if key in states:
                 continue
-            seen.add(key)
+            states.add(key)
             top, left, bottom, right = picked[-1]
             inside = np.zeros_like(rest)
             inside[top:bottom, left:right] = 1
@@ -190,11 +190,11 @@ def _cover(levels: np.ndarray, areas: np.ndarray, price: float) -> list[_Rectang
             less[:top] = np.minimum(less[:top], 0)  # cells passed over are settled
             less[top, :left] = np.minimum(less[top, :left], 0)
             beam.append((error, less, exact - inside, picked))
-        found.extend((error + price * count, picked) for error, _, _, picked in beam[:_KEPT])
-        if not beam or min(f[0] for f in found) <= price * (count + 1):
+        covers.extend((error + price * count, picked) for error, _, _, picked in beam[:_KEPT])
+        if not beam or min(f[0] for f in covers) <= price * (count + 1):
             break  # one more rectangle costs more than all that is left
-    found.sort(key=lambda f: f[0])
-    return [picked for _, picked in found[:_KEPT]]
+    covers.sort(key=lambda f: f[0])
+    return [picked for _, picked in covers[:_KEPT]]
 
 
 def _refine(boxes: np.ndarray, covered: np.ndarray, alpha: float, turns: int = 8) -> np.ndarray:

@@ -52,13 +52,13 @@ class Refiner(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Log-odds [n, h, w] from features [n, FEATURES, h, w]."""
-        x, kept = features, []
+        x, skips = features, []
         for number, block in enumerate(self.down):
             if number:
                 x = F.avg_pool2d(x, 2, ceil_mode=True)
             x = block(x)
-            kept.append(x)
-        for block, skip in zip(reversed(list(self.up)), reversed(kept[:-1]), strict=True):
+            skips.append(x)
+        for block, skip in zip(reversed(list(self.up)), reversed(skips[:-1]), strict=True):
             larger = F.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
             x = block(torch.cat([skip, larger], dim=1))
         logits: Tensor = SHARPNESS * (features[:, 0] - 0.5) + self.head(x)[:, 0]
@@ -93,7 +93,7 @@ def refiner_features(
         s, e, g = as_float(source[rows]), as_float(edited[rows]), as_float(guide[rows])
         u, d = np.asarray(color, np.float32) - s, e - s
         left = d - (np.clip(share[rows], 0, 1.15) * np.float32(alpha))[..., None] * u
-        seen = (
+        images = (
             guided[rows],
             soft[rows],
             np.clip(share[rows], -0.5, 1.5),
@@ -105,7 +105,7 @@ def refiner_features(
             g.mean(-1),
             g.max(-1) - g.min(-1),
         )
-        return np.stack(seen, axis=1).astype(np.float32)  # rows first
+        return np.stack(images, axis=1).astype(np.float32)  # rows first
 
     return np.ascontiguousarray(np.moveaxis(in_strips(planes, size, 2**19), 1, 0))
 

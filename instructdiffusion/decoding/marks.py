@@ -131,8 +131,8 @@ def _unhidden(others: np.ndarray, h: int, w: int) -> np.ndarray:
         return np.ones((h, w), np.float32)
     def free(rows: slice) -> np.ndarray:
         wider, own = with_margin(rows, h, 1)
-        taken = ndimage.binary_dilation(others[:, wider].max(0) > 0.3, np.ones((3, 3), bool))[own]
-        return (~taken).astype(np.float32)
+        covered = ndimage.binary_dilation(others[:, wider].max(0) > 0.3, np.ones((3, 3), bool))[own]
+        return (~covered).astype(np.float32)
 
     return in_strips(free, (h, w))
 

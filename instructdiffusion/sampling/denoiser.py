@@ -110,8 +110,8 @@ def _check_conditions(image_latents: Tensor, prompt_embeds: Tensor, negative: Te
             f"negative prompt embeds must be [1 or {count}, {length}, {width}] like the prompt's; "
             f"got {tuple(negative.shape)}"
         )
-    given = {"image latents": image_latents, "prompt embeds": prompt_embeds, "negative prompt embeds": negative}
-    for name, value in given.items():
+    conditions = {"image latents": image_latents, "prompt embeds": prompt_embeds, "negative prompt embeds": negative}
+    for name, value in conditions.items():
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"the {name} have NaN or infinite values; check the picture and the weights")
 

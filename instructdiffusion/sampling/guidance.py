@@ -112,8 +112,8 @@ class SparseGuidance:
         return _fold(check_weights(weights, f"guidance at sigma {sigma:g}"), self.branches)
 
     def __str__(self) -> str:
-        kept = f", {len(self.at)} rows kept" if self.at else ""
-        return f"{self.inside} without {', '.join(self.branches)} up to {self.below:g}{kept}"
+        rows = f", {len(self.at)} rows kept" if self.at else ""
+        return f"{self.inside} without {', '.join(self.branches)} up to {self.below:g}{rows}"
 
 
 def instructdiffusion(s_text: float, s_image: float) -> ConstantGuidance:

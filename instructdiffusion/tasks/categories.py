@@ -62,22 +62,22 @@ def read_choice(sentence: Sentence) -> tuple[str, ...] | None:
     text = sentence.text
     if (names := _tail_list(text)) is not None:
         return names
-    told = _TELL.sub("", text)
-    if _EDITING.match(told):
+    choice = _TELL.sub("", text)
+    if _EDITING.match(choice):
         return None
-    asked = told if told == text else f"{told}"
+    question = choice if choice == text else f"{choice}"
     for pattern in _CHOICES:
-        found = re.fullmatch(pattern, asked)
-        if not found:
+        match = re.fullmatch(pattern, question)
+        if not match:
             continue
-        names = _categories(found["list"])
+        names = _categories(match["list"])
         bare = pattern is _CHOICES[-1]
         several = len(names) > 1
         one = len(names) == 1 and bool(re.fullmatch(r"an? [\w-]+(?: [\w-]+)?", names[0]))
         if (
             several
-            and (re.search(r"\b(?:or|vs|versus|and)\b|,", found["list"]))
-            or (one and pattern is _CHOICES[0] and not re.match(r"(?:is|are) there", asked))
+            and (re.search(r"\b(?:or|vs|versus|and)\b|,", match["list"]))
+            or (one and pattern is _CHOICES[0] and not re.match(r"(?:is|are) there", question))
         ):
             if bare and any(len(n.split()) > 4 for n in names):
                 continue
@@ -124,8 +124,8 @@ def _tail_list(text: str) -> tuple[str, ...] | None:
             continue
         chosen = bool(re.search(r"\b(?:or|vs|versus)\b|/", names))
         if chosen and (_ASKING.search(head) or not split.end()) or _CLASSING.search(head):
-            found = _categories(names)
-            return found if len(found) > 1 else None
+            kinds = _categories(names)
+            return kinds if len(kinds) > 1 else None
     return None
 
 

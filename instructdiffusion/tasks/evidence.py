@@ -233,15 +233,15 @@ def _points(words: str) -> Understanding | None:
     part = rf"(?:{FACE_PART}|{BODY_PART}|{SHARED_PART}|(?:hand|foot|feet|paw|head top)|tail tip|tip of the tail"
     part += "|top of the head)"
     owner = rf"(?: (?:of|on) (?:the|a|this|that|his|her|my) {_NOUN})?"
-    named = [m[0] for m in re.finditer(rf"(?:\b(?:the|a) )?(?:(?:\w+)'s )?\b{side}{part}\b{owner}", words)]
-    if not named:
+    points = [m[0] for m in re.finditer(rf"(?:\b(?:the|a) )?(?:(?:\w+)'s )?\b{side}{part}\b{owner}", words)]
+    if not points:
         return None
-    alone = len(re.sub(r"[^a-z ]", " ", words).split()) <= 3 + sum(len(n.split()) for n in named)
+    alone = len(re.sub(r"[^a-z ]", " ", words).split()) <= 3 + sum(len(n.split()) for n in points)
     if not alone and not re.search(_POINT, words):
         return None
     whose = re.match(rf"(?:\b(?:the|a|this|that) )?({_NOUN}), ", words)
     marks: list[Landmark] = []
-    for name in named:
+    for name in points:
         bare = re.sub(r"^(?:the|a) (?=\w+'s )", "the ", name)
         if whose and " of " not in bare and "'s " not in bare:
             bare = f"{bare} of the {whose[1]}"
@@ -256,8 +256,8 @@ def _choice(words: str, phrases: Sequence[str]) -> Understanding | None:
     if len(kinds) < 2 or re.search(r"\b(?:where|mask|segment|box|boxes)\b", words):
         return None
     joined = re.search(r" or ", words) or re.search(r"\bclassif|\bclass(?:es)?\b|\bcategor", words)
-    asked = re.fullmatch(rf"(?:{_NOUN}\?? ?)+", words) and "?" in words
-    if not (joined and re.search(_CHOOSING, words) or asked):
+    is_question = re.fullmatch(rf"(?:{_NOUN}\?? ?)+", words) and "?" in words
+    if not (joined and re.search(_CHOOSING, words) or is_question):
         return None
     return Understanding("classify", tuple(_with_article(kind) for kind in kinds))
 
@@ -267,19 +267,19 @@ def _with_article(noun: str) -> str:
 
 
 def _rest(words: str) -> Understanding | None:
-    found = _REST.search(words)
-    if found is None:
+    match = _REST.search(words)
+    if match is None:
         return None
-    verb = found[0].split()[0]
+    verb = match[0].split()[0]
     if verb in ("leave", "ignore", "skip", "keep") and not re.search(_OTHERS, words):
         return None
-    left = _phrases(found["left"])
+    left = _phrases(match["left"])
     return Understanding("segment", _subjects(left), rest=True) if left else None
 
 
 def _phrases(words: str) -> list[str]:
     """The things that the words name, each with what is said of it, in order."""
-    found: list[str] = []
+    phrases: list[str] = []
     end = 0
     for match in _PHRASE.finditer(words):
         if match.start() < end:
@@ -289,8 +289,8 @@ def _phrases(words: str) -> list[str]:
             phrase, end = phrase + where[0], end + where.end()
         elif (place := _ASIDE.match(words[end:])) is not None:
             phrase, end = f"{place[1].strip()} {re.sub(r'^the ', '', phrase)}", end + place.end()
-        found.append(phrase.strip(" ,"))
-    return found
+        phrases.append(phrase.strip(" ,"))
+    return phrases
 
 
 def _subjects(phrases: Sequence[str]) -> tuple[str, ...]:

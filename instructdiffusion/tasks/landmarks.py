@@ -52,15 +52,15 @@ def read_landmarks(subject: str) -> tuple[Landmark, ...]:
     )
     words = _turned(re.sub(r"(?<=[a-z]) (?:joint|center|centre)$", "", words))
     for kind, part in _PARTS:
-        found = re.fullmatch(
+        match = re.fullmatch(
             rf"{_ARTICLE}({SIDE})({part})(?: (?:of|on|in|from) (?:(?:the|a|his|her|this|my|that|their) )?(.+))?",
             words,
         )
-        if found and not (kind == "thing" and not found[3]):
+        if match and not (kind == "thing" and not match[3]):
             break
     else:
         return ()
-    side, name, owner = found[1].strip(), found[2], found[3] or ""
+    side, name, owner = match[1].strip(), match[2], match[3] or ""
     owner = "" if re.fullmatch(rf"(?:\w+ )?{FACE}", owner) and kind in ("face", "shared") else owner
     return tuple(Landmark(_name(s, one, owner), kind, s, owner) for s, one in _sided(side, name, subject))
 
@@ -101,8 +101,8 @@ def _turned(subject: str) -> str:
     """The subject with an owner said behind its part: "the dog's nose" as "the nose of the dog"."""
     if re.search(r"\b(?:is|are|where|mark|find|show)\b", subject):
         return subject
-    found = re.fullmatch(r"(?:(?:the|a|my|this|that) )?([\w -]+?)(?:'s|s') (.+)", subject)
-    return f"the {found[2]} of the {found[1]}" if found else subject
+    match = re.fullmatch(r"(?:(?:the|a|my|this|that) )?([\w -]+?)(?:'s|s') (.+)", subject)
+    return f"the {match[2]} of the {match[1]}" if match else subject
 
 
 def _sided(side: str, name: str, subject: str) -> list[tuple[str, str]]:
@@ -146,17 +146,17 @@ def point_set(subject: str, is_point: Callable[[str], bool]) -> tuple[str, tuple
     is_point: whether words name points themselves: "the keypoints of both knees" are these, not those of a figure.
     """
     for pattern, (task, names) in POINT_SETS.items():
-        found = re.fullmatch(
+        match = re.fullmatch(
             rf"(?:(?:the|all|all the|his|her|its|their|main|some) )*{pattern}(?: (?:of|on|in|for) (?:(?:the|this"
             rf"|that|his|her|a|my) )?(.+))?",
             subject,
         )
-        if found and found[1] and is_point(found[1]):
+        if match and match[1] and is_point(match[1]):
             return None
-        if found and found[1] and re.match(r"(?:the )?(?:key ?point|joint|landmark) of ", subject):
-            return task, (f"the {found[1]}",)  # one point by a name that is not known, not those of a figure
-        if found:
-            owner = (found[1] or "") if task == "keypoints" else ""
+        if match and match[1] and re.match(r"(?:the )?(?:key ?point|joint|landmark) of ", subject):
+            return task, (f"the {match[1]}",)  # one point by a name that is not known, not those of a figure
+        if match:
+            owner = (match[1] or "") if task == "keypoints" else ""
             if owner and re.fullmatch(rf"(?:\w+ )?{FACE}", owner):
                 return POINT_SETS[next(iter(POINT_SETS))]
             return task, tuple(f"{n} of the {owner}" if owner else n for n in names)

@@ -51,8 +51,8 @@ class MaskTask(Task):
         if isinstance(target, Masks) and len(instruction.subjects) > 1:
             parts = self.questions(instruction)
             rows = rows_of_subjects(target.labels, instruction, self.name)
-            drawn = [self.render(image, target[r], p) for r, p in zip(rows, parts, strict=True)]
-            return join_drawings(image, drawn)
+            drawings = [self.render(image, target[r], p) for r, p in zip(rows, parts, strict=True)]
+            return join_drawings(image, drawings)
         if not isinstance(target, Masks):
             raise TypeError(f"{self.name}: the target is Masks, got {type(target).__name__}")
         if target.canvas_size != image.shape[:2]:
@@ -91,10 +91,10 @@ class MaskTask(Task):
         if len(parts) == 1 and not is_complement(instruction):
             return None
         check_pair(source, edited)
-        drawn = [edited]
+        drawings = [edited]
         if len(parts) > 1:
-            drawn = own_drawings(source, edited, [c.array for c in instruction.colors])
-        results = [self.decode(source, d, p, **options) for d, p in zip(drawn, parts, strict=True)]
+            drawings = own_drawings(source, edited, [c.array for c in instruction.colors])
+        results = [self.decode(source, d, p, **options) for d, p in zip(drawings, parts, strict=True)]
         return self.join(results, instruction)
 
     def read_mask(
@@ -150,5 +150,5 @@ class MaskTask(Task):
         soft = refine_mask(source, edited, color, guide, alpha=ALPHA, refiner=refiner)
         size = source.shape[0] * source.shape[1]
         smallest = smallest_area(size) if min_area is None else min_area
-        found = sure_mask(soft, threshold)
-        return clean_mask(found, soft, threshold, round(smallest * soft.size / size))
+        mask = sure_mask(soft, threshold)
+        return clean_mask(mask, soft, threshold, round(smallest * soft.size / size))

@@ -26,17 +26,17 @@ def read_own(words: str) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]
     for name, template in sorted(pairs, key=lambda pair: pair[1] == _BARE):
         most = min(colors, _CLAUSES) if "[" in template else 1
         for count in range(most, max(0, most - 3), -1):  # a subject may hold a color or two itself
-            found = _compiled(template, count).fullmatch(words)
-            if found:
+            match = _compiled(template, count).fullmatch(words)
+            if match:
                 rows = range(count)
-                subjects = tuple(found[f"s{i}"] for i in rows)
+                subjects = tuple(match[f"s{i}"] for i in rows)
                 if template == _BARE and (
                     not re.fullmatch(_THING, subjects[0]) or subjects[0].split()[0] in VERBS
                 ):
                     continue
                 if any(_holds_color(s) for s in subjects):
                     continue
-                yield name, subjects, tuple(found[f"c{i}"] for i in rows)
+                yield name, subjects, tuple(match[f"c{i}"] for i in rows)
 
 
 def _holds_color(subject: str) -> bool:

@@ -152,38 +152,38 @@ def read_search(text: str, color: str) -> tuple[str, str] | None:
     text = re.sub(
         rf"^{SEARCH} (?:and|then|and then) (?=(?:{MASKING}|{BOXING}|{DOTTING}|{SEARCH}) )", "", text
     )
-    found = _THEN.fullmatch(re.sub(r" - ", ", ", text))
-    if found:
-        wanted = _wanted_of(found["then"], color)
-        first = re.sub(r"^(?:do|can) (?:you|i|we) (?:see|find|spot) ", "", stripped(found["first"]))
-        first = re.sub(r"^(?:a|an|any|some) ", "the ", first) if first != stripped(found["first"]) else first
-        if wanted is not None:
+    match = _THEN.fullmatch(re.sub(r" - ", ", ", text))
+    if match:
+        mark = _wanted_of(match["then"], color)
+        first = re.sub(r"^(?:do|can) (?:you|i|we) (?:see|find|spot) ", "", stripped(match["first"]))
+        first = re.sub(r"^(?:a|an|any|some) ", "the ", first) if first != stripped(match["first"]) else first
+        if mark is not None:
             searched = read_search(first, "") or (
                 ("any", first)
                 if re.match(r"(?:the|all|every|each) ", first) and not _EDITS.search(first)
                 else None
             )
             if searched and _is_thing(searched[1]):
-                return (searched[0] if wanted == "any" else wanted), searched[1]
+                return (searched[0] if mark == "any" else mark), searched[1]
     which = _WHICH.fullmatch(text)
     if which and not re.match(r"(?:one|thing|object|pixels?|parts?|areas?|regions?|of)\b", which["noun"]):
         rest = re.sub(r"^the ", "", which["rest"])
         short = re.fullmatch(rf"(?:[\w-]+most|[\w-]+est|(?:most|least) \w+|{COLOR})", rest)
         doing = {"has": "with ", "wears": "wearing ", "holds": "holding "}.get(which["verb"], "")
         return "any", f"the {rest} {which['noun']}" if short else f"the {which['noun']} {doing}{rest}"
-    for wanted, pattern in _PATTERNS:
-        found = re.fullmatch(pattern, text)
-        if found and _is_thing(found["s"]):
-            if wanted == "worn":
+    for mark, pattern in _PATTERNS:
+        match = re.fullmatch(pattern, text)
+        if match and _is_thing(match["s"]):
+            if mark == "worn":
                 wearable = re.search(r"\bmasks?\b", text) and not re.search(r"segmentation|pixel", text)
-                if wearable and not color and re.search(_WEARERS, found["s"]):
+                if wearable and not color and re.search(_WEARERS, match["s"]):
                     continue
-                wanted = "mask"
-            return wanted, found["s"]
+                mark = "mask"
+            return mark, match["s"]
     if color:
-        found = re.fullmatch(rf"{COLORING} {PIXELS}?{_S}", text)
-        if found and _is_thing(found["s"]):
-            return "mask", found["s"]
+        match = re.fullmatch(rf"{COLORING} {PIXELS}?{_S}", text)
+        if match and _is_thing(match["s"]):
+            return "mask", match["s"]
     return None
 
 

@@ -110,14 +110,14 @@ def read_sentence(text: str) -> Sentence:
     bare = stripped(words)
     color = ""
     for pattern, left in _COLORED:
-        found = re.search(pattern, bare)
+        match = re.search(pattern, bare)
         changes = (
-            found and found[0].lstrip(", ").startswith(("with ", "using ", "by ")) and _CHANGING.match(bare)
+            match and match[0].lstrip(", ").startswith(("with ", "using ", "by ")) and _CHANGING.match(bare)
         )
-        if found and found[0] != found["color"] and not changes:
-            color = found["color"]
+        if match and match[0] != match["color"] and not changes:
+            color = match["color"]
             bare = stripped(
-                " ".join((bare[: found.start()] + found.expand(left) + bare[found.end() :]).split())
+                " ".join((bare[: match.start()] + match.expand(left) + bare[match.end() :]).split())
             )
             break
     return Sentence(words, bare, _SAME.get(color, color), words.rstrip(" .!").endswith("?"))
@@ -141,8 +141,8 @@ def spelled(words: str) -> str:
     """The words with slips in those that say what to do, and in names of joints, set right ("segement", "sholder")."""
     from difflib import get_close_matches
 
-    def right(found: re.Match[str]) -> str:
-        word = found[0]
+    def right(match: re.Match[str]) -> str:
+        word = match[0]
         if word in _SLIPS:
             return _SLIPS[word]
         known = {word, word.rstrip("s")} & {*_TYPABLE, *_WORDS}
@@ -176,12 +176,12 @@ def stripped(words: str) -> str:
         before = words
         words = words.strip(" .!?,;:-\"'") if not words.endswith("'") else words.strip(" .!?,;:-'\"")
         for pattern in openings:
-            found = pattern.match(words)
-            if found and found.end() < len(words):
-                words = words[found.end() :]
+            match = pattern.match(words)
+            if match and match.end() < len(words):
+                words = words[match.end() :]
         for pattern in closings:
-            found = pattern.search(words)
-            if found and found.start() > 0:
-                words = words[: found.start()]
+            match = pattern.search(words)
+            if match and match.start() > 0:
+                words = words[: match.start()]
     first, _, rest = words.partition(" ")
     return f"{_gerunds()[first]} {rest}".strip() if first in _gerunds() and rest else words

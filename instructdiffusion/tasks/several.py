@@ -42,11 +42,11 @@ def own_drawings(
     drawings = []
     for row, color in enumerate(colors):
         mine = winner == row
-        drawn = _where(mine, e, s)
+        drawing = _where(mine, e, s)
         if boxes:
             hidden = _hidden(mine, (d * d).sum(-1) > _CHANGED, ndimage)
-            drawn[hidden] = ((1 - ALPHA) * s + ALPHA * np.asarray(color, np.float32))[hidden]
-        drawings.append(drawn)
+            drawing[hidden] = ((1 - ALPHA) * s + ALPHA * np.asarray(color, np.float32))[hidden]
+        drawings.append(drawing)
     return drawings
 
 

@@ -93,12 +93,12 @@ def parse_spatial(phrase: str) -> SpatialPhrase | None:
         phrase: As a person says it: "the rightmost red star", "the dog left of the tree".
     """
     text = " ".join(phrase.lower().split())
-    if found := _RELATION.match(text):
-        return SpatialPhrase(found["noun"], _BETWEEN[found[2]], found["anchor"])
-    if found := _LEAD.match(text):
-        return SpatialPhrase(f"the {found['noun']}", _FIRST[found[1]])
-    if found := _TAIL.match(text):
-        return SpatialPhrase(found["noun"], _LAST[found[2]])
+    if match := _RELATION.match(text):
+        return SpatialPhrase(match["noun"], _BETWEEN[match[2]], match["anchor"])
+    if match := _LEAD.match(text):
+        return SpatialPhrase(f"the {match['noun']}", _FIRST[match[1]])
+    if match := _TAIL.match(text):
+        return SpatialPhrase(match["noun"], _LAST[match[2]])
     return None
 
 

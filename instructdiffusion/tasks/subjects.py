@@ -96,7 +96,7 @@ def _head(subject: str) -> str:
     """The noun of a subject: its last word before a relation or "of"."""
     words = f"{subject} "
     cut = min(
-        (found.start() for found in (_INSIDES.search(words), re.search(r" of ", words)) if found), default=-1
+        (match.start() for match in (_INSIDES.search(words), re.search(r" of ", words)) if match), default=-1
     )
     words = words if cut < 0 else words[:cut]
     return words.split()[-1] if words.split() else ""
@@ -120,23 +120,23 @@ def tells_one(subject: str) -> bool:
 
 
 def _relation_start(words: str) -> int:
-    found = _INSIDES.search(f"{words} ")
-    return found.start() if found else -1
+    match = _INSIDES.search(f"{words} ")
+    return match.start() if match else -1
 
 
 def everything_but(text: str) -> str | None:
     """What words such as "everything but the dog" or "not the dog" leave out; None for other words."""
-    found = re.fullmatch(rf"{EVERYTHING},? {EXCEPTION}:? (.+)", text) or re.fullmatch(NEGATION, text)
-    if not found:
-        found = re.fullmatch(
+    match = re.fullmatch(rf"{EVERYTHING},? {EXCEPTION}:? (.+)", text) or re.fullmatch(NEGATION, text)
+    if not match:
+        match = re.fullmatch(
             r"(?:the )?(?:inverse|opposite|complement|rest|background|surroundings) (?:of|without|around|behind) (.+)",
             text,
         )
-        if found and not re.match(r"(?:the )?(?:inverse|opposite|complement)", text):
-            found = None
-    if not found or is_picture(found[1]):
+        if match and not re.match(r"(?:the )?(?:inverse|opposite|complement)", text):
+            match = None
+    if not match or is_picture(match[1]):
         return None
-    return found[1]
+    return match[1]
 
 
 def leaves_out(text: str) -> bool:

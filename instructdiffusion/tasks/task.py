@@ -152,23 +152,23 @@ class Task(ABC):
         return result
 
     def _subjects(self, subjects: str | Sequence[str] | None) -> tuple[str, ...]:
-        given = () if subjects is None else _several(subjects)
+        phrases = () if subjects is None else _several(subjects)
         if isinstance(subjects, str) and subjects.strip() and self.palette and self.max_subjects > 1:
-            given = subjects_of(subjects) if self.asks_singly else tuple(filter(str.strip, subjects.splitlines()))
-        wrong = [subjects] if given is None else [s for s in given if not isinstance(s, str)]
-        if given is None or wrong:
-            wanted = f"expected words, as {self.example!r}" if self.max_subjects else "expected no subject"
+            phrases = subjects_of(subjects) if self.asks_singly else tuple(filter(str.strip, subjects.splitlines()))
+        wrong = [subjects] if phrases is None else [s for s in phrases if not isinstance(s, str)]
+        if phrases is None or wrong:
+            expected = f"expected words, as {self.example!r}" if self.max_subjects else "expected no subject"
             several = ", or a list of them" if self.max_subjects > 1 and not self.asks_singly else ""
-            raise TypeError(f"{self.name}: {wanted}{several}; got {_shown(wrong[0])}")
-        names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in given)
+            raise TypeError(f"{self.name}: {expected}{several}; got {_shown(wrong[0])}")
+        names = tuple(" ".join(s.lower().split()).rstrip(" .!") for s in phrases)
         if "" in names:
             raise ValueError(f"{self.name}: a subject is empty; say it in words, as in '{self.example}'")
         low = min(1, self.max_subjects)
         if not low <= len(names) <= self.max_subjects:
             several = f"1 to {self.max_subjects} subjects" if names or not self.asks_singly else "at least one subject"
-            wanted = {0: "no subject", 1: "one subject"}.get(self.max_subjects, several)
+            expected = {0: "no subject", 1: "one subject"}.get(self.max_subjects, several)
             got = f"{len(names)}: {list(names)}" if names else f"none: say it in words, as {self.example!r}"
-            raise ValueError(f"{self.name} takes {wanted}, got {got}")
+            raise ValueError(f"{self.name} takes {expected}, got {got}")
         if len(set(names)) != len(names):
             raise ValueError(f"{self.name}: every subject is asked for once, got {list(names)}")
         return names
@@ -203,10 +203,10 @@ class Task(ABC):
             if picture is not None:
                 return tuple(far_colors(picture, None, self.palette, count))
             return tuple(self.palette[:count] if rng is None else rng.sample(self.palette, count))
-        given = _several(colors)
-        if given is None:
+        names = _several(colors)
+        if names is None:
             raise TypeError(f"{self.name}: expected a colour's name, or a list of them; got {_shown(colors)}")
-        shades = tuple(c if isinstance(c, Color) else color_named(c, self.palette) for c in given)
+        shades = tuple(c if isinstance(c, Color) else color_named(c, self.palette) for c in names)
         if len(shades) != count:
             raise ValueError(f"{self.name}: {count} subjects need {count} colours, got {len(shades)}")
         if len({c.rgb for c in shades}) != count:
@@ -273,17 +273,17 @@ class Task(ABC):
         """The answer that was drawn: what changed from `source` (or its reconstruction) to `edited`."""
 
 
-def _several(given: Any) -> tuple[Any, ...] | None:
+def _several(value: Any) -> tuple[Any, ...] | None:
     """What was given as one text or colour, or a sequence, as a tuple; None for what is neither.
 
     Bytes are no text, sets have no order, and an iterator can be gone through only once.
     """
-    if isinstance(given, (str, Color)):
-        return (given,)
-    if isinstance(given, np.ndarray):
-        return tuple(given) if given.ndim == 1 else None
-    plain = isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray, memoryview))
-    return tuple(given) if plain else None
+    if isinstance(value, (str, Color)):
+        return (value,)
+    if isinstance(value, np.ndarray):
+        return tuple(value) if value.ndim == 1 else None
+    plain = isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray, memoryview))
+    return tuple(value) if plain else None
 
 
 def _shown(value: Any) -> str:

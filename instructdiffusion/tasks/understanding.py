@@ -101,8 +101,8 @@ def _instructed(meant: Understanding, text: str, image: np.ndarray | None) -> In
     subjects = _checked(meant)
     colors, note = _shades(meant, task.palette, image)
     made = task.instruct(subjects, colors, picture=image)
-    shown = [f"'{s}' in {c.name}" for s, c in zip(made.subjects, made.colors, strict=True)]
-    what = listed(shown)
+    pairs = [f"'{s}' in {c.name}" for s, c in zip(made.subjects, made.colors, strict=True)]
+    what = listed(pairs)
     if meant.rest:
         what = f"everything but {what}"
     return replace(made, understanding=f"understood as {meant.task}: {what}{note}", complement=meant.rest)
@@ -131,20 +131,20 @@ def _shades(
 
     Subjects without a color beside ones with theirs get others; a last subject's alone is meant for all.
     """
-    named = [c for c in meant.colors if c]
+    names = [c for c in meant.colors if c]
     count = len(set(meant.subjects))
-    if not named:
+    if not names:
         return None, ""
     shades = {c.name: c for c in palette}
-    unknown = [c for c in named if c not in shades]
+    unknown = [c for c in names if c not in shades]
     if unknown:
         return None, f" ({unknown[0]} is no color that {meant.task} draws in)"
-    each = len(meant.colors) == count and (count == 1 or len(named) > 1 or not meant.colors[-1])
-    if not each or len(set(named)) != len(named):
-        return None, f" (each has a color of its own, not all {named[0]})" if count > 1 else ""
-    others = tuple(c for c in palette if c.name not in named)
-    wanted = count - len(named)
-    chosen = others[:wanted] if image is None or not wanted else far_colors(image, None, others, wanted)
+    each = len(meant.colors) == count and (count == 1 or len(names) > 1 or not meant.colors[-1])
+    if not each or len(set(names)) != len(names):
+        return None, f" (each has a color of its own, not all {names[0]})" if count > 1 else ""
+    others = tuple(c for c in palette if c.name not in names)
+    missing = count - len(names)
+    chosen = others[:missing] if image is None or not missing else far_colors(image, None, others, missing)
     further = iter(chosen)
     return [shades[c] if c else next(further) for c in meant.colors], ""
 
@@ -222,34 +222,34 @@ def _own_points(task: str, points: list[Landmark]) -> str:
 
 def _search(sentence: Sentence) -> Understanding | None:
     """Something to be shown: as a mask, a box or points."""
-    asked = re.fullmatch(
+    is_question = re.fullmatch(
         rf"(?:(?:{SEARCH}|{MASKING}|{DOTTING}|{MAKING.strip()}|where are) ?)?(?P<s>.+)", sentence.text
     )
-    if asked and (whole := point_set(asked["s"], _names_points)):
+    if is_question and (whole := point_set(is_question["s"], _names_points)):
         return Understanding(*whole)
-    found = read_search(sentence.text, sentence.color)
+    search = read_search(sentence.text, sentence.color)
     thing = re.search(rf"\b{COLOR} {SHAPE_NOUN}\b", sentence.text)  # "the red dot on the nose" is no point
     ending = () if thing else tail_landmarks(sentence.text, _points_of)
     if ending and all(_is_point(p, False) for p in ending):
-        named = (sentence.color,) if sentence.color else ()
-        return Understanding(points_task(ending), tuple(p.name for p in ending), named)
-    if found is None:
+        sentence_colors = (sentence.color,) if sentence.color else ()
+        return Understanding(points_task(ending), tuple(p.name for p in ending), sentence_colors)
+    if search is None:
         return _named(sentence)
-    wanted, words = found
+    mark, words = search
     colored = (sentence.color,) if sentence.color else ()
     only = bool(_ONLY.search(sentence.words))
     words = _bare(words)
     if (left := everything_but(words)) is not None:
-        task = {"mask": "segment", "any": "segment"}.get(wanted, "detect" if wanted != "point" else "align")
+        task = {"mask": "segment", "any": "segment"}.get(mark, "detect" if mark != "point" else "align")
         return Understanding(task, _things(left), colored, rest=True)
     shades = re.findall(rf" in ({COLOR})(?=,| and |$)", words)  # "the left eye in blue and the nose in green"
     points = _points_of(re.sub(rf" in {COLOR}(?=,| and |$)", "", words))
     if shades and len(shades) + bool(sentence.color) == len(points):
         colored = (*shades, *colored)
-    loose = wanted in ("point", "ring")
-    if points and wanted not in ("mask", "box", "count") and all(_is_point(p, loose) for p in points):
+    loose = mark in ("point", "ring")
+    if points and mark not in ("mask", "box", "count") and all(_is_point(p, loose) for p in points):
         return Understanding(points_task(points), tuple(p.name for p in points), colored)
-    if wanted == "point":
+    if mark == "point":
         return None
     words = re.sub(
         r"^(?:everything|anything|all|what) (?:that|which) (?:is|are|looks? like) (?:an? |the )?",
@@ -258,7 +258,7 @@ def _search(sentence: Sentence) -> Understanding | None:
     )
     words = re.sub(r"^(?:the )?(?:subject|object|thing|class): ", "", words)
     subjects, colors = _with_colors(words, sentence.color)
-    if wanted in ("box", "count", "locate", "ring"):
+    if mark in ("box", "count", "locate", "ring"):
         return None if any(is_place(s) for s in subjects) else Understanding("detect", subjects, colors)
     one = len(subjects) == 1 and not is_plural(words) and (only or tells_one(subjects[0]))
     return Understanding("refer" if one else "segment", subjects, colors)
@@ -309,9 +309,9 @@ def _with_colors(words: str, last: str) -> tuple[tuple[str, ...], tuple[str, ...
     clauses = re.split(rf"(?<= in )({COLOR})(?:,? and |, )(?=the |a |all |my |every )", words)
     parts = [a + b for a, b in zip(clauses[::2], [*clauses[1::2], ""], strict=True)]
     for part in parts if len(parts) > 1 else split_subjects(words):
-        found = re.fullmatch(rf"(.+) in ({COLOR})", part)
-        subjects.append(clean_subject(found[1] if found else part))
-        colors.append(found[2] if found else "")
+        match = re.fullmatch(rf"(.+) in ({COLOR})", part)
+        subjects.append(clean_subject(match[1] if match else part))
+        colors.append(match[2] if match else "")
     if colors and not colors[-1]:
         colors[-1] = last
     return tuple(subjects), tuple(colors)
@@ -328,8 +328,8 @@ def _points_of(words: str) -> tuple[Landmark, ...]:
     body, owner = (shared[1], shared[2]) if shared and re.search(r",| and ", shared[1]) else (words, "")
     points: list[Landmark] = []
     for part in re.split(r",? and |, (?:and )?|,? as well as |,? plus | & ", body):
-        found = read_landmarks(part + owner if owner and " of " not in part else part)
-        if not found:
+        landmarks = read_landmarks(part + owner if owner and " of " not in part else part)
+        if not landmarks:
             return ()
-        points += found
+        points += landmarks
     return tuple({p.name: p for p in points}.values())

@@ -64,7 +64,7 @@ def _decorated(template: str, rng: random.Random) -> str:
 def _choose(pattern: str, rng: random.Random) -> str:
     """The pattern with one alternative in the place of every "(a|b)", the inner ones first."""
     while "(" in pattern:
-        pattern = re.sub(r"\(([^()]*)\)", lambda found: draw_one(found[1].split("|"), rng), pattern)
+        pattern = re.sub(r"\(([^()]*)\)", lambda match: draw_one(match[1].split("|"), rng), pattern)
     return pattern
 
 

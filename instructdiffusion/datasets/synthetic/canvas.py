@@ -23,9 +23,9 @@ class Canvas:
         """The canvas of a picture's size; ValueError where a side is shorter than `SMALLEST`."""
         height, width = size if isinstance(size, (tuple, list)) else (size, size)
         if min(height, width) < SMALLEST:
-            shown = f"{height}" if height == width else f"{height} x {width}"
+            size_text = f"{height}" if height == width else f"{height} x {width}"
             raise ValueError(
-                f"expected a size of at least {SMALLEST} pixels; got {shown}: nothing is recognisable below"
+                f"expected a size of at least {SMALLEST} pixels; got {size_text}: nothing is recognisable below"
             )
         return Canvas(int(height), int(width))
 

@@ -89,23 +89,23 @@ def annotation_entries(
     target = record.target
     if isinstance(target, np.ndarray):
         return []
-    found = to_coco(target[0] if isinstance(target, tuple) else target, image_id)
-    if isinstance(target, tuple) and isinstance(target[0], Label) and found:
-        found[0]["bbox"] = _box(target[1])
-    for number, entry in enumerate(found, before + 1):
+    annotations = to_coco(target[0] if isinstance(target, tuple) else target, image_id)
+    if isinstance(target, tuple) and isinstance(target[0], Label) and annotations:
+        annotations[0]["bbox"] = _box(target[1])
+    for number, entry in enumerate(annotations, before + 1):
         name = entry.get("category_name") or record.meta.get("figure") or "object"
         entry["id"] = number
         entry["category_name"] = name
         entry["category_id"] = categories.setdefault(name, len(categories) + 1)
         if "keypoints" in entry:
-            asked = list(record.meta["joints"])
-            rows = dict(zip(asked, np.reshape(entry["keypoints"], (-1, 3)).tolist(), strict=True))
+            joints = list(record.meta["joints"])
+            rows = dict(zip(joints, np.reshape(entry["keypoints"], (-1, 3)).tolist(), strict=True))
             entry["keypoints"] = [v for joint in joints_of(name) for v in rows.get(joint, (0, 0, 0))]
             del entry["keypoint_names"]
-            entry["asked"] = asked
+            entry["asked"] = joints
             entry["area"] = float(record.meta["area"])
             entry["bbox"] = [round(float(v), 3) for v in record.meta["box"]]
-    return found
+    return annotations
 
 
 def category_entry(name: str, number: int, task: str) -> dict[str, Any]:

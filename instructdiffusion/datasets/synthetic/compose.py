@@ -90,15 +90,15 @@ def _mixed(rgb: Rgb, other: Rgb, part: float) -> Rgb:
 
 
 def inks_for(
-    category: str, body: Rgb, rng: random.Random | None = None, named: Rgb | None = None
+    category: str, body: Rgb, rng: random.Random | None = None, garment: Rgb | None = None
 ) -> dict[str, Rgb]:
     """All inks of a category's drawing around the colour of its body; without `rng` the canonical ones.
 
     `named` is the exact colour that the body is a shade of (None: the body's own): it decides whether the
     others are darker or lighter, so that a slight shade never turns a red thing's stripes from dark to light.
     """
-    named = named or body
-    light = sum(named) / 3 > 95
+    garment = garment or body
+    light = sum(garment) / 3 > 95
     inks: dict[str, Rgb] = {
         "body": body,
         "second": _mixed(body, (20, 20, 20), 0.6) if light else _mixed(body, (255, 255, 255), 0.55),
@@ -108,15 +108,15 @@ def inks_for(
         "glass": (165, 215, 240),
         "wood": (110, 70, 40),
         "leaf": (60, 150, 60),
-        "core": (250, 210, 60) if named[2] > 110 or named[1] < 150 else (120, 60, 30),
+        "core": (250, 210, 60) if garment[2] > 110 or garment[1] < 150 else (120, 60, 30),
         "roof": (130, 60, 45) if light else (190, 90, 70),
     }
     kind = family(category)
     if kind == "animal":
         inks["nose"] = (30, 22, 22) if light else (215, 150, 150)
         inks["ear"] = _mixed(body, (10, 10, 10), 0.5) if light else _mixed(body, (255, 255, 255), 0.4)
-        inks["hair"] = _mixed(body, (10, 10, 10), 0.65) if sum(named) / 3 > 60 else (110, 100, 95)
-        inks["legs"] = (235, 150, 40) if _apart(named, (235, 150, 40)) > 90 else (60, 60, 70)
+        inks["hair"] = _mixed(body, (10, 10, 10), 0.65) if sum(garment) / 3 > 60 else (110, 100, 95)
+        inks["legs"] = (235, 150, 40) if _apart(garment, (235, 150, 40)) > 90 else (60, 60, 70)
         # The legs on the far side, left and right told apart by them, are half as bright (or dark).
         inks["far"] = _mixed(body, (10, 10, 10), 0.5) if light else _mixed(body, (255, 255, 255), 0.5)
         inks["far legs"] = _mixed(

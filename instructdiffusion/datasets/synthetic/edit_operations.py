@@ -76,11 +76,11 @@ def replacement(rng: random.Random, old: Item, category: str, color: str | None)
 
     Without a colour in the words it keeps the old one's colour; a person keeps skin, hair and shown trousers.
     """
-    inks = inks_for(category, COLORS[color] if color else old.body, named=COLORS[color or old.color])
+    inks = inks_for(category, COLORS[color] if color else old.body, garment=COLORS[color or old.color])
     if category in PERSONS and old.category in PERSONS:
         # A woman's picture shows no trousers that a man or child in her place could keep.
-        kept = ("skin", "hair", "lips", "blush", *(("trousers",) if old.category != "woman" else ()))
-        inks.update({k: old.inks[k] for k in kept})
+        same = ("skin", "hair", "lips", "blush", *(("trousers",) if old.category != "woman" else ()))
+        inks.update({k: old.inks[k] for k in same})
     # Only figures have a facing worth keeping; a shape or thing comes upright.
     new = canonical_item(
         category, color or old.color, old.length, old.size, old.mirror and family(category) == "animal"
@@ -93,14 +93,14 @@ def replacement(rng: random.Random, old: Item, category: str, color: str | None)
 def recoloured(old: Item, color: str) -> Item:
     """The same object in another colour; what is not its body (skin, wheels, trunk) stays."""
     inks = inks_for(old.category, COLORS[color])
-    kept = {
+    same = {
         k: v
         for k, v in old.inks.items()
         if k in ("skin", "hair", "lips", "blush", "ears", "trousers", "shoes", "roof", "core")
     }
     if family(old.category) == "animal":
-        kept = {}
-    return replace(old, color=color, inks={**inks, **kept})
+        same = {}
+    return replace(old, color=color, inks={**inks, **same})
 
 
 def _gray(picture: np.ndarray) -> np.ndarray:

@@ -75,18 +75,18 @@ def _named(draw: Draw, tags: set[str]) -> tuple[list[Item], Phrase, int] | None:
         tags.update(nothing.tags, ["absent"])
         return items, nothing, -1
     row = rng.randrange(len(items))
-    found = refer(rng, items, row, kind, draw.canvas)
-    if found is None:
+    reference = refer(rng, items, row, kind, draw.canvas)
+    if reference is None:
         return None
-    tags.update(found.tags)
-    return items, found, row
+    tags.update(reference.tags)
+    return items, reference, row
 
 
 def _remove_edit(draw: Draw, tags: set[str]) -> edit_operations.Edit | None:
-    named = _named(draw, tags)
-    if named is None:
+    target = _named(draw, tags)
+    if target is None:
         return None
-    items, phrase, row = named
+    items, phrase, row = target
     words = draw.rng.choice(("remove {}", "remove {}", "erase {}", "delete {}", "take away {}")).format(
         phrase.words
     )
@@ -95,10 +95,10 @@ def _remove_edit(draw: Draw, tags: set[str]) -> edit_operations.Edit | None:
 
 
 def _replace_edit(draw: Draw, tags: set[str]) -> edit_operations.Edit | None:
-    named = _named(draw, tags)
-    if named is None:
+    target = _named(draw, tags)
+    if target is None:
         return None
-    items, phrase, row = named
+    items, phrase, row = target
     rng = draw.rng
     old = items[row if row >= 0 else 0]
     kin = {"shape": SHAPES + THINGS, "thing": SHAPES + THINGS, "animal": ANIMALS, "person": PERSONS}[
@@ -133,10 +133,10 @@ def _touch(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def _recolour_edit(draw: Draw, tags: set[str]) -> edit_operations.Edit | None:
     rng = draw.rng
-    named = _named(draw, tags)
-    if named is None:
+    target = _named(draw, tags)
+    if target is None:
         return None
-    items, phrase, row = named
+    items, phrase, row = target
     category = phrase.category
     others = [c for c in colors_for(category) if c != (items[row].color if row >= 0 else phrase.color)]
     color = rng.choice(others)

@@ -46,10 +46,10 @@ def make_example(
     example = join(record, chosen, words, held_out=held_out)
     if not other_words:
         return example
-    asked = example.instruction
-    texts = (reworded(chosen, asked, words) for _ in range(_TRIES))
-    text = next((t for t in texts if len(t) <= _LONGEST), asked.text)
-    return replace(example, instruction=replace(asked, text=text))
+    instruction = example.instruction
+    texts = (reworded(chosen, instruction, words) for _ in range(_TRIES))
+    text = next((t for t in texts if len(t) <= _LONGEST), instruction.text)
+    return replace(example, instruction=replace(instruction, text=text))
 
 
 def closer(example: Example, seed: int, times: int = 2) -> Example:

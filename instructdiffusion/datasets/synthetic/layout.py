@@ -80,13 +80,13 @@ class Draw:
 
     def crowd(self, count: int, avoid: Sequence[str] = ()) -> list[Item]:
         """Random objects, at most two of them big, none of the categories to avoid."""
-        found: list[Item] = []
-        while len(found) < count:
+        items: list[Item] = []
+        while len(items) < count:
             category = self.category()
             if category not in avoid:
-                big = self.chance(0.5) and sum(item.size == "big" for item in found) < 2
-                found.append(self.item(category, size="big" if big else "small"))
-        return found
+                big = self.chance(0.5) and sum(item.size == "big" for item in items) < 2
+                items.append(self.item(category, size="big" if big else "small"))
+        return items
 
     def of_extent(self, item: Item) -> Item:
         """The object with its longer side as `extent` says, called small or big as its kind would be."""
@@ -114,17 +114,17 @@ class Draw:
         placed = place(self.rng, items, [item.moved(item.x / x, item.y / y) for item in fixed], gap, tries)
         return [item.moved(item.x * x, item.y * y) for item in placed]
 
-    def backdrop(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Background:
+    def backdrop(self, items: Sequence[Item], colors: Sequence[str] = ()) -> Background:
         """A background that the items stand out from; no photograph of their categories or of those asked for."""
         across, down = self.canvas.units
         boxes = [tuple(v / s for v, s in zip(item.box, (across, down, across, down))) for item in items]
-        without = {*asked, *(item.category for item in items)}
+        without = {*colors, *(item.category for item in items)}
         inks = [item.colors for item in items]
         return background(self.rng, self.level, self.size, inks, boxes, self.split, without)
 
-    def paint(self, items: Sequence[Item], asked: Sequence[str] = ()) -> Scene:
+    def paint(self, items: Sequence[Item], colors: Sequence[str] = ()) -> Scene:
         """The items before such a background."""
-        return paint(self.backdrop(items, asked), items)
+        return paint(self.backdrop(items, colors), items)
 
     def unseen_pair(self) -> tuple[str, str]:
         """A (colour, category) pair that training never sees."""
@@ -158,14 +158,14 @@ class Draw:
             rng.sample(shared, 2) if self.chance(0.7) else [rng.choice(colors_for(first)), rng.choice(shared)]
         )
         textures = ["plain", self.texture() if self.chance(0.8) else "plain"]
-        found = []
+        rivals = []
         for i in range(count):
             category = first if i == 0 or self.chance(0.6) else second
             crowded = category in ANIMALS + PERSONS and count > 2
             size = "small" if crowded or i > 0 and self.chance(0.65) else None
             fitting = [c for c in colors if c in colors_for(category)] or list(colors_for(category))
-            found.append(make_item(rng, category, rng.choice(fitting), size, rng.choice(textures)))
-        return found
+            rivals.append(make_item(rng, category, rng.choice(fitting), size, rng.choice(textures)))
+        return rivals
 
 
 def where(back: str) -> str:

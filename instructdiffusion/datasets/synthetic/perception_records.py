@@ -27,9 +27,9 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     if group:
         noun = rng.choice(list(GROUPS))
         members: tuple[str, ...] = GROUPS[noun]
-        wanted = [draw.item(rng.choice(members), size="small" if count > 1 else None) for _ in range(count)]
+        targets = [draw.item(rng.choice(members), size="small" if count > 1 else None) for _ in range(count)]
         phrase = rng.choice(("the {}", "all {}", "all the {}")).format(noun)
-        placed = draw.place(wanted + draw.crowd(rng.randint(0 if count else 1, 2), avoid=(*members, "fish")))
+        placed = draw.place(targets + draw.crowd(rng.randint(0 if count else 1, 2), avoid=(*members, "fish")))
         scene = draw.paint(placed, members)
         rows = [r for r, item in enumerate(placed) if item.category in members]
         return scene, rows, phrase, tags | ({"absent"} if not rows else set())
@@ -47,7 +47,7 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     size = None
     if count > 1:  # several must fit
         size = rng.choice(("small", "small", "big")) if family(category) == "shape" else "small"
-    wanted = [draw.item(category, color, size) for _ in range(count)]
+    targets = [draw.item(category, color, size) for _ in range(count)]
     others = draw.crowd(rng.randint(0 if count else 1, 4 - count if count else 3), avoid=(category,))
     if said:  # something of the same category in another colour, something else in the same colour
         rival = rng.choice([c for c in colors_for(category) if c != said])
@@ -55,7 +55,7 @@ def _category_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
             others.insert(0, draw.item(category, rival, "small"))
         if others and said in colors_for(others[-1].category) and others[-1].category != category:
             others[-1] = draw.item(others[-1].category, said, others[-1].size)
-    placed = draw.place(wanted)
+    placed = draw.place(targets)
     scene = draw.paint(placed + draw.place(others[: 4 - len(placed)], fixed=placed), (category,))
     if not scene.items:
         scene = draw.paint(
@@ -84,12 +84,12 @@ def _extent_scene(draw: Draw) -> tuple[Scene, list[int], str, set[str]]:
     while not draw.fits_extent(category):
         category = draw.category()
     said = rng.choice(colors_for(category)) if category not in PERSONS and draw.chance(0.3) else ""
-    wanted = draw.of_extent(draw.item(category, said or None))
+    target = draw.of_extent(draw.item(category, said or None))
     others = draw.crowd(rng.randint(1, 3), avoid=(category,))
     if said:  # something of the same category in another colour
         rival = rng.choice([c for c in colors_for(category) if c != said])
         others.insert(0, draw.item(category, rival, "small"))
-    scene = draw.paint(draw.around(wanted, others), (category,))
+    scene = draw.paint(draw.around(target, others), (category,))
     return scene, [0], _called(draw, category, said, 1), {"attribute"} if said else set()
 
 
@@ -135,8 +135,8 @@ def refer_record(draw: Draw) -> Record:
         else:
             order = list(range(len(items)))
             rng.shuffle(order)
-            found = ((r, refer(rng, items, r, kind, draw.canvas)) for r in order)
-            row, phrase = next(((r, p) for r, p in found if p is not None), (0, None))
+            phrases = ((r, refer(rng, items, r, kind, draw.canvas)) for r in order)
+            row, phrase = next(((r, p) for r, p in phrases if p is not None), (0, None))
         if phrase is None:
             continue
         scene = draw.paint(items, (phrase.category,))

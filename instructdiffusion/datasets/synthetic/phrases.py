@@ -118,13 +118,13 @@ def attribute_phrases(item: Item) -> list[Phrase]:
         if family(item.category) in ("shape", "thing") and item.texture != "plain"
         else ("",)
     )
-    found = [
+    phrases = [
         Phrase(item.category, color=color, size=size, texture=texture)
         for color in ("", item.color)
         for size in sizes
         for texture in textures
     ]
-    return sorted(found, key=lambda p: bool(p.color) + bool(p.size) + bool(p.texture))
+    return sorted(phrases, key=lambda p: bool(p.color) + bool(p.size) + bool(p.texture))
 
 
 def _minimal(phrases: list[Phrase]) -> list[Phrase]:

@@ -46,14 +46,14 @@ def _spread(rng: random.Random, points: dict[str, Point], names: Sequence[str], 
 
 def _fitting(joints: Sequence[str], owner: str) -> list[str]:
     """As many of the joints as an instruction has room for: at most 6 words and a comma a clause besides the joint."""
-    kept: list[str] = []
+    chosen: list[str] = []
     room = WORDS - 1 - len(owner.split()) - (1 if owner else 0)
     for joint in joints:
         room -= len(joint.split()) + 1 + CLAUSE
-        if room < 0 and kept:
+        if room < 0 and chosen:
             break
-        kept.append(joint)
-    return kept
+        chosen.append(joint)
+    return chosen
 
 
 def _points(
@@ -159,8 +159,8 @@ def align_record(draw: Draw) -> Record:
         animals = draw.level > 0 and draw.chance(0.35)
         avoid = (*PERSONS, "fish") if animals else (*PERSONS, *ANIMALS, "fish")
         scene = draw.paint(draw.place(draw.crowd(rng.randint(0, 3), avoid=avoid)), ("face", "cat"))
-        asked = [p for p in FACE_PARTS if not animals or p.endswith(("eyebrow", "mouth corner"))]
-        parts = rng.sample(asked, rng.randint(1, min(4, len(asked))))
+        names = [p for p in FACE_PARTS if not animals or p.endswith(("eyebrow", "mouth corner"))]
+        parts = rng.sample(names, rng.randint(1, min(4, len(names))))
         subjects = tuple(f"the {part}" for part in parts)
         quarter = draw.canvas.height * draw.canvas.width / 4
         meta: dict[str, Any] = {"figure": "face", "joints": tuple(parts), "area": quarter}

@@ -154,14 +154,14 @@ def rasterize(
             palette.extend(inks[ink])
         draw.polygon(flat[2 * first : 2 * end], fill=index[ink])
     if texture != "plain" and "body" in index:
-        drawn = np.array(image)
+        pixels = np.array(image)
         period = max(6, round(k * canvas.short / UNIT * 4.6))
         pattern = np.tile(
-            _pattern(texture, period, phase % period), (1 + drawn.shape[0] // 384, 1 + drawn.shape[1] // 384)
+            _pattern(texture, period, phase % period), (1 + pixels.shape[0] // 384, 1 + pixels.shape[1] // 384)
         )
-        drawn[(drawn == index["body"]) & pattern[: drawn.shape[0], : drawn.shape[1]]] = len(index)
+        pixels[(pixels == index["body"]) & pattern[: pixels.shape[0], : pixels.shape[1]]] = len(index)
         palette.extend(inks["second"])
-        image = Image.fromarray(drawn)
+        image = Image.fromarray(pixels)
     cover = np.asarray(image.point(_COVERED).reduce(k), dtype=np.float32) / 255
     image.putpalette(palette)
     paint = np.asarray(image.convert("RGB").reduce(k), dtype=np.float32)

@@ -62,15 +62,15 @@ class AdaptiveGuidance:
         if row.sigma > self._sigma:
             self.begin()
         self._sigma = row.sigma
-        asked = [self._asked(branch, branches) for branch in branches]
-        wanted = [wants for each in asked for wants in each]
-        self.evaluations += sum(wanted)
-        if all(wanted):
+        needs = [self._asked(branch, branches) for branch in branches]
+        mask = [wants for each in needs for wants in each]
+        self.evaluations += sum(mask)
+        if all(mask):
             out = self.denoiser.predict(x_scaled, row, branches)
         else:
-            out = self._predict_some(x_scaled, row, branches, wanted)
+            out = self._predict_some(x_scaled, row, branches, mask)
         if "full" in branches:
-            self._decide(out, x_scaled, row, branches, asked)
+            self._decide(out, x_scaled, row, branches, needs)
         return out
 
     def _asked(self, branch: str, branches: Sequence[str]) -> list[bool]:
@@ -80,24 +80,24 @@ class AdaptiveGuidance:
         return [not out for out in self._left_out[branch]]
 
     def _predict_some(
-        self, x_scaled: Tensor, row: Row, branches: tuple[str, ...], wanted: list[bool]
+        self, x_scaled: Tensor, row: Row, branches: tuple[str, ...], mask: list[bool]
     ) -> Tensor:
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
-        rows = torch.tensor([i for i, wants in enumerate(wanted) if wants], device=x.device)
+        rows = torch.tensor([i for i, wants in enumerate(mask) if wants], device=x.device)
         some = self.denoiser.unet(x[rows], t[rows], encoder_hidden_states=text[rows], return_dict=False)[0]
         full, count = branches.index("full"), len(self)
         # Where each answer is found: its own place among those evaluated, or that of its picture's full branch.
-        places, found = {row: i for i, row in enumerate(rows.tolist())}, []
-        for i in range(len(wanted)):
-            found.append(places.get(i, places[full * count + i % count]))
-        predictions: Tensor = some[torch.tensor(found, device=x.device)].unflatten(0, (len(branches), count))
+        places, indices = {row: i for i, row in enumerate(rows.tolist())}, []
+        for i in range(len(mask)):
+            indices.append(places.get(i, places[full * count + i % count]))
+        predictions: Tensor = some[torch.tensor(indices, device=x.device)].unflatten(0, (len(branches), count))
         return predictions
 
     def _decide(
-        self, out: Tensor, x_scaled: Tensor, row: Row, branches: tuple[str, ...], asked: list[list[bool]]
+        self, out: Tensor, x_scaled: Tensor, row: Row, branches: tuple[str, ...], needs: list[list[bool]]
     ) -> None:
         others = [
-            i for i, branch in enumerate(branches) if branch != "full" and any(asked[i])
+            i for i, branch in enumerate(branches) if branch != "full" and any(needs[i])
         ]  # what is left out stays so
         if not others:
             return

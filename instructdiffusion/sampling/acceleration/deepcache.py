@@ -99,14 +99,14 @@ class DeepCache:
         unet = self._unet
         first = unet.up_blocks[-1].resnets[-self.depth]
         channels = first.in_channels - _skip_channels(unet, self.depth - 1)
-        seen: list[Tensor] = []
+        features: list[Tensor] = []
 
         mine = threading.get_ident()  # the UNet may be other threads' too, whose features are not this run's
 
         def keep(module: Any, arguments: tuple[Any, ...]) -> None:
             if threading.get_ident() == mine:
                 # The rest is the skip, which is computed anew.
-                seen.append(arguments[0][:, :channels].clone())
+                features.append(arguments[0][:, :channels].clone())
 
         x, t, text = self.denoiser.inputs(x_scaled, row, branches)
         with _hooking:
@@ -116,7 +116,7 @@ class DeepCache:
         finally:
             handle.remove()
         split = (len(branches), len(self))
-        self._deep = dict(zip(branches, seen[0].unflatten(0, split), strict=True))
+        self._deep = dict(zip(branches, features[0].unflatten(0, split), strict=True))
         predictions: Tensor = out.unflatten(0, split)
         return predictions
 

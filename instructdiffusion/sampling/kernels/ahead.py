@@ -57,14 +57,14 @@ def compile_step(architecture: int, **variant: Any) -> Compiled:
 
     if fused.INTERPRETED:
         raise RuntimeError("triton was imported with TRITON_INTERPRET set; compile in a process without it")
-    named = example(**variant)
+    arguments = example(**variant)
     constants = {p.name for p in fused.step_kernel.params if p.is_constexpr}
     plain = {p.name for p in fused.step_kernel.params if p.do_not_specialize}
     signature: dict[str, str] = {}
     constexprs: dict[str, Any] = {}
     hints: dict[tuple[int], list[list[Any]]] = {}
     for position, name in enumerate(fused.step_kernel.arg_names):  # by the rules of triton's own launcher
-        value = named[name]
+        value = arguments[name]
         whole = isinstance(value, int) and not isinstance(value, bool)
         if name in constants or value is None or (whole and value == 1 and name not in plain):
             signature[name], constexprs[name] = "constexpr", value
@@ -148,10 +148,10 @@ def _resources(ptx: str, architecture: int) -> tuple[int, int, int]:
 
 
 def _numbers(pattern: str, report: str) -> tuple[int, ...]:
-    found = re.search(pattern, report)
-    if found is None:
+    match = re.search(pattern, report)
+    if match is None:
         raise RuntimeError(f"ptxas reports in a form that is not known here:\n{report}")
-    return tuple(map(int, found.groups()))
+    return tuple(map(int, match.groups()))
 
 
 def _accesses(ptx: str) -> tuple[Counter[int], Counter[int]]:

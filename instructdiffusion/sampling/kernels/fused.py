@@ -335,10 +335,10 @@ def _stride(tensor: Tensor, dim: int) -> int:
     return tensor.stride(dim) if tensor.shape[dim] > 1 else 0
 
 
-def _run(named: dict[str, Any], x: Tensor) -> None:
-    grid = (len(x) * named["blocks"],)
+def _run(arguments: dict[str, Any], x: Tensor) -> None:
+    grid = (len(x) * arguments["blocks"],)
     if x.is_cuda:
         with torch.cuda.device(x.device):  # triton launches on the current device, not on the tensors'
-            step_kernel[grid](**named, **OPTIONS)
+            step_kernel[grid](**arguments, **OPTIONS)
     else:
-        step_kernel[grid](**named)
+        step_kernel[grid](**arguments)

@@ -81,10 +81,10 @@ class Detect(Task):
         check_pair(source, edited)
         parts = self.questions(instruction)
         if len(parts) > 1:
-            drawn = own_drawings(source, edited, [c.array for c in instruction.colors], boxes=True)
+            drawings = own_drawings(source, edited, [c.array for c in instruction.colors], boxes=True)
             results = [
                 self.decode(source, d, p, min_area=min_area, max_boxes=max_boxes, score=score)
-                for d, p in zip(drawn, parts, strict=True)
+                for d, p in zip(drawings, parts, strict=True)
             ]
             return self.join(results, instruction)
         h, w = source.shape[:2]

@@ -73,9 +73,9 @@ class Refer(MaskTask):
             return Masks.empty(h, w, nothing_found(instruction.subjects))
         regions = split_components(mask)
         least = 0.1 * regions[0].sum()
-        kept = np.zeros_like(mask)
+        parts_mask = np.zeros_like(mask)
         for region in regions:
             check_interrupt()
             if region.sum() >= least:
-                kept |= region
-        return Masks(kept[None], np.float32([soft[kept].mean()]), instruction.subjects)
+                parts_mask |= region
+        return Masks(parts_mask[None], np.float32([soft[parts_mask].mean()]), instruction.subjects)
