@@ -134,7 +134,7 @@ class BoxFromMask(io.ComfyNode):
             lines.append(_said(frame > threshold, len(parts), count))
         segs = to_segs(boxes[0], regions[0], None if image is None else pictures[0], padding)
         crops = [
-            _cut(picture, row, padding) for found, picture in zip(boxes, pictures) for row in found.xyxy
+            _cut(picture, row, padding) for row_boxes, picture in zip(boxes, pictures) for row in row_boxes.xyxy
         ] or pictures[:1]
         overlays = to_image_padded([overlay(p, b) for p, b in zip(pictures, boxes, strict=True)])
         message = "\n".join(lines)
@@ -149,12 +149,12 @@ class BoxFromMask(io.ComfyNode):
         )
 
 
-def _said(mask: np.ndarray, given: int, count: int) -> str:
+def _said(mask: np.ndarray, mask_count: int, count: int) -> str:
     if not mask.any():
         return "nothing found: the mask is empty"
     if not count:
         return "nothing found: every region has fewer pixels than min_area"
-    return f"found {count}" + (f": the {given} largest are given, raise min_area" if given < count else "")
+    return f"found {count}" + (f": the {mask_count} largest are given, raise min_area" if mask_count < count else "")
 
 
 def _pictures(image, frames: list[np.ndarray]) -> list[np.ndarray]:

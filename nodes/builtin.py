@@ -86,10 +86,10 @@ def load_sd15_folder(folder: Path) -> tuple[Any, Any, Any]:
     }
     state = {prefix + key: weight for prefix, part in parts.items() for key, weight in part.items()}
     embeddings = folder_paths.get_folder_paths("embeddings")
-    found = comfy.sd.load_state_dict_guess_config(state, embedding_directory=embeddings)
-    if found is None:
+    loaded = comfy.sd.load_state_dict_guess_config(state, embedding_directory=embeddings)
+    if loaded is None:
         raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
-    model, clip, vae = found[:3]
+    model, clip, vae = loaded[:3]
     attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_resize_mode(folder))
     return model, clip, vae
 
@@ -246,12 +246,12 @@ def load_clip(weights: dict[str, Tensor], config: dict[str, Any], tokenizer: Pat
         parameters=comfy.utils.calculate_parameters(weights),
         model_options={"dtype": torch.float32},
     )
-    named = {
+    renamed = {
         k.removeprefix("cond_stage_model.").removeprefix("transformer."): v
         for k, v in text_to_ldm(weights).items()
     }
-    named["text_projection.weight"] = torch.eye(width)
-    _load(clip.cond_stage_model.clip_l.transformer, named, "text_encoder")
+    renamed["text_projection.weight"] = torch.eye(width)
+    _load(clip.cond_stage_model.clip_l.transformer, renamed, "text_encoder")
     return clip
 
 

@@ -53,10 +53,10 @@ class ClassExtract(io.ComfyNode):
     @classmethod
     @interrupts()
     def execute(cls, source, edited, instruction) -> io.NodeOutput:
-        asked = as_instruction(instruction, read_by("ClassExtract"))
+        checked = as_instruction(instruction, read_by("ClassExtract"))
         names, scores, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):
-            label = get_task(asked.task).decode(before, after, asked)
+            label = get_task(checked.task).decode(before, after, checked)
             names.append(label.name or "")
             scores.append({name: round(value, 4) for name, value in label.scores.items()})
             overlays.append(overlay(before, label))

@@ -99,15 +99,15 @@ def paired(source: Tensor, edited: Tensor) -> tuple[list[np.ndarray], list[np.nd
 
     Edited pictures of another size are brought home to their sources (`source_size.bring_home`).
     """
-    sources, drawn = to_pictures(source, "source"), to_pictures(edited, "edited")
+    sources, edits = to_pictures(source, "source"), to_pictures(edited, "edited")
     if len(sources) == 1:
-        sources = sources * len(drawn)
-    if len(sources) != len(drawn):
+        sources = sources * len(edits)
+    if len(sources) != len(edits):
         raise ValueError(
-            f"`edited`: {len(drawn)} pictures came with {len(sources)} in `source`: give one a picture"
+            f"`edited`: {len(edits)} pictures came with {len(sources)} in `source`: give one a picture"
         )
     home = []
-    for before, after in zip(sources, drawn):
+    for before, after in zip(sources, edits):
         check_interrupt()
         home.append(bring_home(before, after))
     return sources, home
@@ -170,9 +170,9 @@ def to_pose(points: Keypoints) -> dict[str, Any]:
     people = []
     for xy, visible in zip(points.xy, points.visible, strict=True):
         body = [[0.0, 0.0, 0.0] for _ in OPENPOSE]
-        for name, (x, y), seen in zip(points.names, xy.tolist(), visible.tolist(), strict=True):
+        for name, (x, y), is_visible in zip(points.names, xy.tolist(), visible.tolist(), strict=True):
             joint = joint_name(name)
-            if seen and joint in OPENPOSE:
+            if is_visible and joint in OPENPOSE:
                 body[OPENPOSE.index(joint)] = [x, y, 1.0]
         left, right = body[OPENPOSE.index("left shoulder")], body[OPENPOSE.index("right shoulder")]
         neck = OPENPOSE.index("neck")
@@ -198,8 +198,8 @@ def to_points_json(points: Keypoints) -> str:
     """The found points as JSON, [{"x", "y", "label", "score"}], in pixels; "[]" where there are none."""
     rows = []
     for xy, visible, scores in zip(points.xy.tolist(), points.visible.tolist(), points.scores.tolist()):
-        for name, (x, y), seen, score in zip(points.names, xy, visible, scores, strict=True):
-            if seen:
+        for name, (x, y), is_visible, score in zip(points.names, xy, visible, scores, strict=True):
+            if is_visible:
                 rows.append({"x": round(x, 2), "y": round(y, 2), "label": name, "score": round(score, 3)})
     return json.dumps(rows)
 

@@ -38,6 +38,6 @@ class EditExtract(io.ComfyNode):
     @classmethod
     @interrupts()
     def execute(cls, source, edited) -> io.NodeOutput:
-        _, drawn = paired(source, edited)
-        pictures = to_image(drawn)
+        _, edits = paired(source, edited)
+        pictures = to_image(edits)
         return io.NodeOutput(pictures, ui=in_thread(lambda: ui.PreviewImage(pictures, cls=cls)))

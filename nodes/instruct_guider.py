@@ -57,8 +57,8 @@ class BranchGuider(comfy.samplers.CFGGuider):
 
     def set_branches(self, conds: Mapping[str, Any], guidance: Guidance | None) -> None:
         """conds: branch -> CONDITIONING, "full" among them. guidance: sigma -> weights (None: the plan's rows)."""
-        named = {"full": "positive"}
-        self.inner_set_conds({named.get(branch, branch): cond for branch, cond in conds.items()})
+        names = {"full": "positive"}
+        self.inner_set_conds({names.get(branch, branch): cond for branch, cond in conds.items()})
         self.guidance = guidance
 
     def predict_noise(
@@ -79,10 +79,10 @@ class BranchGuider(comfy.samplers.CFGGuider):
         rest = [b for b in BRANCHES if b != "full" and table[b] != 0.0]
         if not rest and options.get("disable_cfg1_optimization") and "image_only" in self.conds:
             rest = ["image_only"]  # a patch wants to see it (SAG, CFG++), though it has no weight
-        asked = [self.conds["positive"], *(self.conds[b] for b in rest)]
+        conditions = [self.conds["positive"], *(self.conds[b] for b in rest)]
         if "sampler_calc_cond_batch_function" in options:
             args = {
-                "conds": asked,
+                "conds": conditions,
                 "input": x,
                 "sigma": timestep,
                 "model": self.inner_model,
@@ -90,7 +90,7 @@ class BranchGuider(comfy.samplers.CFGGuider):
             }
             out = options["sampler_calc_cond_batch_function"](args)
         else:
-            out = comfy.samplers.calc_cond_batch(self.inner_model, asked, x, timestep, options)
+            out = comfy.samplers.calc_cond_batch(self.inner_model, conditions, x, timestep, options)
         full = out[0]
         if any(table[b] for b in rest):
             others, scale = two_sided(full, out[1:], table["full"], [table[b] for b in rest])
@@ -227,12 +227,12 @@ class InstructGuider(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, guidance, formula=OWN, resize_mode=NATIVE, resolution=0) -> bool | str:
         """Refused before anything runs, naming the input."""
-        found = valid_choices(
+        verdict = valid_choices(
             guidance=(guidance, GUIDANCES),
             formula=(formula, [OWN, *FORMULAS]),
             resize_mode=(resize_mode, [NATIVE, OWN, *RESIZE_MODES]),
         )
-        return valid_resolution(resolution, resize_mode) if found is True else found
+        return valid_resolution(resolution, resize_mode) if verdict is True else verdict
 
     @classmethod
     @interrupts()
@@ -257,10 +257,10 @@ class InstructGuider(io.ComfyNode):
         if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
             raise ValueError(refused)
         verbatim = model_settings(model)[2] == "authors"
-        asked = question(instruction, text, to_pictures(image[:1])[0], verbatim)
-        if len(get_task(asked.task).questions(asked)) > 1:
+        prepared = question(instruction, text, to_pictures(image[:1])[0], verbatim)
+        if len(get_task(prepared.task).questions(prepared)) > 1:
             raise ValueError(
-                f"`instruction`: expected one subject, got {len(asked.subjects)}: InstructSampler asks for several"
+                f"`instruction`: expected one subject, got {len(prepared.subjects)}: InstructSampler asks for several"
             )
         backend = ComfyBackend(model, clip, vae)
         settings, side, own_mode = model_settings(model)
@@ -274,11 +274,11 @@ class InstructGuider(io.ComfyNode):
         )
         sharp = mode == "authors"
         condition = vae.encode(to_image([pad_edge(resize_picture(p, content, sharp), size) for p in pictures]))
-        own = settings[asked.task]
-        weights = branch_weights(asked.task, own, guidance, (text_guidance, image_guidance), formula)
+        own = settings[prepared.task]
+        weights = branch_weights(prepared.task, own, guidance, (text_guidance, image_guidance), formula)
         branches = tuple(b for b, w in zip(BRANCHES, weights(1.0), strict=True) if w != 0.0)
         guider = BranchGuider(backend.model)
         branches = needed(backend.model, branches)
-        guider.set_branches(conditions(backend.encode_prompt, asked.text, condition, branches), weights)
+        guider.set_branches(conditions(backend.encode_prompt, prepared.text, condition, branches), weights)
         empty = torch.zeros([len(condition), *backend.latent_shape(size)])
-        return io.NodeOutput(guider, {"samples": empty}, report(asked, pictures, None, model_knowledge(model)))
+        return io.NodeOutput(guider, {"samples": empty}, report(prepared, pictures, None, model_knowledge(model)))

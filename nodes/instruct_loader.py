@@ -148,10 +148,10 @@ def _load_file(path: Path) -> tuple[Any, Any, Any]:
         )
     embeddings = folder_paths.get_folder_paths("embeddings")
     weights = {key: state[stored] for key, stored in keys.items()}
-    found = comfy.sd.load_state_dict_guess_config(weights, embedding_directory=embeddings)
-    if found is None:
+    loaded = comfy.sd.load_state_dict_guess_config(weights, embedding_directory=embeddings)
+    if loaded is None:
         raise ValueError("ComfyUI finds no model of Stable Diffusion 1.5's structure in it")
-    model, clip, vae = found[:3]
+    model, clip, vae = loaded[:3]
     check_model(model)
     resolution = known.get("resolution")
     # The folder of the file's name holds its settings, where the package exported it.

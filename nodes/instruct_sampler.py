@@ -165,7 +165,7 @@ class InstructSampler(io.ComfyNode):
         cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN, scales=OWN
     ) -> bool | str:
         """Refused before anything runs, naming the input."""
-        found = valid_choices(
+        verdict = valid_choices(
             solver=(solver, [OWN, *SOLVERS]),
             scheduler=(scheduler, [OWN, *SPACINGS]),
             guidance=(guidance, GUIDANCES),
@@ -173,7 +173,7 @@ class InstructSampler(io.ComfyNode):
             resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
             scales=(scales, [OWN, *SCALES]),
         )
-        return valid_zoom(zoom) if found is True else found
+        return valid_zoom(zoom) if verdict is True else verdict
 
     @classmethod
     @interrupts()
@@ -201,7 +201,7 @@ class InstructSampler(io.ComfyNode):
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)
         pictures = to_pictures(image)
-        asked = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
+        prepared = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
         backend = ComfyBackend(model, clip, vae)
         own, trained_at, own_mode = model_settings(model)
         mode = chosen(resize_mode) or own_mode
@@ -221,24 +221,24 @@ class InstructSampler(io.ComfyNode):
             scales=None if scales == OWN else SCALES[scales],
             batch_size=batch_size(backend, side),
         )
-        settings = options.settings(own[asked.task])
+        settings = options.settings(own[prepared.task])
         plan = settings.plan(Schedule(alphas(model)))
         if remark := large_resolution(side, trained_at):
             logging.warning("InstructSampler: %s", remark)
-        tiled = is_tiled(asked.task, mode)
+        tiled = is_tiled(prepared.task, mode)
         sizes = [scaled_size(p.shape[:2], settings.upscale) if tiled else p.shape[:2] for p in pictures]
-        subjects = len(get_task(asked.task).questions(asked))  # each is asked on its own
+        subjects = len(get_task(prepared.task).questions(prepared))  # each is asked on its own
         progress = Progress(
             backend, len(plan), subjects * batches(tiled, sizes, side, options.batch_size, backend.factor)
         )
         job = Job(
-            *(get_task(asked.task), settings, plan, side, mode, options, Callbacks(progress)),
+            *(get_task(prepared.task), settings, plan, side, mode, options, Callbacks(progress)),
             trained_at=trained_at,
         )
-        requests = [Request(asked, picture, seed) for picture in pictures]
+        requests = [Request(prepared, picture, seed) for picture in pictures]
         edits = dict(Runner(job, backend).edits(requests))
         images = [edits[i] for i in range(len(pictures))]
-        edited, message = to_image(images), report(asked, pictures, images, model_knowledge(model))
+        edited, message = to_image(images), report(prepared, pictures, images, model_knowledge(model))
         progress.end(images)
         preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
         # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.

@@ -118,12 +118,12 @@ class InstructScene(io.ComfyNode):
         """The pictures as they came, asked what the scene of the seed would have been asked."""
         pictures = to_pictures(image)
         subjects = make_example(task, seed, split="test", size=64, level=level).instruction.subjects
-        asked = get_task(task).instruct(list(subjects) or None, picture=pictures[0])
+        prepared = get_task(task).instruct(list(subjects) or None, picture=pictures[0])
         own = to_image(pictures)
         return io.NodeOutput(
             own,
-            asked,
-            "\n".join(asked.subjects),
+            prepared,
+            "\n".join(prepared.subjects),
             ExecutionBlocker(None),  # what would be shown of it does not run: the truth about them is not known
             ui=shown(in_thread(lambda: ui.PreviewImage(own, cls=cls)), "your own picture" + "s" * (len(pictures) > 1)),
         )

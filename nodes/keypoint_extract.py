@@ -67,15 +67,15 @@ class KeypointExtract(io.ComfyNode):
     @classmethod
     @interrupts()
     def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
-        asked = as_instruction(instruction, read_by("KeypointExtract"))
-        task: Any = get_task(asked.task)  # its decoder has options of its own
+        checked = as_instruction(instruction, read_by("KeypointExtract"))
+        task: Any = get_task(checked.task)  # its decoder has options of its own
         frames, points, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):
-            found = task.decode(before, after, asked, **task.decode_options(threshold=threshold))
-            frames.append(to_pose(found))
-            points.append(to_points_json(found))
-            overlays.append(overlay(before, found, asked.colors))
-            lines.append(found.message or f"found {', '.join(asked.subjects)}")
+            result = task.decode(before, after, checked, **task.decode_options(threshold=threshold))
+            frames.append(to_pose(result))
+            points.append(to_points_json(result))
+            overlays.append(overlay(before, result, checked.colors))
+            lines.append(result.message or f"found {', '.join(checked.subjects)}")
         text = points[0] if len(points) == 1 else json.dumps([json.loads(p) for p in points])
         message, pictures = "\n".join(lines), to_image_padded(overlays)
         preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))

@@ -99,17 +99,17 @@ class MaskExtract(io.ComfyNode):
     def execute(
         cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
     ) -> io.NodeOutput:
-        asked = as_instruction(instruction, read_by("MaskExtract"))
+        checked = as_instruction(instruction, read_by("MaskExtract"))
         masks: list[np.ndarray] = []
         overlays, count, lines = [], 0, []
         for before, after in zip(*paired(source, edited), strict=True):
-            found, result = read_masks(before, after, asked, threshold, min_area or None, decoder)
-            count += len(found)
-            union = found.any(0) if len(found) else np.zeros(before.shape[:2], bool)
-            masks.extend(found if per_object and len(found) else [union])
+            arrays, result = read_masks(before, after, checked, threshold, min_area or None, decoder)
+            count += len(arrays)
+            union = arrays.any(0) if len(arrays) else np.zeros(before.shape[:2], bool)
+            masks.extend(arrays if per_object and len(arrays) else [union])
             overlays.append(overlay(before, result))
-            said = remarks_line(None, asked, before, result)
-            lines.append(said or f"found {len(found)}: {', '.join(asked.subjects)}")
+            said = remarks_line(None, checked, before, result)
+            lines.append(said or f"found {len(arrays)}: {', '.join(checked.subjects)}")
         message = "\n".join(lines)
         pictures = to_image_padded(overlays)
         preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
@@ -119,12 +119,12 @@ class MaskExtract(io.ComfyNode):
 
 
 def read_masks(
-    before, after, asked, threshold=THRESHOLD, min_area=None, decoder=DECODERS[0]
+    before, after, instruction, threshold=THRESHOLD, min_area=None, decoder=DECODERS[0]
 ) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
-    task: Any = get_task(asked.task)  # its decoder has options of its own
+    task: Any = get_task(instruction.task)  # its decoder has options of its own
     options = task.decode_options(threshold=threshold, min_area=min_area, guide=before, decoder=decoder)
-    result = task.decode(before, after, asked, **options)
+    result = task.decode(before, after, instruction, **options)
     if not isinstance(result, Boxes):
         return result.data, result
     height, width = before.shape[:2]

@@ -16,16 +16,16 @@ def find_folders(roots: Iterable[str | Path]) -> list[str]:
 
     Links are followed, though none twice; what lies inside a model folder is not looked at.
     """
-    found, seen = set(), set()
+    places, visited = set(), set()
     for root in roots:
         for place, folders, files in os.walk(root, followlinks=True):
             real = os.path.realpath(place)
-            if real in seen or "model_index.json" in files:
+            if real in visited or "model_index.json" in files:
                 folders.clear()
-            if real not in seen and "model_index.json" in files:
-                found.add(os.path.relpath(place, root))
-            seen.add(real)
-    return sorted(found)
+            if real not in visited and "model_index.json" in files:
+                places.add(os.path.relpath(place, root))
+            visited.add(real)
+    return sorted(places)
 
 
 def fingerprint(path: Path) -> str:
@@ -41,8 +41,8 @@ def folder_resize_mode(folder: Path) -> str:
 
     def read(name: str) -> dict[str, Any]:
         path = folder / name
-        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return found if isinstance(found, dict) else {}
+        settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return settings if isinstance(settings, dict) else {}
 
     said = resize_mode_in(read("instructdiffusion.json"))
     return said or ("authors" if "_diffusers_version" in read("model_index.json") else "shortest_edge")

@@ -13,24 +13,24 @@ from .readers import reader_of
 
 
 def report(
-    asked: Instruction,
+    instruction: Instruction,
     sources: Sequence[np.ndarray],
-    drawn: Sequence[np.ndarray] | None,
+    edits: Sequence[np.ndarray] | None,
     knowledge: Knowledge | None,
 ) -> str:
     """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them; None: nothing yet.
 
     What is true of all pictures is said once, other things with the pictures' numbers.
     """
-    lines = [asked.understanding or f"{asked.task}: {'; '.join(asked.text.splitlines())}"]
-    reader = reader_of(asked.task)
+    lines = [instruction.understanding or f"{instruction.task}: {'; '.join(instruction.text.splitlines())}"]
+    reader = reader_of(instruction.task)
     if reader:
         lines.append(f"the answer is drawn on the picture: {reader} reads it")
     said: dict[str, list[int]] = {}
-    pictures = [None] * len(sources) if drawn is None else drawn
+    pictures = [None] * len(sources) if edits is None else edits
     for number, (source, picture) in enumerate(zip(sources, pictures, strict=True), 1):
-        for remark in remarks(knowledge, asked, source, None, picture):
-            if remark == asked.understanding:  # said already
+        for remark in remarks(knowledge, instruction, source, None, picture):
+            if remark == instruction.understanding:  # said already
                 continue
             said.setdefault(remark, []).append(number)
     for remark, numbers in said.items():

@@ -34,61 +34,61 @@ def bring_home(source: np.ndarray, edited: np.ndarray, name: str = "edited") -> 
     which more of the picture comes to lie on itself.
     ValueError, naming the input, for a picture that none of them explains, such as a part of the source.
     """
-    size, given = source.shape[:2], edited.shape[:2]
-    if given == size:
+    size, edited_size = source.shape[:2], edited.shape[:2]
+    if edited_size == size:
         return edited
-    regions = {c: _difference(source, edited[: c[0], : c[1]]) for c in _contents(size, given)}
-    content = min(regions, key=lambda region: regions[region]) if regions else given
+    regions = {c: _difference(source, edited[: c[0], : c[1]]) for c in _contents(size, edited_size)}
+    content = min(regions, key=lambda region: regions[region]) if regions else edited_size
     if content != size:
-        part = min((_difference(part, edited) for part in _parts(source, given)), default=1.0)
+        part = min((_difference(part, edited) for part in _parts(source, edited_size)), default=1.0)
         if regions:
             belongs = part >= _CLEARLY * regions[content]
         else:
             belongs = _difference(source, edited) < _CLEARLY * part
         if not belongs:
-            (h, w), (eh, ew) = size, given
+            (h, w), (eh, ew) = size, edited_size
             raise ValueError(
                 f"`{name}`: a picture of {ew} x {eh} pixels came with a `source` of {w} x {h}, and it is neither that "
                 "picture padded nor that picture resized as a whole: a mask of it would lie elsewhere. Give as "
                 "`source` the picture that the model was asked about, or take `edited` from InstructSampler, which "
                 "keeps the size"
             )
-    drawn = edited[: content[0], : content[1]]
+    cut = edited[: content[0], : content[1]]
     if content == size:
-        return drawn
+        return cut
     small = resize_picture(source, content)
-    change = [in_strips(lambda rows, p=p: p[rows] / np.float32(255), p.shape) for p in (drawn, small)]
+    change = [in_strips(lambda rows, p=p: p[rows] / np.float32(255), p.shape) for p in (cut, small)]
     return keep_unchanged(source, *change)
 
 
-def _contents(size: tuple[int, int], given: tuple[int, int]) -> list[tuple[int, int]]:
+def _contents(size: tuple[int, int], edited_size: tuple[int, int]) -> list[tuple[int, int]]:
     """(height, width) of the upper left region of `given` that may be the picture of `size`, the likeliest first: the
     picture itself, padded; the picture with its short side at a model's resolution, padded; the picture resized."""
-    found = [size for multiple in _MULTIPLES if padded_sides(size, multiple) == given]
+    sizes = [size for multiple in _MULTIPLES if padded_sides(size, multiple) == edited_size]
     for multiple in _MULTIPLES:
-        for resolution in (min(given), max(given) // LONGEST):
-            if resolution and resolution % multiple == 0 and model_size(size, resolution, multiple) == given:
-                found.append(content_size(size, resolution, multiple))
-    if _is_resized(size, given):
-        found.append(given)
-    return list(dict.fromkeys(found))
+        for resolution in (min(edited_size), max(edited_size) // LONGEST):
+            if resolution and resolution % multiple == 0 and model_size(size, resolution, multiple) == edited_size:
+                sizes.append(content_size(size, resolution, multiple))
+    if _is_resized(size, edited_size):
+        sizes.append(edited_size)
+    return list(dict.fromkeys(sizes))
 
 
-def _is_resized(size: tuple[int, int], given: tuple[int, int]) -> bool:
+def _is_resized(size: tuple[int, int], edited_size: tuple[int, int]) -> bool:
     """Whether one scale explains both sides, each rounded to the largest multiple that `given` allows."""
-    multiple = max(m for m in (1, *_MULTIPLES[:-1]) if not any(side % m for side in given))
-    low = max((new - multiple / 2) / old for new, old in zip(given, size))
-    high = min((new + multiple / 2) / old for new, old in zip(given, size))
+    multiple = max(m for m in (1, *_MULTIPLES[:-1]) if not any(side % m for side in edited_size))
+    low = max((new - multiple / 2) / old for new, old in zip(edited_size, size))
+    high = min((new + multiple / 2) / old for new, old in zip(edited_size, size))
     return low < high
 
 
-def _parts(picture: np.ndarray, given: tuple[int, int]) -> list[np.ndarray]:
+def _parts(picture: np.ndarray, edited_size: tuple[int, int]) -> list[np.ndarray]:
     """What other nodes cut out of a picture for a size: the middle of that shape, and the upper left and the middle of
     that size."""
     height, width = picture.shape[:2]
-    scale = min(height / given[0], width / given[1])
-    shape = max(1, round(given[0] * scale)), max(1, round(given[1] * scale))
-    size = min(height, given[0]), min(width, given[1])
+    scale = min(height / edited_size[0], width / edited_size[1])
+    shape = max(1, round(edited_size[0] * scale)), max(1, round(edited_size[1] * scale))
+    size = min(height, edited_size[0]), min(width, edited_size[1])
     middles = [((height - h) // 2, (width - w) // 2, h, w) for h, w in (shape, size)]
     cuts = (*middles, (0, 0, *size))
     return [picture[y : y + h, x : x + w] for y, x, h, w in cuts if (h, w) != (height, width)]
@@ -99,8 +99,8 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
     check_interrupt()
     scale = min(1.0, _LOOK / max(other.shape[:2]))
     height, width = (max(1, round(side * scale)) for side in other.shape[:2])
-    seen = [
+    differences = [
         np.asarray(Image.fromarray(p).resize((width, height), Image.Resampling.BOX), np.float32)
         for p in (np.ascontiguousarray(one), np.ascontiguousarray(other))
     ]
-    return float(np.minimum(np.abs(seen[0] - seen[1]).max(axis=2) / 255, _SAME).mean() / _SAME)
+    return float(np.minimum(np.abs(differences[0] - differences[1]).max(axis=2) / 255, _SAME).mean() / _SAME)

@@ -18,39 +18,39 @@ _SHARE = 0.05  # of a picture; fewer such pixels hide little of an answer
 def word(task: str, subject: str, color: str, words: str = "", picture=None) -> Instruction:
     """The Instruction that the node's inputs stand for; ValueError names the input and the remedy."""
     try:
-        asked = get_task(task)
+        known_task = get_task(task)
     except ValueError as error:
         raise ValueError(f"`task`: {error}") from None
     lines = [line.strip() for line in subject.splitlines() if line.strip()]
-    if asked.asks_singly and lines:
+    if known_task.asks_singly and lines:
         lines = list(subjects_of(subject))
     subjects: str | list[str] | None
-    if asked.max_subjects == 0:
+    if known_task.max_subjects == 0:
         subjects = None
-    elif asked.max_subjects == 1:
+    elif known_task.max_subjects == 1:
         subjects = " ".join(lines)
     else:
         subjects = lines
     if subjects is not None and not lines:
         raise ValueError(f"`subject`: the task {task} needs one, as in 'the red star'")
     colors: list[str | Color] | None = None
-    if asked.palette and color != AUTOMATIC:
+    if known_task.palette and color != AUTOMATIC:
         colors = [color]
-        if len(lines) > 1 and not asked.asks_singly:
+        if len(lines) > 1 and not known_task.asks_singly:
             raise ValueError(
                 f"`color`: {len(lines)} subjects need {len(lines)} colours: choose {AUTOMATIC!r}"
             )
     try:
         if colors and len(lines) > 1:  # the first subject's; the others have ones that differ
-            colors += _further(color, asked.palette, len(lines) - 1, picture)
-        made = asked.instruct(subjects, colors, picture=picture)
+            colors += _further(color, known_task.palette, len(lines) - 1, picture)
+        made = known_task.instruct(subjects, colors, picture=picture)
     except (ValueError, TypeError) as error:
         raise ValueError(f"`subject` or `color`: {error}") from None
     if colors and picture is not None:
-        check_color(made.colors[0], picture, asked.palette)
+        check_color(made.colors[0], picture, known_task.palette)
     if not words.strip():
         return made
-    parts = asked.questions(made)
+    parts = known_task.questions(made)
     if len(parts) > 1:  # a line for every subject
         lines = [word(task, p.subject, p.colors[0].name, words).text for p in parts]
         return Instruction("\n".join(lines), made.task, made.subjects, made.colors, made.complement)
@@ -59,8 +59,8 @@ def word(task: str, subject: str, color: str, words: str = "", picture=None) -> 
     other = [field for field in re.findall(r"\{.*?\}", words) if field not in ("{subject}", "{color}")]
     if other:
         raise ValueError(f"`words`: only {{subject}} and {{color}} can stand in braces, got {other[0]}")
-    given = {"{subject}": " and ".join(made.subjects), "{color}": shade}
-    text = re.sub(r"\{subject\}|\{color\}", lambda field: given[field[0]], words)
+    values = {"{subject}": " and ".join(made.subjects), "{color}": shade}
+    text = re.sub(r"\{subject\}|\{color\}", lambda field: values[field[0]], words)
     if shade and shade not in text:
         raise ValueError("`words`: say the colour, as {color}: without it the answer cannot be read back")
     return Instruction(" ".join(text.split()), made.task, made.subjects, made.colors, made.complement)

@@ -103,49 +103,49 @@ def whole(photo: np.ndarray, seed: int, side: int) -> Asked:
     return Asked(get_task("dewatermark").instruct(), spoiled, clean)
 
 
-def answered(model: Any, asked: Sequence[Asked], title: str) -> list[Drawn]:
+def answered(model: Any, questions: Sequence[Asked], title: str) -> list[Drawn]:
     """What the model draws for the questions, all of one task, asked as its settings say."""
-    task = asked[0].instruction.task
+    task = questions[0].instruction.task
     runner = Runner(model.job(task, SamplingOptions(compose="rules", batch_size=32)), model.backend)
-    drawn: list[Drawn] = []
-    for first in tqdm(range(0, len(asked), 64), desc=title):
-        part = asked[first : first + 64]
+    drawings: list[Drawn] = []
+    for first in tqdm(range(0, len(questions), 64), desc=title):
+        part = questions[first : first + 64]
         requests = [Request(a.instruction, a.source, first + n) for n, a in enumerate(part)]
         for number, edited, copy in runner.sketches(requests):
             assert copy is not None  # edits and watermarks are laid beside it
-            drawn.append(Drawn(part[number], edited, copy))
-    return drawn
+            drawings.append(Drawn(part[number], edited, copy))
+    return drawings
 
 
-def stacked(drawn: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
+def stacked(drawings: Sequence[Drawn]) -> tuple[Tensor, Tensor]:
     """(statistics [n, h, w, s]; source, differences from it and truth [n, h, w, 12])."""
-    seen, pictures = [], []
-    for d in drawn:
+    features, pictures = [], []
+    for d in drawings:
         three = candidates(d.asked.source, d.edited, d.copy)
         plain, edited, added = three
-        seen.append(statistics(three))
+        features.append(statistics(three))
         pictures.append(
             np.concatenate([plain, edited - plain, added - plain, as_float(d.asked.target)], axis=2)
         )
-    return torch.from_numpy(np.stack(seen)), torch.from_numpy(np.stack(pictures))
+    return torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(pictures))
 
 
-def train(task: str, seen: Tensor, pictures: Tensor, steps: int, batch: int, rate: float) -> nn.Sequential:
+def train(task: str, features: Tensor, pictures: Tensor, steps: int, batch: int, rate: float) -> nn.Sequential:
     """The task's network, having learned from the samples: the mean of their PSNR is what it is to raise."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = Compositor.network()
-    mean, deviation = seen.mean((0, 1, 2)), seen.std((0, 1, 2))
-    seen = (seen - mean) / deviation
+    mean, deviation = features.mean((0, 1, 2)), features.std((0, 1, 2))
+    features = (features - mean) / deviation
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
     generator = torch.Generator().manual_seed(0)
     bar = tqdm(range(steps), desc=f"{task}, training", unit="step")
     for step in bar:
-        rows = torch.randint(0, len(seen), (batch,), generator=generator)
-        shares = network(seen[rows]).softmax(dim=-1)[..., 1:]
-        plain, drawn, added, truth = pictures[rows].split(3, dim=-1)
-        laid = plain + shares[..., :1] * drawn + shares[..., 1:] * added
+        rows = torch.randint(0, len(features), (batch,), generator=generator)
+        shares = network(features[rows]).softmax(dim=-1)[..., 1:]
+        plain, edit, added, truth = pictures[rows].split(3, dim=-1)
+        laid = plain + shares[..., :1] * edit + shares[..., 1:] * added
         loss = torch.log((laid - truth).square().mean((1, 2, 3)) + EASY).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -161,13 +161,13 @@ def train(task: str, seen: Tensor, pictures: Tensor, steps: int, batch: int, rat
     return network.eval().requires_grad_(False)
 
 
-def compared(drawn: Sequence[Drawn], compositor: Compositor, title: str) -> str:
+def compared(drawings: Sequence[Drawn], compositor: Compositor, title: str) -> str:
     """A line: the mean PSNR of the sources, of what the rules lay and of what the compositor lays."""
-    task = drawn[0].asked.instruction.task
+    task = drawings[0].asked.instruction.task
     rows = []
-    for d in drawn:
-        given = d.asked.source, d.edited, d.copy
-        laid = get_task(task).lay(*given, Composition()), lay(task, *given, compositor)
+    for d in drawings:
+        images = d.asked.source, d.edited, d.copy
+        laid = get_task(task).lay(*images, Composition()), lay(task, *images, compositor)
         rows.append([psnr(picture, d.asked.target) for picture in (d.asked.source, *laid)])
     source, rules, learned = np.mean(rows, axis=0)
     worst = min(row[2] - row[1] for row in rows)
@@ -196,18 +196,18 @@ def main() -> None:
     side = model.components.resolution
     compositor = Compositor() if not options.output.is_file() else load_compositor(options.output)
     for task in options.tasks:
-        asked = [scene(task, FIRST_SEED + n, side) for n in range(options.samples)]
+        questions = [scene(task, FIRST_SEED + n, side) for n in range(options.samples)]
         if task == "dewatermark":
-            asked += [piece(FIRST_SEED + n, side) for n in range(options.pieces)]
-        tensors = stacked(answered(model, asked, task))
+            questions += [piece(FIRST_SEED + n, side) for n in range(options.pieces)]
+        tensors = stacked(answered(model, questions, task))
         compositor[task] = train(task, *tensors, options.steps, options.batch, options.rate)
-        asked = [scene(task, n, side, "val") for n in range(options.validate)]
-        print(compared(answered(model, asked, f"{task}, validation"), compositor, f"{task}, scenes"))
+        questions = [scene(task, n, side, "val") for n in range(options.validate)]
+        print(compared(answered(model, questions, f"{task}, validation"), compositor, f"{task}, scenes"))
         if task == "dewatermark":
             for split in ("train", "val"):
-                asked = [whole(photo, n, side) for n, photo in enumerate(photographs(split))]
-                drawn = answered(model, asked, f"{task}, photographs")
-                print(compared(drawn, compositor, f"{task}, photographs ({split})"))
+                questions = [whole(photo, n, side) for n, photo in enumerate(photographs(split))]
+                drawings = answered(model, questions, f"{task}, photographs")
+                print(compared(drawings, compositor, f"{task}, photographs ({split})"))
     weights = {name: weight.contiguous() for name, weight in compositor.state_dict().items()}
     write_files({options.output: save(weights, metadata={"format": "pt", "title": "compositor of edits"})})
     print(f"{options.output}: {options.output.stat().st_size >> 10} KiB")

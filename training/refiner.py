@@ -57,7 +57,7 @@ class Drawn:
 def asked(model: Any, examples: Sequence[Example], batch: int, title: str) -> list[Drawn]:
     """What the model draws for examples of one task, asked as its settings say; the noise of each is its place's."""
     plan = model.check(examples[0].instruction)
-    drawn: list[Drawn] = []
+    drawings: list[Drawn] = []
     with tqdm(total=len(examples), desc=title, unit="scene") as bar:
         for first in range(0, len(examples), batch):
             part = examples[first : first + batch]
@@ -66,16 +66,16 @@ def asked(model: Any, examples: Sequence[Example], batch: int, title: str) -> li
             edited, copies = model.backend.generate(
                 pictures, [e.instruction.text for e in part], plan, noise, SeededNoise(seeds)
             )
-            drawn += [Drawn(*fields) for fields in zip(part, edited, copies, strict=True)]
+            drawings += [Drawn(*fields) for fields in zip(part, edited, copies, strict=True)]
             bar.update(len(part))
-    return drawn
+    return drawings
 
 
-def sample(drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
+def sample(drawing: Drawn) -> tuple[np.ndarray, np.ndarray]:
     """(features float16 [f, h, w], truth bool [h, w]) of a drawn answer."""
-    example = drawn.example
+    example = drawing.example
     color = example.instruction.colors[0].array
-    features = refiner_features(drawn.source, drawn.edited, color, as_float(example.source))
+    features = refiner_features(drawing.source, drawing.edited, color, as_float(example.source))
     return features.astype(np.float16), example.record.target.union()
 
 
@@ -162,13 +162,13 @@ def train(features: Tensor, truths: Tensor, steps: int, batch: int, rate: float,
     return averaged.eval().requires_grad_(False)
 
 
-def compared(drawn: Sequence[Drawn], refiner: Refiner) -> list[str]:
+def compared(drawings: Sequence[Drawn], refiner: Refiner) -> list[str]:
     """A line a figure: what the closed form and the refiner read out of the same drawings."""
-    task: Any = get_task(drawn[0].example.instruction.task)
+    task: Any = get_task(drawings[0].example.instruction.task)
     columns = []
     for decoder in ("closed", refiner):
         rows = []
-        for d in drawn:
+        for d in drawings:
             masks = task.decode(
                 d.source, d.edited, d.example.instruction, guide=d.example.source, decoder=decoder
             )

@@ -227,8 +227,8 @@ def describe(answer: Answer) -> str:
     if isinstance(result, Keypoints):
         points = [
             f"{name} at ({x:.1f}, {y:.1f})"
-            for row, shown in zip(result.xy, result.visible)
-            for name, (x, y), there in zip(result.names, row.tolist(), shown)
+            for row, visible in zip(result.xy, result.visible)
+            for name, (x, y), there in zip(result.names, row.tolist(), visible)
             if there
         ]
         return "; ".join([*points, *([said] if said else [])]) or "nothing found"
@@ -290,10 +290,10 @@ def _pictures(path: Path) -> list[Path]:
         raise FileNotFoundError(f"there is no picture or folder {path}")
     if not path.is_dir():
         return [path]
-    found = list_pictures(path)
-    if not found:
+    paths = list_pictures(path)
+    if not paths:
         raise ValueError(f"the folder {path} holds no pictures ({', '.join(sorted(EXTENSIONS))})")
-    return found
+    return paths
 
 
 def _stems(pictures: list[Path]) -> list[str]:
@@ -304,8 +304,8 @@ def _stems(pictures: list[Path]) -> list[str]:
 
 def _subjects(arguments: argparse.Namespace) -> str | list[str] | None:
     """The subjects; a single argument is one text, which may list several."""
-    given = getattr(arguments, "subjects", None)
-    return given[0] if isinstance(given, list) and len(given) == 1 else given
+    subjects = getattr(arguments, "subjects", None)
+    return subjects[0] if isinstance(subjects, list) and len(subjects) == 1 else subjects
 
 
 def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:

@@ -94,8 +94,8 @@ def _command(arguments: argparse.Namespace) -> str:
         value = getattr(arguments, name)
         if value is not None:
             values = value if isinstance(value, list) else [value]
-            shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
-            words += [f"--{name.replace('_', '-')}", *shown]
+            texts = [f"{v:g}" if isinstance(v, float) else str(v) for v in values]
+            words += [f"--{name.replace('_', '-')}", *texts]
     return shlex.join(words)
 
 

@@ -57,13 +57,13 @@ def run_check(arguments: argparse.Namespace) -> int:
     def asked(split: str, task: str) -> bool:
         return arguments.split in (None, split) and arguments.task in (None, task)
 
-    found = {}
+    entries = {}
     for name, (whole, half) in survey(arguments.folder, names, arguments.images).items():
         parts = [part for part in whole if asked(*part)]
         halves = [part for part in half if asked(*part[:2])]
         if parts or halves:
-            found[name] = parts, halves
-    if not found:
+            entries[name] = parts, halves
+    if not entries:
         if arguments.dataset:  # the reader says what it looked for
             reader = reader_named(arguments.dataset)
             split = arguments.split or reader.splits[0]
@@ -74,7 +74,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         )
     check_writable(arguments.output)
     broken = 0
-    for name, (parts, halves) in found.items():
+    for name, (parts, halves) in entries.items():
         reports = [half_report(arguments.folder, *half) for half in halves]
         for split, task in parts:
             options = {"images": arguments.images, "cache": arguments.cache, "remake": True}

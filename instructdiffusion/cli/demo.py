@@ -156,9 +156,9 @@ def _verdict(answer: Answer, target: Any) -> str:
     if isinstance(result, Boxes):
         return f"{len(result)} boxes (truth: {len(target)})"
     if isinstance(result, Keypoints):
-        shown = result.visible[0] if len(result) else np.zeros(len(result.names), bool)
-        true = target.visible[0] if len(target) else np.zeros_like(shown)
-        both = shown & true
+        visible = result.visible[0] if len(result) else np.zeros(len(result.names), bool)
+        true = target.visible[0] if len(target) else np.zeros_like(visible)
+        both = visible & true
         text = f"{both.sum()} of {true.sum()} points found"
         if both.any():
             text += f", {np.linalg.norm(result.xy[0] - target.xy[0], axis=1)[both].mean():.1f} px off"

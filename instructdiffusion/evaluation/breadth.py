@@ -53,16 +53,16 @@ class Breadth:
         side = size if get_task(task).tiled else max(size, SIDE)  # tiles of large images take long
         seeds = range(seed, seed + self.count)
         make = partial(make_example, task, split=split, level=level)
-        found = []
+        cases = []
         for ratio in self.ratios:
             part, shape = ratio_subset(ratio), ratio_size(ratio, side)
-            found += [Case(s, part, partial(make, s, size=shape), f"{part} {s}") for s in seeds]
+            cases += [Case(s, part, partial(make, s, size=shape), f"{part} {s}") for s in seeds]
         for extent in self.extents if task in EXTENT_TASKS else ():
             part = extent_subset(extent)
-            found += [
+            cases += [
                 Case(s, part, partial(make, s, size=side, extent=extent), f"{part} {s}") for s in seeds
             ]
-        return found
+        return cases
 
 
 def breadth_of(

@@ -127,12 +127,12 @@ def answer_benchmark(
     processes = processes or Processes()
     done = journal.entries()
     answered: dict[int, int] = {}
-    wanted: dict[int, int] = {}
+    expected: dict[int, int] = {}
     for entry in done.values():
         if "problem" not in entry:
             answered[entry["unit"]] = answered.get(entry["unit"], 0) + 1
-            wanted[entry["unit"]] = entry["of"]
-    left = [u for u in units if u not in wanted or answered[u] < wanted[u]]
+            expected[entry["unit"]] = entry["of"]
+    left = [u for u in units if u not in expected or answered[u] < expected[u]]
     processes.meet()  # all have read what there is before any writes
     mine = left[processes.rank :: processes.count]
     tick(sum(1 for place in range(len(units) - len(left)) if place % processes.count == processes.rank))
@@ -151,8 +151,8 @@ def answer_benchmark(
             for number, case in enumerate(cases)
             if "row" not in done.get(case.key, {})
         ]
-        for number, asked in enumerate(left_here):
-            tick(worker.put(asked, last=number == len(left_here) - 1))
+        for number, question in enumerate(left_here):
+            tick(worker.put(question, last=number == len(left_here) - 1))
     tick(worker.flush())
     processes.meet()
 
@@ -187,9 +187,9 @@ class _Worker:
         self._batch: list[_Asked] = []
         self._finished = 0
 
-    def put(self, asked: _Asked, last: bool) -> int:
+    def put(self, question: _Asked, last: bool) -> int:
         """Take a question; returns how many units this has finished."""
-        self._batch.append(asked)
+        self._batch.append(question)
         self._finished += int(last)
         return self.flush() if len(self._batch) >= self._batch_size else 0
 
@@ -203,22 +203,22 @@ class _Worker:
             except (BrokenRecord, ValueError, TypeError, FloatingPointError):
                 if self._strict:
                     raise
-                entries = [self._alone(asked) for asked in batch]
+                entries = [self._alone(question) for question in batch]
             self._journal.add(entries)
         return finished
 
     def _rows(self, batch: Sequence[_Asked]) -> list[Row]:
-        cases = [asked.case for asked in batch]
+        cases = [question.case for question in batch]
         return [a.row for a in answer_cases(self._ask, cases, len(cases), self._backend, self._benchmark.row)]
 
-    def _alone(self, asked: _Asked) -> Entry:
+    def _alone(self, question: _Asked) -> Entry:
         """The entry of one question asked by itself, so that one bad record spoils no other's answer."""
         try:
-            row = self._rows([asked])[0]
+            row = self._rows([question])[0]
             self._hopeful = True
-            return asked.entry(row=row)
+            return question.entry(row=row)
         except BrokenRecord as error:
-            return asked.entry(problem=str(error))
+            return question.entry(problem=str(error))
         except (ValueError, TypeError, FloatingPointError) as error:
             self._failed += 1
             if not self._hopeful and self._failed >= HOPELESS:
@@ -226,7 +226,7 @@ class _Worker:
                     f"{self._benchmark.name}: none of the first {self._failed} questions could be answered; "
                     f"the last: {error}"
                 ) from error
-            return asked.entry(problem=f"{asked.case.key}: {type(error).__name__}: {error}")
+            return question.entry(problem=f"{question.case.key}: {type(error).__name__}: {error}")
 
 
 def check_answer(example: Example, answer: Any) -> None:
@@ -236,11 +236,11 @@ def check_answer(example: Example, answer: Any) -> None:
     if isinstance(result, np.ndarray):
         if result.dtype.kind == "f" and not np.isfinite(result).all():
             raise ValueError("the answer is a picture with values that are not finite")
-        given: tuple[int, ...] | None = result.shape[:2]
+        answer_size: tuple[int, ...] | None = result.shape[:2]
     else:
-        given = result.canvas_size if isinstance(result, (Boxes, Keypoints, Masks)) else None
-    if given is not None and tuple(given) != size:
-        raise ValueError(f"the answer is of {tuple(given)} (height, width), the picture of {size}")
+        answer_size = result.canvas_size if isinstance(result, (Boxes, Keypoints, Masks)) else None
+    if answer_size is not None and tuple(answer_size) != size:
+        raise ValueError(f"the answer is of {tuple(answer_size)} (height, width), the picture of {size}")
 
 
 def scene_row(case: Case, example: Example, answer: Any, bound: np.ndarray | None) -> Row:
@@ -252,13 +252,13 @@ def scene_row(case: Case, example: Example, answer: Any, bound: np.ndarray | Non
 def groups(example: Example) -> list[str]:
     """What a sample counts among in a breakdown: its tags, the kind of its edit or damage, its figure."""
     record = example.record
-    found = set(record.tags)
+    names = set(record.tags)
     kind = record.meta.get("kind")
     if isinstance(kind, str):
-        found.add(kind.partition(":")[0] if get_task(example.instruction.task).open_ended else kind)
+        names.add(kind.partition(":")[0] if get_task(example.instruction.task).open_ended else kind)
     if isinstance(record.meta.get("figure"), str):
-        found.add(f"figure: {record.meta['figure']}")
-    return sorted(found)
+        names.add(f"figure: {record.meta['figure']}")
+    return sorted(names)
 
 
 def reconstructed(backend: Any, examples: Sequence[Example]) -> list[np.ndarray | None]:
@@ -268,15 +268,15 @@ def reconstructed(backend: Any, examples: Sequence[Example]) -> list[np.ndarray 
     sides that it does not take, in the tiles in which the model itself works on them.
     """
     bounds: list[np.ndarray | None] = [None] * len(examples)
-    wanted = [i for i, e in enumerate(examples) if backend is not None and answers_with_image(e.instruction.task)]
-    wanted = [i for i in wanted if "no-target" not in examples[i].record.tags]
-    whole = [i for i in wanted if _in_one_piece(backend, examples[i].target.shape)]
+    numbers = [i for i, e in enumerate(examples) if backend is not None and answers_with_image(e.instruction.task)]
+    numbers = [i for i in numbers if "no-target" not in examples[i].record.tags]
+    whole = [i for i in numbers if _in_one_piece(backend, examples[i].target.shape)]
     for size in {examples[i].target.shape for i in whole}:
         same = [i for i in whole if examples[i].target.shape == size]
         copies = backend.decode_latents(backend.encode_image(np.stack([examples[i].target for i in same])))
         for i, copy in zip(same, copies, strict=True):
             bounds[i] = as_bytes(copy)
-    for i in wanted:
+    for i in numbers:
         if bounds[i] is None:
             bounds[i] = tiled_copy(backend, examples[i].target)
     return bounds

@@ -33,22 +33,22 @@ class Journal:
         self.damaged = 0
         self._stream: Any = None
         plain = json.loads(json.dumps(settings))
-        kept = self.folder / "settings.json"
-        if kept.is_file():
-            if _json(kept) != plain:
+        settings_file = self.folder / "settings.json"
+        if settings_file.is_file():
+            if _json(settings_file) != plain:
                 raise ValueError(f"{self.folder} holds answers made with other settings: name another folder")
         elif writer == 0:
-            write_json(kept, plain)
+            write_json(settings_file, plain)
 
     def entries(self) -> dict[str, Entry]:
         """key -> entry of all files: the first answer to a key, or its last problem where there is no answer."""
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         self.damaged = 0
         for path in sorted(self.folder.glob("*.jsonl")):
             for entry in self._read(path):
-                if "problem" in found.get(entry["key"], entry) or entry["key"] not in found:
-                    found[entry["key"]] = entry
-        return found
+                if "problem" in entries.get(entry["key"], entry) or entry["key"] not in entries:
+                    entries[entry["key"]] = entry
+        return entries
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Append entries, each with its "key", and have them on disk; WriteError where that cannot be."""

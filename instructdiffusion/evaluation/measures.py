@@ -102,13 +102,13 @@ def _check(result: Any, kind: type) -> None:
 
 def _measure_masks(example: Example, result: Any, bound: np.ndarray | None) -> Row:
     _check(result, Masks)
-    found, truth = result.union(), example.record.target.union()
-    both, either = overlap(found, truth)
+    answer, truth = result.union(), example.record.target.union()
+    both, either = overlap(answer, truth)
     return {
         "both": both,
         "either": either,
         "absent": not truth.any(),
-        "empty": not found.any(),
+        "empty": not answer.any(),
         "quality": Overlap(both, either).iou,
     }
 
@@ -240,7 +240,7 @@ def _mask_figures(rows: Sequence[Row]) -> list[Figure]:
 def _point_figures(rows: Sequence[Row]) -> list[Figure]:
     similar, scores = _numbers(rows, "oks"), [row["score"] for row in rows]
     ap = [oks_ap(similar, scores, threshold) for threshold in THRESHOLDS]
-    near, found = _share(rows, "near", "found")
+    near, count = _share(rows, "near", "found")
     recall, visible = _share(rows, "found", "visible")
     correct, _ = _share(rows, "near", "visible")
     unseen = [{"alarms": row["alarms"], "hidden": row["asked"] - row["visible"]} for row in rows]
@@ -248,7 +248,7 @@ def _point_figures(rows: Sequence[Row]) -> list[Figure]:
     return [
         Figure("OKS AP", mean(ap), len(rows)),
         Figure("OKS AP50", ap[0], len(rows)),
-        Figure("found points within 3 %", near, found),
+        Figure("found points within 3 %", near, count),
         Figure("visible points found", recall, visible),
         Figure("visible points found within 3 %", correct, visible),
         Figure("hidden points marked", alarms, hidden, falling=True),

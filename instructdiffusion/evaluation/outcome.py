@@ -87,14 +87,14 @@ class Outcome:
 
     def tables(self) -> dict[int, list[list[str]]]:
         """Table number -> its lines with the paper's rows; the tables that something was measured for, or all."""
-        found = {}
+        tables = {}
         for number, table in TABLES.items():
             measured = [c for c in table.columns if c in self.cells]
             if self.whole_tables:
-                found[number] = table.lines(self.model, self.cells)
+                tables[number] = table.lines(self.model, self.cells)
             elif measured and number != 6:  # table 6 repeats columns of 2 and 4
-                found[number] = table.lines(self.model, self.cells, measured)
-        return found
+                tables[number] = table.lines(self.model, self.cells, measured)
+        return tables
 
     def lines(self) -> list[list[str]]:
         """Every figure of every part, under a head."""
@@ -106,13 +106,13 @@ class Outcome:
 
     def remarks(self) -> list[tuple[str, str]]:
         """(benchmark, how it was measured): which joints, whether absent classes were asked for, by which CLIP, ..."""
-        found = [
+        remarks = [
             (part.title, f"{name}: {_said(value)}")
             for part in self.parts
             for name, value in part.notes.items()
             if name != "classes" and _said(value)
         ]
-        return found
+        return remarks
 
     def classes(self) -> dict[str, list[list[str]]]:
         """Benchmark -> lines with a head: the IoU of every class that shows, the lowest first."""
@@ -143,21 +143,21 @@ class Outcome:
 
     def sections(self) -> list[tuple[str, list[list[str]]]]:
         """(heading, lines with a head) of what the page says above the pictures."""
-        found = [(heading(number), lines) for number, lines in self.tables().items()]
-        found.append(("Figures", self.lines()))
+        sections = [(heading(number), lines) for number, lines in self.tables().items()]
+        sections.append(("Figures", self.lines()))
         if self.problems:
             bad = [[p.title, text] for p in self.parts for text in p.problems[:LISTED]]
-            found.append((f"Broken or failed: {self.problems}", [["in", "what"], *bad]))
+            sections.append((f"Broken or failed: {self.problems}", [["in", "what"], *bad]))
         if self.gaps:
-            found.append(("Not measured", [["column", "why"], *([k, v] for k, v in self.gaps.items())]))
+            sections.append(("Not measured", [["column", "why"], *([k, v] for k, v in self.gaps.items())]))
         if self.remarks():
-            found.append(("How it was measured", [["in", "what"], *map(list, self.remarks())]))
-        found += [(f"Classes of {title}", lines) for title, lines in self.classes().items()]
-        told = {**self.settings, **self.versions}
-        found.append(
-            ("Settings and versions", [["", ""], *([k, str(v)] for k, v in told.items() if v is not None)])
+            sections.append(("How it was measured", [["in", "what"], *map(list, self.remarks())]))
+        sections += [(f"Classes of {title}", lines) for title, lines in self.classes().items()]
+        facts = {**self.settings, **self.versions}
+        sections.append(
+            ("Settings and versions", [["", ""], *([k, str(v)] for k, v in facts.items() if v is not None)])
         )
-        return found
+        return sections
 
     def text(self) -> str:
         """For a terminal: the Markdown, and the problems by name."""

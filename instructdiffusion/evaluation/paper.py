@@ -47,13 +47,13 @@ class Table:
 
         Methods of which nothing is known in these columns are left out.
         """
-        shown = [c for c in self.columns if columns is None or c in columns]
-        lines = [["", *shown]]
+        chosen = [c for c in self.columns if columns is None or c in columns]
+        lines = [["", *chosen]]
         for method, values in self.rows.items():
-            kept = [v for c, v in zip(self.columns, values) if c in shown]
-            if any(v != "-" for v in kept):
-                lines.append([method, *kept])
-        lines.append([name, *(cells.get(c, "-") for c in shown)])
+            chosen_values = [v for c, v in zip(self.columns, values) if c in chosen]
+            if any(v != "-" for v in chosen_values):
+                lines.append([method, *chosen_values])
+        lines.append([name, *(cells.get(c, "-") for c in chosen)])
         return lines
 
 

@@ -42,13 +42,13 @@ def started(device: str | None = None) -> Processes:
     device: what the model runs on, where it was named. ValueError where accelerate does not see the others: each
     would do all the work.
     """
-    wanted = int(os.environ.get("WORLD_SIZE", "1"))
-    if wanted < 2:
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if world_size < 2:
         return Processes()
     import torch
     from accelerate import PartialState
 
     state = PartialState(cpu=device == "cpu" or not torch.cuda.is_available())
-    if state.num_processes != wanted:
-        raise ValueError(f"{wanted} processes were started, accelerate sees {state.num_processes}: start one")
+    if state.num_processes != world_size:
+        raise ValueError(f"{world_size} processes were started, accelerate sees {state.num_processes}: start one")
     return Processes(state.process_index, state.num_processes, state)

@@ -21,12 +21,12 @@ def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[st
         return {**{k: v for k, v in changes.items() if v is not None}, "evaluations": None}
     settings = known[task].changed(**changes)
     plan = settings.plan(model.schedule)
-    asked = {**settings.to_dict(), "evaluations": plan.evaluations}
+    plain = {**settings.to_dict(), "evaluations": plan.evaluations}
     if settings.compose == "learned" and get_task(task).has_compositor:
         from ..compositing.learned import compositor_hash
 
-        asked["compositor"] = compositor_hash()
-    return asked
+        plain["compositor"] = compositor_hash()
+    return plain
 
 
 def decoder_of(task: str, decoder: str) -> str:
@@ -80,8 +80,8 @@ def settings_hash(settings: Mapping[str, Any]) -> str:
 
 def in_order(entries: Mapping[str, Mapping[str, Any]], units: set[int]) -> list[dict[str, Any]]:
     """The answered entries of a journal that belong to `units`, in the order of the questions."""
-    kept = [dict(e) for e in entries.values() if "row" in e and e["unit"] in units]
-    return sorted(kept, key=lambda e: (e["unit"], e["n"]))
+    answered = [dict(e) for e in entries.values() if "row" in e and e["unit"] in units]
+    return sorted(answered, key=lambda e: (e["unit"], e["n"]))
 
 
 def problems(entries: Mapping[str, Mapping[str, Any]], units: set[int]) -> list[str]:

@@ -124,7 +124,7 @@ def evaluate_scenes(
     quiet = quiet or not processes.first
     changes = {"steps": steps, "solver": solver, "schedule": schedule, "guidance": guidance}
     own = {name: {"upscale": upscale_of(name, upscale), "scales": scales_of(name, scales)} for name in names}
-    asked = {name: asked_settings(model, name, {**changes, **own[name]}) for name in names}
+    task_settings = {name: asked_settings(model, name, {**changes, **own[name]}) for name in names}
     components = getattr(model, "components", None)
     side = size or int(getattr(components, "resolution", 64))
     common = {
@@ -138,26 +138,26 @@ def evaluate_scenes(
         **breadth.settings,
         **made_by(components),
     }
-    drawn: dict[str, Any] = {"split": split, "seed": seed, "level": level, "size": side}
+    scene_options: dict[str, Any] = {"split": split, "seed": seed, "level": level, "size": side}
 
     def cases_of(name: str) -> list[Case]:
-        return scene_cases(name, count=count, **drawn) + breadth.cases(name, **drawn)
+        return scene_cases(name, count=count, **scene_options) + breadth.cases(name, **scene_options)
 
-    given = {k: v for k, v in changes.items() if v is not None}
+    changed = {k: v for k, v in changes.items() if v is not None}
 
     def asks(name: str) -> Ask:
-        told: dict[str, Any] = {}
+        options: dict[str, Any] = {}
         if read[name]["decoder"] != "closed":
-            told["decoder"] = read[name]["decoder"]
+            options["decoder"] = read[name]["decoder"]
         if own[name]["upscale"] is not None:
-            told["upscale"] = upscale
+            options["upscale"] = upscale
         if own[name]["scales"] is not None and not oracle:  # the oracle looks once
-            told["scales"] = scales
+            options["scales"] = scales
         if oracle:
             from .oracle import Oracle
 
-            return Oracle(model, **told).ask
-        return asker(model, {**given, **told}, batch_size)
+            return Oracle(model, **options).ask
+        return asker(model, {**changed, **options}, batch_size)
 
     reports: list[TaskReport] = []
     cards: list[Card] = []
@@ -166,7 +166,7 @@ def evaluate_scenes(
             held.enter_context(only_writer(folder / "answers"))
             clear_leftovers(folder, folder / "tasks", *folder.glob("answers/*"))
         for name in names:
-            settings = {**common, "task": name, **read[name], **asked[name]}
+            settings = {**common, "task": name, **read[name], **task_settings[name]}
             run = _Run(model, asks(name), batch_size, folder, quiet, processes)
             made, some = run.task(Scenes(name, split, cases_of(name)), settings)
             reports.append(made)
@@ -244,7 +244,7 @@ class _Run:
 
         # A few are asked again for their pictures, rather than all answers held in memory.
         assert place is not None
-        cards = make_cards(name, main, again, kept=place / "cards.json")
+        cards = make_cards(name, main, again, cache=place / "cards.json")
         if done is None:
             names, numbers = zip(*pick(main))
             sheet = task_sheet(list(zip(names, again(numbers))))

@@ -80,8 +80,8 @@ class Asking:
 
     def options(self, task: str) -> dict[str, Any]:
         """What `InstructDiffusion.run` is told for a task."""
-        told = {**self.changes_of(task), "resolution": self.resolution}
-        options = {name: given for name, given in told.items() if given is not None}
+        changes = {**self.changes_of(task), "resolution": self.resolution}
+        options = {name: value for name, value in changes.items() if value is not None}
         decoder = decoder_of(task, self.decoder)
         return options if decoder == "closed" else {**options, "decoder": decoder}
 
@@ -109,11 +109,11 @@ def find_parts(
         if unknown:
             raise ValueError(f"{entry.name} has the splits {', '.join(entry.splits)}; got {unknown[0]!r}")
         reader = reader_named(entry.reader)
-        wanted = list(entry.places) if splits is None else list(dict.fromkeys(splits))
-        folder = entry.folder(data, wanted, images)
-        there = [] if folder is None else entry.found(folder, wanted, images)
+        chosen = list(entry.places) if splits is None else list(dict.fromkeys(splits))
+        folder = entry.folder(data, chosen, images)
+        there = [] if folder is None else entry.found(folder, chosen, images)
         parts += [(entry, folder, split) for split in there if folder is not None]
-        for split in wanted:
+        for split in chosen:
             if split not in there:
                 where = "download: " if reader.source.startswith("http") else "it is "
                 why = f"no {reader.title} {split} in {data}; {where}{reader.source}"
@@ -193,9 +193,9 @@ def evaluate_parts(
     """
     asking, processes = asking or Asking(), processes or Processes()
     if benchmarks:
-        asked = [benchmark.task for _, benchmark in benchmarks]
-        check_readable(asked, asking.decoder)
-        check_upscale(asked, asking.upscale)
+        tasks = [benchmark.task for _, benchmark in benchmarks]
+        check_readable(tasks, asking.decoder)
+        check_upscale(tasks, asking.upscale)
         decoder_settings(asking.decoder)  # weights that cannot be had are named before anything is written
     folder = check_writable(output) if processes.first else Path(output)
     processes.meet()
@@ -254,12 +254,12 @@ def _empty_columns(
     benchmarks: Sequence[tuple[Entry, ReaderBenchmark]], parts: Sequence[PartOutcome]
 ) -> dict[str, str]:
     """Column -> why nothing stands there, of benchmarks that were run."""
-    found = {}
+    reasons = {}
     for (entry, benchmark), part in zip(benchmarks, parts, strict=True):
         blind = isinstance(benchmark, Editing) and benchmark.clip is None
         why = "no CLIP measured it (--clip)" if blind else f"{part.title} answered no question of its kind"
-        found.update({column: why for column in entry.columns(benchmark.split) if column not in part.cells})
-    return found
+        reasons.update({column: why for column in entry.columns(benchmark.split) if column not in part.cells})
+    return reasons
 
 
 def _part(
@@ -307,8 +307,8 @@ def _part(
             tick=bar.update,
         )
     entries = journal.entries()
-    kept = in_order(entries, set(units))
-    rows = [e["row"] for e in kept]
+    answered = in_order(entries, set(units))
+    rows = [e["row"] for e in answered]
     figures = benchmark.figures(rows) if rows else []
     indexed = [str(problem) for problem in benchmark.reader.problems]
     trouble = list(dict.fromkeys([*indexed, *problems(entries, set(units))]))
@@ -334,7 +334,7 @@ def _part(
         return part, []
 
     def again(numbers: Sequence[int]) -> list[Answered]:
-        cases = [benchmark.cases(kept[i]["unit"])[kept[i]["n"]] for i in numbers]
+        cases = [benchmark.cases(answered[i]["unit"])[answered[i]["n"]] for i in numbers]
         return list(answer_cases(ask, cases, asking.batch_size, backend, benchmark.row))
 
     kept_cards = place / f"cards-{asking.cards}.json"

@@ -80,14 +80,14 @@ def draw_points(
     free: list[tuple[float, float, float, float]] = []
     for xy, visible in zip(points.xy, points.visible, strict=True):
         spots = [(float(x), float(y), c, n) for (x, y), c, n in zip(xy, shades, points.names, strict=True)]
-        shown = [spot for spot, seen in zip(spots, visible, strict=True) if seen]
-        free.extend((x - radius, y - radius, x + radius, y + radius) for x, y, _, _ in shown)
-        for x, y, color, _ in shown:
+        spots_visible = [spot for spot, is_visible in zip(spots, visible, strict=True) if is_visible]
+        free.extend((x - radius, y - radius, x + radius, y + radius) for x, y, _, _ in spots_visible)
+        for x, y, color, _ in spots_visible:
             ring = _contrast(color)
             draw.ellipse((x - radius - 1, y - radius - 1, x + radius + 1, y + radius + 1), fill=ring)
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color.rgb)
         if names and max(image.size) >= 256:
-            for x, y, color, name in shown:
+            for x, y, color, name in spots_visible:
                 _tag(draw, (x + radius + 3, y - 6), name, color, image.size, free)
     return np.asarray(image)
 
@@ -137,11 +137,11 @@ def overlay(
         _tag(ImageDraw.Draw(image), (4, 4), text, _PALETTE[6], image.size, [])
         return np.asarray(image)
     if isinstance(result, Masks):
-        shown = result.resize(h, w)
-        shades = _row_shades(colors, shown.labels, large, shown.data.__getitem__)
-        for mask, color in zip(shown.data, shades, strict=True):
+        resized = result.resize(h, w)
+        shades = _row_shades(colors, resized.labels, large, resized.data.__getitem__)
+        for mask, color in zip(resized.data, shades, strict=True):
             large = overlay_mask(large, mask, color)
-        return _named_masks(large, shown, shades) if len(set(shown.labels)) > 1 else large
+        return _named_masks(large, resized, shades) if len(set(resized.labels)) > 1 else large
     if isinstance(result, Keypoints):
         return draw_points(large, result.resize(h, w), colors)
     if isinstance(result, Boxes):
@@ -304,10 +304,10 @@ def _named_masks(picture: np.ndarray, masks: Masks, shades: Sequence[Color]) -> 
     """The picture with the label of every mask at its top."""
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
-    taken: list[tuple[float, float, float, float]] = []
+    occupied: list[tuple[float, float, float, float]] = []
     if max(image.size) >= 256:
         for box, label, color in zip(masks.boxes().xyxy, masks.labels, shades, strict=True):
-            _tag(draw, (float(box[0]), float(box[1])), label, color, image.size, taken)
+            _tag(draw, (float(box[0]), float(box[1])), label, color, image.size, occupied)
     return np.asarray(image)
 
 
@@ -323,7 +323,7 @@ def _tag(
     text: str,
     color: Color,
     size: tuple[int, int],
-    taken: list[tuple[float, float, float, float]],
+    occupied: list[tuple[float, float, float, float]],
 ) -> None:
     """Text on a plate of the colour, inside the picture, moved down until it covers no other tag or mark.
 
@@ -339,10 +339,10 @@ def _tag(
             plate = (x, y, x + width, y + height)
             inside = 0 <= y <= size[1] - height
             clear = all(
-                plate[2] <= o[0] or plate[0] >= o[2] or plate[3] <= o[1] or plate[1] >= o[3] for o in taken
+                plate[2] <= o[0] or plate[0] >= o[2] or plate[3] <= o[1] or plate[1] >= o[3] for o in occupied
             )
             if inside and clear:
-                taken.append(plate)
+                occupied.append(plate)
                 draw.rectangle(plate, fill=color.rgb)
                 draw.text((x + 2, y), text, fill=_contrast(color), font=font)
                 return

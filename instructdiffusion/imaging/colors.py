@@ -60,10 +60,10 @@ def color_named(name: str, among: Sequence[Color] = MASK_COLORS) -> Color:
     """The colour of that name; ValueError lists the names there are."""
     if not isinstance(name, str):
         raise TypeError(f"a colour name is a string, got {type(name).__name__}")
-    wanted = name.strip().lower()
-    wanted = "gray" if wanted == "grey" else wanted
+    key = name.strip().lower()
+    key = "gray" if key == "grey" else key
     for color in among:
-        if color.name == wanted:
+        if color.name == key:
             return color
     raise ValueError(f"unknown colour {name!r}: choose one of {', '.join(c.name for c in among)}")
 

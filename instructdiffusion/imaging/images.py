@@ -61,8 +61,8 @@ def load_pictures(pictures: Any, *, max_pixels: int = MAX_PIXELS) -> tuple[list[
 
 def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
     """The picture files of a folder (by extension, not of its subfolders), in order of their names."""
-    found = [p for p in Path(folder).iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file()]
-    return sorted(p for p in found if not p.name.startswith("."))
+    paths = [p for p in Path(folder).iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file()]
+    return sorted(p for p in paths if not p.name.startswith("."))
 
 
 def _read(path: Path, max_pixels: int) -> np.ndarray:

@@ -76,8 +76,8 @@ class Answer:
         """
         from .messages import message
 
-        drawn = self.picture if isinstance(self.result, np.ndarray) else None  # what is read back needs no composing
-        return message(self.knowledge, self.instruction, self.source, self.result, drawn)
+        picture = self.picture if isinstance(self.result, np.ndarray) else None  # what is read back needs no composing
+        return message(self.knowledge, self.instruction, self.source, self.result, picture)
 
     def overlay(self) -> np.ndarray:
         """The result drawn on the source for people, uint8; small pictures come enlarged.
@@ -117,8 +117,8 @@ class Answer:
             names = dict.fromkeys((*self.result.labels, *self.instruction.subjects))
             return [{"id": number, "name": name} for number, name in enumerate(names, 1)]
         if isinstance(self.result, Label):
-            asked = self.result.scores or ((self.result.name,) if self.result.name else ())
-            return [{"id": number, "name": name} for number, name in enumerate(asked, 1)]
+            categories = self.result.scores or ((self.result.name,) if self.result.name else ())
+            return [{"id": number, "name": name} for number, name in enumerate(categories, 1)]
         return []
 
     def files(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> dict[Path, bytes]:

@@ -121,9 +121,9 @@ class ComponentsBackend:
             ) from error
         count = len(self.components.tokenizer(text, verbose=False)["input_ids"])
         if count > self.text_limit:
-            shown = text if len(text) <= 60 else text[:57] + "..."
+            excerpt = text if len(text) <= 60 else text[:57] + "..."
             raise ValueError(
-                f"the instruction {shown!r} has {count} tokens, the model reads at most {self.text_limit} "
+                f"the instruction {excerpt!r} has {count} tokens, the model reads at most {self.text_limit} "
                 "(begin and end included): shorten it"
             )
 
@@ -291,8 +291,8 @@ class ComponentsBackend:
                 edited, made = both[:count], both[count:]
             return [row.copy() for row in made]
 
-        found = np.stack(self.copy_cache.of(keys, copies))
-        return self.decode_latents(latents) if edited is None else edited, found
+        decoded_copies = np.stack(self.copy_cache.of(keys, copies))
+        return self.decode_latents(latents) if edited is None else edited, decoded_copies
 
     def _changed(self, model: UNetDenoiser, cache_interval: int, adaptive: float | None) -> Model:
         """The model with what makes it cheaper row by row."""

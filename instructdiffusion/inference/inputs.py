@@ -12,18 +12,18 @@ from ..tasks import Instruction, get_task
 from ..tasks.understanding import understand
 
 
-def as_instructions(given: Any) -> tuple[list[str | Instruction], bool]:
+def as_instructions(instruction: Any) -> tuple[list[str | Instruction], bool]:
     """(words and instructions, each of which `as_instruction` takes; whether a single one came)."""
-    single = isinstance(given, (str, Instruction))
-    if not single and not isinstance(given, Sequence):
+    single = isinstance(instruction, (str, Instruction))
+    if not single and not isinstance(instruction, Sequence):
         raise TypeError(
-            f"expected an instruction as words or Instruction, or a list, got {type(given).__name__}"
+            f"expected an instruction as words or Instruction, or a list, got {type(instruction).__name__}"
         )
-    return [given] if single else list(given), single
+    return [instruction] if single else list(instruction), single
 
 
 def as_instruction(
-    given: Any, task: str | None, picture: np.ndarray | None = None, verbatim: bool = False
+    instruction: Any, task: str | None, picture: np.ndarray | None = None, verbatim: bool = False
 ) -> Instruction:
     """Words or an Instruction as one; words are understood (`tasks.understanding`), as `task` where it is named.
 
@@ -31,16 +31,16 @@ def as_instruction(
     ValueError for empty words, words that the task cannot answer, or where `task` is not the instruction's own;
     TypeError for anything else.
     """
-    if isinstance(given, Instruction):
-        if task not in (None, given.task):
+    if isinstance(instruction, Instruction):
+        if task not in (None, instruction.task):
             raise ValueError(
-                f"the instruction is one of task {given.task!r}, but task={task!r} was asked for"
+                f"the instruction is one of task {instruction.task!r}, but task={task!r} was asked for"
             )
-        get_task(given.task)
-        return given
-    if not isinstance(given, str):
-        raise TypeError(f"an instruction is words or an Instruction, got {type(given).__name__}")
-    return understand(given, picture, task=task, verbatim=verbatim)
+        get_task(instruction.task)
+        return instruction
+    if not isinstance(instruction, str):
+        raise TypeError(f"an instruction is words or an Instruction, got {type(instruction).__name__}")
+    return understand(instruction, picture, task=task, verbatim=verbatim)
 
 
 def paired(

@@ -65,15 +65,15 @@ class Job:
 
     def draw_whole(self, backend: Backend, requests: Sequence[Request]) -> Iterator[tuple[int, Any, Any]]:
         """Every picture resized to the model, at the job's scale; pictures of one model size share batches."""
-        seen = [self.sizes(q, backend.multiple) for q in requests]
-        sizes = [whole for _, whole in seen]
+        view_sizes = [self.sizes(q, backend.multiple) for q in requests]
+        sizes = [whole for _, whole in view_sizes]
         for size in dict.fromkeys(sizes):
             same = [i for i, s in enumerate(sizes) if s == size]
             edit = partial(self._edit, backend, requests, size)
             batch = self.fitting(backend, size, min(len(same), self.options.batch_size))
             for _, numbers, (edited, copies) in in_batches(same, batch, edit):
                 for row, number in enumerate(numbers):
-                    h, w = seen[number][0]
+                    h, w = view_sizes[number][0]
                     yield number, edited[row][:h, :w], None if copies is None else copies[row][:h, :w]
 
     def fitting(
@@ -111,8 +111,8 @@ class Job:
         pictures = []
         for q in batch:
             content, _ = self.sizes(q, backend.multiple)
-            seen = resize_picture(q.image, content, sharp=self.resize_mode == "authors")
-            pictures.append(pad_edge(seen, size))
+            view = resize_picture(q.image, content, sharp=self.resize_mode == "authors")
+            pictures.append(pad_edge(view, size))
         more: dict[str, Any] = {}
         if self.untouched and getattr(backend, "leaves_untouched", False):
             more["untouched"] = self.untouched
@@ -188,9 +188,9 @@ def get_ready(task: Task, settings: Settings, decoder: str = "closed") -> None:
 
 def _step_noise(batch: Sequence[Request], shape: tuple[int, int, int]) -> StepNoise:
     """The step noise of whole pictures: the given one, or their seeds'."""
-    given = [q.step_noise for q in batch]
-    if any(steps is None for steps in given):
+    noises = [q.step_noise for q in batch]
+    if any(steps is None for steps in noises):
         return SeededNoise([q.seed for q in batch])
-    for steps in given:
+    for steps in noises:
         check_steps(steps, shape)
-    return GivenNoise([torch.stack(row) for row in zip(*(s for s in given if s is not None), strict=True)])
+    return GivenNoise([torch.stack(row) for row in zip(*(s for s in noises if s is not None), strict=True)])

@@ -67,16 +67,17 @@ def _parts(
     if not subjects:
         return {}
     numbers = list(subjects)
-    asked = get_task(task)
-    instructions = [asked.instruct(subjects[n], requests[n].instruction.colors) for n in numbers]
+    kind_task = get_task(task)
+    instructions = [kind_task.instruct(subjects[n], requests[n].instruction.colors) for n in numbers]
     singles = [replace(requests[n], instruction=i) for n, i in zip(numbers, instructions, strict=True)]
     settings = replace(job.settings, scales=job.settings.scales[:1])
-    part = replace(job, task=asked, settings=settings)
-    drawn: dict[int, tuple[np.ndarray, np.ndarray, Masks]] = {}
+    part = replace(job, task=kind_task, settings=settings)
+    drawings: dict[int, tuple[np.ndarray, np.ndarray, Masks]] = {}
     for row, edited, copy in scaled_sketches(part, backend, singles):
         assert copy is not None  # a task that perceives is read against it
-        drawn[numbers[row]] = edited, copy, asked.decode(copy, edited, instructions[row], **job.options.decode_keywords)
-    return drawn
+        masks = kind_task.decode(copy, edited, instructions[row], **job.options.decode_keywords)
+        drawings[numbers[row]] = edited, copy, masks
+    return drawings
 
 
 def _located(

@@ -161,10 +161,10 @@ def fitting_batch(
         pictures = footprint.pictures(at, number) + further
         return {"cpu": networks + pictures} if host else {device: networks, "cpu": pictures}
 
-    wanted = need(count, size)
-    if all(amount <= UNCHECKED for amount in wanted.values()):
+    estimate = need(count, size)
+    if all(amount <= UNCHECKED for amount in estimate.values()):
         return count
-    room = {place: free(place) for place in wanted}
+    room = {place: free(place) for place in estimate}
 
     def fits(needed: Mapping[Any, int]) -> bool:
         return all(

@@ -146,8 +146,8 @@ def _unchanged(task: str, source: np.ndarray, picture: np.ndarray) -> str:
 def _unknown(knowledge: Knowledge, instruction: Instruction, answered: bool) -> list[str]:
     """A clause for the words that the model does not know, and one for each that it knows from other tasks only."""
     task = instruction.task
-    asked = instruction.subjects or ((instruction.text,) if get_task(task).open_ended else ())
-    words = knowledge.unknown(task, " ".join(asked))
+    phrases = instruction.subjects or ((instruction.text,) if get_task(task).open_ended else ())
+    words = knowledge.unknown(task, " ".join(phrases))
     nowhere = [word for word in words if not knowledge.tasks_with(word)]
     said = []
     if nowhere:
@@ -161,13 +161,13 @@ def _unknown(knowledge: Knowledge, instruction: Instruction, answered: bool) -> 
 
 def _quoted(knowledge: Knowledge, task: str, words: Sequence[str]) -> str:
     """Words in quotation marks, each with the one it may be a slip of the pen for; the rest are counted."""
-    named = []
+    quoted = []
     for word in words[:_MOST]:
         near = knowledge.near(task, word)
-        named.append(f"'{word}'" + (f" (did you mean '{near}'?)" if near else ""))
+        quoted.append(f"'{word}'" + (f" (did you mean '{near}'?)" if near else ""))
     if len(words) > _MOST:
-        named.append(f"{len(words) - _MOST} more of the words")
-    return named[0] if len(named) == 1 else ", ".join(named[:-1]) + " and " + named[-1]
+        quoted.append(f"{len(words) - _MOST} more of the words")
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " and " + quoted[-1]
 
 
 def _asks_for_things(knowledge: Knowledge, instruction: Instruction) -> bool:

@@ -156,8 +156,8 @@ class SamplingOptions:
         Raises:
             ValueError, TypeError: As the class does; TypeError for a keyword that there is not.
         """
-        given = with_new_names(dict(keywords), OLD_KEYWORDS, stacklevel + 1)
-        return cls(**given) if options is None else replace(options, **given) if given else options
+        values = with_new_names(dict(keywords), OLD_KEYWORDS, stacklevel + 1)
+        return cls(**values) if options is None else replace(options, **values) if values else options
 
     def settings(self, own: Settings) -> Settings:
         """Give a task's settings with what these options change.

@@ -74,9 +74,9 @@ def make_requests(
         ValueError, TypeError, FileNotFoundError: For what cannot be answered.
     """
     images, one_image = load_pictures(image)
-    asked, one_text = as_instructions(instruction)
-    images, asked = paired(images, asked, one_image, one_text)
-    instructions = [as_instruction(a, task, i, verbatim) for a, i in zip(asked, images, strict=True)]
+    instruction_list, one_text = as_instructions(instruction)
+    images, instruction_list = paired(images, instruction_list, one_image, one_text)
+    instructions = [as_instruction(a, task, i, verbatim) for a, i in zip(instruction_list, images, strict=True)]
     for one in dict.fromkeys(instructions):
         check_instruction(one, options, check_text)
     initial, fresh = split_noise(noise)

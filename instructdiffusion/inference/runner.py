@@ -47,10 +47,10 @@ class Runner:
         """(number of the request, a drawing for each of what the model was asked for it: several subjects have one
         each, as if each had been asked alone)."""
         parts = [self.job.task.questions(q.instruction) for q in requests]
-        asked = [(i, k) for i, p in enumerate(parts) for k in range(len(p))]
-        rounds = [asked]
+        pairs = [(i, k) for i, p in enumerate(parts) for k in range(len(p))]
+        rounds = [pairs]
         if getattr(self.backend, "one_text", False):  # all requests of a batch must have one text
-            rounds = [[a for a in asked if a[1] == k] for k in range(max(map(len, parts), default=0))]
+            rounds = [[a for a in pairs if a[1] == k] for k in range(max(map(len, parts), default=0))]
         drawings: dict[int, dict[int, Drawing]] = {}
         for places in rounds:
             singles = [replace(self._part(requests[i]), instruction=parts[i][k]) for i, k in places]

@@ -77,10 +77,10 @@ def scaled_sketches(
         return further or (job.settings.windows > 0 and look.extent == 0)
 
     for place, scale in enumerate(scales):
-        asked = [n for n in range(len(requests)) if not place or (n in looks and looks[n].wants(scale, several))]
+        numbers = [n for n in range(len(requests)) if not place or (n in looks and looks[n].wants(scale, several))]
         try:
-            for row, edited, copy in _job_at(job, scale).draw_whole(backend, [requests[n] for n in asked]):
-                number = asked[row]
+            for row, edited, copy in _job_at(job, scale).draw_whole(backend, [requests[n] for n in numbers]):
+                number = numbers[row]
                 request = requests[number]
                 new = Look((edited, copy), _extent(job, request, edited, copy))
                 if not place or new.replaces(looks[number], scale, several):

@@ -31,34 +31,34 @@ def stream(
         for path in images:
             if isinstance(path, (str, os.PathLike)) and not Path(path).exists():
                 raise FileNotFoundError(f"there is no file {path}")
-    asked: Sequence[Any] | None = None
+    questions: Sequence[Any] | None = None
     if not (isinstance(instruction, (str, Instruction)) or callable(instruction)):
-        asked = list(instruction)
-        if count is not None and len(asked) != count:
-            raise ValueError(f"{count} pictures came with {len(asked)} instructions: give one a picture")
+        questions = list(instruction)
+        if count is not None and len(questions) != count:
+            raise ValueError(f"{count} pictures came with {len(questions)} instructions: give one a picture")
     seed = options.get("seed", 0)
     seeds = None if isinstance(seed, (int, np.integer)) else list(seed)
     if seeds is not None and count is not None:
         as_seeds(seeds, count)
-    return _answers(run, instruction, asked, seeds, images, dict(options))
+    return _answers(run, instruction, questions, seeds, images, dict(options))
 
 
 def _answers(
     run: Callable[..., Any],
     instruction: Any,
-    asked: Sequence[Any] | None,
+    instructions: Sequence[Any] | None,
     seeds: list[int] | None,
     images: Iterable[Any],
     options: dict[str, Any],
 ) -> Iterator[Answer]:
-    told = options.pop("on_answer", None)
+    on_answer = options.pop("on_answer", None)
     first = 0
     for pictures in _groups(images, int(options.get("batch_size", 16))):
         numbers = range(first, first + len(pictures))
         if seeds is not None:
             options["seed"] = [seeds[i] for i in numbers]
-        if asked is not None:
-            questions = [asked[i] for i in numbers]
+        if instructions is not None:
+            questions = [instructions[i] for i in numbers]
         elif callable(instruction):
             questions = [instruction(picture) for picture in pictures]
         else:
@@ -68,8 +68,8 @@ def _answers(
         answers.reverse()
         for number in numbers:
             answer = answers.pop()
-            if told is not None:
-                told(number, answer)
+            if on_answer is not None:
+                on_answer(number, answer)
             yield answer
             del answer
         first += len(numbers)

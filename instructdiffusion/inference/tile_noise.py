@@ -24,25 +24,25 @@ class TileNoise:
         tiles: Sequence[Tile],
         fields: Sequence[tuple[int, Sequence[int]]],
         grid: int,
-        given: Sequence[Sequence[Tensor] | None] | None = None,
-        kept: Cache[Tensor] | None = None,
+        noise: Sequence[Sequence[Tensor] | None] | None = None,
+        cache: Cache[Tensor] | None = None,
     ) -> None:
-        self._kept = Cache(0) if kept is None else kept
+        self._kept = Cache(0) if cache is None else cache
         self._tiles = tuple(tiles)
         self._fields = tuple((seed, tuple(shape)) for seed, shape in fields)
         self._grid = grid
-        self._given = tuple(given) if given is not None else (None,) * len(self._tiles)
+        self._given = tuple(noise) if noise is not None else (None,) * len(self._tiles)
         for steps, (_, shape) in zip(self._given, self._fields, strict=True):
             check_steps(steps, shape)
 
     def step(self, draw: int, like: Tensor) -> Tensor:
         """Unit noise number `draw` for every tile, in like's shape, dtype and device."""
-        missing = {f for f, given in zip(self._fields, self._given, strict=True) if given is None}
-        drawn = {f: self._field(*f, draw) for f in missing}
+        missing = {f for f, noise in zip(self._fields, self._given, strict=True) if noise is None}
+        fields = {f: self._field(*f, draw) for f in missing}
         height, width = like.shape[2:]
         cuts = []
-        for tile, key, given in zip(self._tiles, self._fields, self._given, strict=True):
-            field_ = drawn[key] if given is None else given[draw]
+        for tile, key, noise in zip(self._tiles, self._fields, self._given, strict=True):
+            field_ = fields[key] if noise is None else noise[draw]
             y, x = tile.y // self._grid, tile.x // self._grid
             cuts.append(field_[:, y : y + height, x : x + width])
         return moved(torch.stack(cuts), like)

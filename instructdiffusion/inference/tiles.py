@@ -80,14 +80,14 @@ def tiled_sketches(job: Job, backend: Backend, requests: Sequence[Request]) -> I
     for first, batch, (edited, copies) in in_batches(tiles, at_once, edit):
         check_interrupt()
         for row, t in enumerate(batch):
-            drawn, copy, _ = canvases[t.picture]
-            drawn.add(t.y, t.x, edited[row])
+            blend, copy, _ = canvases[t.picture]
+            blend.add(t.y, t.x, edited[row])
             if copy is not None and copies is not None:
                 copy.add(t.y, t.x, copies[row])
             if last[t.picture] == first + row:
                 h, w = scaled_size(requests[t.picture].image.shape[:2], upscale)
-                kept = None if copy is None else copy.result()[:h, :w]
-                yield t.picture, drawn.result()[:h, :w], kept
+                copied = None if copy is None else copy.result()[:h, :w]
+                yield t.picture, blend.result()[:h, :w], copied
                 del canvases[t.picture]
         pace(first + len(batch))
         if job.callbacks.on_tile is not None:

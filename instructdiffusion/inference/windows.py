@@ -125,11 +125,11 @@ def _things(result: Masks | Boxes) -> list[tuple[float, tuple[float, float, floa
     if isinstance(result, Boxes):
         corners = (map(float, row) for row in result.xyxy)
         return [(float(s), (x0, y0, x1, y1)) for s, (x0, y0, x1, y1) in zip(result.scores, corners, strict=True)]
-    found = []
+    things = []
     for score, mask in zip(result.scores, result.data, strict=True):
         ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        found.append((float(score), (float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))))
-    return found
+        things.append((float(score), (float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))))
+    return things
 
 
 def _joined(job: Job, request: Request, finds: Sequence[Find]) -> Drawing:
@@ -139,11 +139,11 @@ def _joined(job: Job, request: Request, finds: Sequence[Find]) -> Drawing:
     scale = min(scale, LONGEST * FINEST * job.resolution / max(height, width))
     size = max(1, round(height * scale)), max(1, round(width * scale))
     copy = resize_picture(request.image, size) / np.float32(255)
-    edited, taken = copy.copy(), list[Find]()
+    edited, joined_finds = copy.copy(), list[Find]()
     for find in sorted(finds, key=lambda f: -f.score):
-        if any(_meet(find, other) for other in taken) or (taken and not job.task.several):
+        if any(_meet(find, other) for other in joined_finds) or (joined_finds and not job.task.several):
             continue
-        taken.append(find)
+        joined_finds.append(find)
         after, before = find.drawing
         assert before is not None
         x0, y0, x1, y1 = (round(c) for c in find.box)

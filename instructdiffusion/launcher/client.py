@@ -101,10 +101,10 @@ class Client:
             yield answer
 
     def _object(self, path: str, data: Any = None, timeout: float | None = None) -> dict[str, Any]:
-        found = self._json(path, data, timeout)
-        if not isinstance(found, dict):
+        answer = self._json(path, data, timeout)
+        if not isinstance(answer, dict):
             raise ServerError(f"{self.address}{path} answered something that is not a JSON object")
-        return found
+        return answer
 
     def _json(self, path: str, data: Any = None, timeout: float | None = None) -> Any:
         return self._decode(self._request(path, data, timeout=timeout))

@@ -44,12 +44,12 @@ def switch_on(
             raise _several("--image", "image", [(str(n.get("id")), _name(n, object_info)) for n in loaders], "FILE")
         chosen += loaders
     for override in overrides:
-        name, _, wanted = override.target.rpartition(".")
+        name, _, input_name = override.target.rpartition(".")
         if any(_is_called(node, name, object_info) for node in running):
             continue
-        named = [node for node in idle if _is_called(node, name, object_info)]
-        named = [node for node in named if _takes_file(node, wanted, object_info)]
-        chosen += named if len(named) == 1 else []
+        matches = [node for node in idle if _is_called(node, name, object_info)]
+        matches = [node for node in matches if _takes_file(node, input_name, object_info)]
+        chosen += matches if len(matches) == 1 else []
     if not chosen:
         return graph, []
     copy = [{**node, "mode": 0} if any(node is one for one in chosen) else node for node in nodes]
@@ -138,7 +138,7 @@ def _free_id(prompt: Mapping[str, Any]) -> str:
 
 
 def _several(option: str, name: str, nodes: Sequence[tuple[str, str]], value: str) -> EntryError:
-    lines = [f"  --set {node}.{name}={value}   {shown}" for node, shown in nodes]
+    lines = [f"  --set {node}.{name}={value}   {title}" for node, title in nodes]
     return EntryError(f"{option}: the graph has {len(nodes)} places for it; choose one:\n" + "\n".join(lines))
 
 
@@ -148,8 +148,8 @@ def _name(node: Mapping[str, Any], object_info: Mapping[str, Any]) -> str:
 
 def _is_called(node: Mapping[str, Any], name: str, object_info: Mapping[str, Any]) -> bool:
     """Whether a name as --set takes it is the node's id, title or type."""
-    shown = object_info.get(str(node.get("type")), {}).get("display_name")
-    names = {str(s).casefold() for s in (node.get("title"), node.get("type"), shown) if s}
+    title = object_info.get(str(node.get("type")), {}).get("display_name")
+    names = {str(s).casefold() for s in (node.get("title"), node.get("type"), title) if s}
     return str(node.get("id")) == name or name.casefold() in names
 
 

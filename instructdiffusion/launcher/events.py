@@ -91,11 +91,11 @@ class Events:
         self._buffer += rest
 
     def _messages(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        messages: list[dict[str, Any]] = []
         while True:
             frame = self._frame()
             if frame is None:
-                return found
+                return messages
             final, kind, data = frame
             if kind == _CLOSE:
                 raise ConnectionError("closed")
@@ -115,7 +115,7 @@ class Events:
                 self._parts = None
                 message = json.loads(whole) if kind == _TEXT else None
                 if isinstance(message, dict) and isinstance(message.get("data"), dict):
-                    found.append(message)
+                    messages.append(message)
 
     def _frame(self) -> tuple[bool, int, bytes] | None:
         """The next whole frame: whether it is the message's last, its kind, its data."""

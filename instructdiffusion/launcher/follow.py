@@ -82,12 +82,12 @@ class _Watch:
         self.position: int | None = None
 
     def wait(self) -> dict[str, Any]:
-        asked, pause = 0.0, _SHORTEST
+        last_poll, pause = 0.0, _SHORTEST
         while True:
             ends = self._listen(pause)
             self.check()
-            if ends or time.monotonic() - asked >= pause:
-                asked, pause = time.monotonic(), min(_LONGEST, 1.3 * pause)
+            if ends or time.monotonic() - last_poll >= pause:
+                last_poll, pause = time.monotonic(), min(_LONGEST, 1.3 * pause)
                 entry = self._ask()
                 if entry is not None:
                     return entry
@@ -150,8 +150,8 @@ def _check_accepted(answer: Mapping[str, Any], prompt: Mapping[str, Mapping[str,
     """A server runs what is left of a graph where some outputs are invalid: here that is a failure too."""
     lines = []
     faults = answer.get("node_errors")
-    for node, found in (faults if isinstance(faults, Mapping) else {}).items():
-        for error in found.get("errors") or []:
+    for node, fault in (faults if isinstance(faults, Mapping) else {}).items():
+        for error in fault.get("errors") or []:
             extra = error.get("extra_info")
             name = extra.get("input_name") if isinstance(extra, Mapping) else None
             where = title_of(prompt, str(node)) + (f", input {name}" if name else "")

@@ -76,18 +76,18 @@ def parse(arguments: Sequence[str]) -> Options:
     if "-h" in own or "--help" in own:  # also right after --workflow, where argparse would want a file
         parser.print_help()
         raise SystemExit(0)
-    found = parser.parse_args(own)
+    options = parser.parse_args(own)
     return Options(
-        workflow=Path(found.workflow),
-        overrides=tuple(found.overrides),
-        output=Path(found.output),
-        workspace=Path(found.workspace) if found.workspace is not None else None,
-        host=found.host,
-        port=found.port,
-        timeout=found.timeout,
+        workflow=Path(options.workflow),
+        overrides=tuple(options.overrides),
+        output=Path(options.output),
+        workspace=Path(options.workspace) if options.workspace is not None else None,
+        host=options.host,
+        port=options.port,
+        timeout=options.timeout,
         server_arguments=tuple(extra),
-        image=found.image,
-        subjects=tuple(found.subjects),
+        image=options.image,
+        subjects=tuple(options.subjects),
     )
 
 

@@ -20,8 +20,8 @@ def output_files(entry: Mapping[str, Any]) -> list[dict[str, str]]:
     """The files of an entry in the server's history that nodes saved, each once: {"filename", "subfolder", "type"}
     with the type output; those that nodes previewed (temp) where nothing was saved."""
     files: list[dict[str, str]] = []
-    for _, shown in _shown(entry):
-        for values in shown.values():
+    for _, output in _shown(entry):
+        for values in output.values():
             for value in values if isinstance(values, list) else []:
                 if not isinstance(value, Mapping) or not value.get("filename"):
                     continue
@@ -38,17 +38,17 @@ def output_texts(
 
     A node that shows what it was given (PreviewAny) is passed over where the giver shows the same text itself.
     """
-    shown = {node: _texts(values) for node, values in _shown(entry)}
-    for node, texts in shown.items():
+    texts_by_node = {node: _texts(values) for node, values in _shown(entry)}
+    for node, texts in texts_by_node.items():
         links = [value for value in prompt.get(node, {}).get("inputs", {}).values() if isinstance(value, list)]
-        known = {text for source, *_ in filter(None, links) for text in shown.get(str(source), [])}
+        known = {text for source, *_ in filter(None, links) for text in texts_by_node.get(str(source), [])}
         for text in texts:
             if text not in known:
                 yield node, text
 
 
-def _texts(shown: Mapping[str, Any]) -> list[str]:
-    texts = shown.get("text")
+def _texts(output: Mapping[str, Any]) -> list[str]:
+    texts = output.get("text")
     return [texts] if isinstance(texts, str) else [str(text) for text in texts] if isinstance(texts, list) else []
 
 
@@ -113,6 +113,6 @@ def _claim(temporary: Path, folder: Path, name: str) -> Path:
 
 def _shown(entry: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     outputs = entry.get("outputs")
-    for node, shown in (outputs if isinstance(outputs, Mapping) else {}).items():
-        if isinstance(shown, Mapping):
-            yield str(node), shown
+    for node, output in (outputs if isinstance(outputs, Mapping) else {}).items():
+        if isinstance(output, Mapping):
+            yield str(node), output

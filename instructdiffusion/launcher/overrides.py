@@ -92,16 +92,16 @@ def _nodes(name: str, prompt: Mapping[str, Any], object_info: Mapping[str, Any])
     """The nodes that a name means: one by its id, else those of that title, else those of that type."""
     if name in prompt:
         return [name]
-    wanted = name.casefold()
-    titled = [node for node in prompt if _title(node, prompt).casefold() == wanted]
+    folded = name.casefold()
+    titled = [node for node in prompt if _title(node, prompt).casefold() == folded]
     if titled:
         return titled
-    found = []
+    matches = []
     for node, entry in prompt.items():
-        shown = object_info[entry["class_type"]].get("display_name") or ""
-        if wanted in (entry["class_type"].casefold(), str(shown).casefold()):
-            found.append(node)
-    return found
+        title = object_info[entry["class_type"]].get("display_name") or ""
+        if folded in (entry["class_type"].casefold(), str(title).casefold()):
+            matches.append(node)
+    return matches
 
 
 def _names(node: str, prompt: Mapping[str, Any], object_info: Mapping[str, Any]) -> list[str]:
@@ -158,10 +158,10 @@ def _choice(parsed: Any, text: str, spec: InputSpec, where: str, upload: Callabl
             return _upload(path, spec, where, upload)
     if spec.choices is None:
         return parsed
-    asked = parsed if isinstance(parsed, list) else None
-    if asked is not None and (spec.options.get("multiselect") or spec.options.get("multi_select")):
-        if all(value in spec.choices for value in asked):
-            return asked
+    items = parsed if isinstance(parsed, list) else None
+    if items is not None and (spec.options.get("multiselect") or spec.options.get("multi_select")):
+        if all(value in spec.choices for value in items):
+            return items
     for value in (text, parsed):
         # True == 1 in Python; the server's list tells them apart
         for choice in spec.choices:
@@ -169,10 +169,10 @@ def _choice(parsed: Any, text: str, spec: InputSpec, where: str, upload: Callabl
                 return choice
     names = [str(choice) for choice in spec.choices]
     near = difflib.get_close_matches(text, names, _SHOWN, 0.3) if len(names) > _SHOWN else names
-    shown = ", ".join(near or names[:_SHOWN]) or "nothing: the list is empty"
+    listing = ", ".join(near or names[:_SHOWN]) or "nothing: the list is empty"
     more = f" (of {len(names)})" if len(names) > _SHOWN else ""
     file = "; and there is no file of that name here to upload" if spec.is_upload else ""
-    raise OverrideError(f"{where}: {text!r} is not one of the choices: {shown}{more}{file}")
+    raise OverrideError(f"{where}: {text!r} is not one of the choices: {listing}{more}{file}")
 
 
 def _upload(path: Path, spec: InputSpec, where: str, upload: Callable[[Path], str]) -> str:

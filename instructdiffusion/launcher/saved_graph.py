@@ -194,7 +194,9 @@ def _read_node(data: Any, where: str) -> Node:
     values = data.get("widgets_values")
     if values is not None and not isinstance(values, (list, Mapping)):
         raise GraphError(f"{here}: `widgets_values` should be a list or an object, it is {shown(values)}")
-    named = _mapping(data, "widgets_values_named", here) if data.get("widgets_values_named") is not None else None
+    values_by_name = None
+    if data.get("widgets_values_named") is not None:
+        values_by_name = _mapping(data, "widgets_values_named", here)
     return Node(
         name,
         data["type"],
@@ -203,7 +205,7 @@ def _read_node(data: Any, where: str) -> Node:
         _read_slots(data, "inputs", here),
         _read_slots(data, "outputs", here),
         [] if values is None else values,
-        named,
+        values_by_name,
         _read_promotions(_mapping(data, "properties", here).get("proxyWidgets"), here),
     )
 

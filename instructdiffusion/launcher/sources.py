@@ -54,7 +54,7 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
     Raises:
         GraphError: The lines run in a circle, or one comes from a node that is not in the graph.
     """
-    wanted = ""  # the type that the line has to fit; kept by reroutes, as the canvas keeps it
+    line_type = ""  # the type that the line has to fit; kept by reroutes, as the canvas keeps it
     visited: set[tuple[tuple[str, ...], str, int]] = set()
     while True:
         if (frame.path, node.id, index) in visited:
@@ -66,13 +66,13 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
         link = frame.graph.links.get(slot.link) if slot.link is not None else None
         if link is None:
             return None
-        wanted, origin, output = wanted or slot.type, link.origin, link.slot
+        line_type, origin, output = line_type or slot.type, link.origin, link.slot
         while True:  # into subgraphs, from their ends to what is linked there
             if frame.instance is not None and frame.parent is not None and origin == frame.graph.input_node:
-                found = _leave(frame, output)
-                if not isinstance(found, int):
-                    return found
-                node, frame, index, wanted = frame.instance, frame.parent, found, ""
+                place = _leave(frame, output)
+                if not isinstance(place, int):
+                    return place
+                node, frame, index, line_type = frame.instance, frame.parent, place, ""
                 break
             if origin not in frame.graph.nodes:
                 raise GraphError(
@@ -86,10 +86,10 @@ def find_source(frame: Frame, node: Node, index: int) -> Output | HeldValue | No
             if node.mode == MUTED:
                 return None
             if node.mode == BYPASSED:
-                matching = _bypass(node, output, wanted)
+                matching = _bypass(node, output, line_type)
                 if matching is None:
                     return None
-                index, wanted = matching, ""
+                index, line_type = matching, ""
                 break
             if node.id in frame.children:
                 frame = frame.children[node.id]
@@ -147,23 +147,23 @@ def _find_setter(frame: Frame, node: Node) -> tuple[Frame, Node] | None:
     return None
 
 
-def _bypass(node: Node, output: int, wanted: str) -> int | None:
+def _bypass(node: Node, output: int, line_type: str) -> int | None:
     """The input that a bypassed node hands on as this output: the one beside it where the types agree, else
     the first of the type."""
     slots = node.inputs
-    given = node.outputs[output].type if output < len(node.outputs) else "*"
-    if wanted in ("*", ""):
+    output_type = node.outputs[output].type if output < len(node.outputs) else "*"
+    if line_type in ("*", ""):
         return output if output < len(slots) else 0
-    fits = [_fits(slot, given, wanted) for slot in slots]
+    fits = [_fits(slot, output_type, line_type) for slot in slots]
     if output < len(slots) and fits[output]:
         return output
-    exact = [number for number, slot in enumerate(slots) if slot.type == wanted]
+    exact = [number for number, slot in enumerate(slots) if slot.type == line_type]
     loose = [number for number, fit in enumerate(fits) if fit]
     return next(iter(exact + loose), None)
 
 
-def _fits(slot: Slot, given: str, wanted: str) -> bool:
-    return _connects(slot.type, given) and _connects(slot.type, wanted)
+def _fits(slot: Slot, output_type: str, line_type: str) -> bool:
+    return _connects(slot.type, output_type) and _connects(slot.type, line_type)
 
 
 def _connects(one: str, other: str) -> bool:

@@ -49,8 +49,8 @@ class InputSpec:
     @property
     def controls(self) -> int:
         """How many further widgets, of no meaning to the server, follow this one on the canvas."""
-        wanted = self.options.get("control_after_generate", self.type == "INT" and self.name in _SEEDS)
-        if not wanted:
+        control = self.options.get("control_after_generate", self.type == "INT" and self.name in _SEEDS)
+        if not control:
             return 0
         return 2 if self.type == "COMBO" else 1
 

@@ -26,18 +26,18 @@ def widget_values(node: Node, specs: list[InputSpec], where: str) -> dict[str, A
     """
     as_widget = {slot.name for slot in node.inputs if slot.is_widget}
     widgets = [spec for spec in specs if spec.is_widget or (spec.name in as_widget and not spec.is_forced)]
-    named = node.named if node.named is not None else node.values if isinstance(node.values, Mapping) else None
-    if named is not None:
-        return _values_by_name(named, widgets)
+    values_by_name = node.named if node.named is not None else node.values if isinstance(node.values, Mapping) else None
+    if values_by_name is not None:
+        return _values_by_name(values_by_name, widgets)
     return _values_in_order(list(node.values), specs, widgets, where)
 
 
-def _values_by_name(named: Mapping[str, Any], widgets: list[InputSpec]) -> dict[str, Any]:
+def _values_by_name(values_by_name: Mapping[str, Any], widgets: list[InputSpec]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     left = list(widgets)
     while left:
         spec = left.pop(0)
-        value = named.get(spec.name, spec.default)
+        value = values_by_name.get(spec.name, spec.default)
         if value is not None:
             values[spec.name] = value
         left = [s for s in spec.brought_by(value) if s.is_widget] + left

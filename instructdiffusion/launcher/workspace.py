@@ -16,29 +16,29 @@ or, with comfy-cli:
 Then name it with --workspace DIR or COMFYUI_PATH, or start it yourself and run this again."""
 
 
-def find_workspace(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+def find_workspace(option: Path | None, environment: Mapping[str, str] | None = None) -> Path:
     """The folder of a ComfyUI, the one with main.py in it.
 
-    given: what --workspace says: that folder, or one that holds it as `ComfyUI`; then COMFYUI_PATH, read in
+    option: what --workspace says: that folder, or one that holds it as `ComfyUI`; then COMFYUI_PATH, read in
     the same way; then comfy-cli's default, the ComfyUI that this package lies in, comfy-cli's most recent, and
     the place where comfy-cli installs.
     FileNotFoundError where a folder that was named holds none, or none is found anywhere.
     """
     environment = os.environ if environment is None else environment
-    named = [("--workspace", given), ("COMFYUI_PATH", environment.get("COMFYUI_PATH") or None)]
-    for source, folder in named:
+    places = [("--workspace", option), ("COMFYUI_PATH", environment.get("COMFYUI_PATH") or None)]
+    for source, folder in places:
         if folder is not None:
-            found = _comfyui_in(Path(folder))
-            if found is None:
+            comfyui = _comfyui_in(Path(folder))
+            if comfyui is None:
                 raise FileNotFoundError(
                     f"{source} names {folder}, and there is no ComfyUI there (neither main.py nor ComfyUI/main.py)"
                 )
-            return found
+            return comfyui
     tried = []
     for source, place in _places():
-        found = _comfyui_in(place)
-        if found is not None:
-            return found
+        comfyui = _comfyui_in(place)
+        if comfyui is not None:
+            return comfyui
         tried.append(f"{place} ({source})")
     raise FileNotFoundError(
         "no server answers and no ComfyUI was found to start: neither --workspace nor COMFYUI_PATH was given, and "
@@ -52,11 +52,11 @@ def find_python(workspace: Path, environment: Mapping[str, str] | None = None) -
     FileNotFoundError where COMFYUI_PYTHON names no file.
     """
     environment = os.environ if environment is None else environment
-    named = environment.get("COMFYUI_PYTHON")
-    if named:
-        python = Path(named).expanduser()
+    chosen = environment.get("COMFYUI_PYTHON")
+    if chosen:
+        python = Path(chosen).expanduser()
         if not python.is_file():
-            raise FileNotFoundError(f"COMFYUI_PYTHON names {named}, and there is no such file")
+            raise FileNotFoundError(f"COMFYUI_PYTHON names {chosen}, and there is no such file")
         return python.absolute()
     inside = Path("Scripts", "python.exe") if os.name == "nt" else Path("bin", "python")
     places = [workspace / ".venv" / inside, workspace / "venv" / inside]

@@ -144,10 +144,10 @@ def _of_the_compiler(error: BaseException | None) -> bool:
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor import exc
 
-    seen: list[BaseException] = []  # chains may be closed to a ring
-    while error is not None and all(error is not other for other in seen):
+    visited: list[BaseException] = []  # chains may be closed to a ring
+    while error is not None and all(error is not other for other in visited):
         if isinstance(error, TorchDynamoException) or type(error).__module__ == exc.__name__:
             return True
-        seen.append(error)
+        visited.append(error)
         error = error.__cause__ or error.__context__
     return False

@@ -52,12 +52,12 @@ class Components:
 Components.__init__ = accept_old_keywords(fit="resize_mode")(Components.__init__)  # type: ignore[method-assign]
 
 
-def not_finite(given: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:
+def not_finite(tensors: Iterable[Tensor], dtype: torch.dtype, what: str, name: str) -> ValueError:
     """The error, with the advice that helps, where weights are NaN or infinite once they are cast to `dtype`.
 
-    given: the same weights as they were before. what: whose weights `name` is among.
+    tensors: the same weights as they were before. what: whose weights `name` is among.
     """
-    finite = all(bool(torch.isfinite(value).all()) for value in given)
-    found = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
+    finite = all(bool(torch.isfinite(value).all()) for value in tensors)
+    problem = f"weights that do not fit {dtype}" if finite else "NaN or infinite weights"
     advice = "load with float32" if finite else "take another checkpoint"
-    return ValueError(f"{what} has {found} in {name}: {advice}")
+    return ValueError(f"{what} has {problem} in {name}: {advice}")

@@ -207,6 +207,6 @@ def _part(folder: Path, kind: Any, **options: Any) -> Any:
     for name, value in module.state_dict().items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             own = read_weights(folder)
-            given = [own[name]] if name in own else own.values()  # older files have other names
-            raise not_finite(given, value.dtype, f"the model's {part}", name)
+            weights = [own[name]] if name in own else own.values()  # older files have other names
+            raise not_finite(weights, value.dtype, f"the model's {part}", name)
     return module.eval().requires_grad_(False)

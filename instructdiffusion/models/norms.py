@@ -40,12 +40,12 @@ def soft_from_birth(module: nn.Module, factor: float, head: float = 1.0) -> None
 def soften_norms(module: nn.Module, factor: float, head: float = 1.0) -> None:
     """Soft norms for trained weights: streams and eps grow together, the function stays."""
     soft_from_birth(module, factor, head)
-    named = dict(module.named_modules())
-    for name, part in named.items():
+    modules = dict(module.named_modules())
+    for name, part in modules.items():
         leaf = name.rsplit(".", 1)[-1]
         attention = name.removesuffix(".to_out.0")
         if leaf in _WRITERS or (
-            attention != name and getattr(named[attention], "group_norm", None) is not None
+            attention != name and getattr(modules[attention], "group_norm", None) is not None
         ):
             part.weight.mul_(factor)
             if part.bias is not None:

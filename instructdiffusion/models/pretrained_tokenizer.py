@@ -38,14 +38,14 @@ def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
     from transformers import CLIPTokenizer
 
     path = Path(path)
-    wanted = companion(path) / "tokenizer"
+    beside = companion(path) / "tokenizer"
     folder = tokenizer_folder(path)
     if folder is None and vocabulary != SD_VOCABULARY:
         raise FileNotFoundError(
             f"the text encoder of {path.name} has a vocabulary of its own ({vocabulary} entries): put its "
-            f"tokenizer (vocab.json, merges.txt, tokenizer_config.json) into {wanted}"
+            f"tokenizer (vocab.json, merges.txt, tokenizer_config.json) into {beside}"
         )
-    folder = folder or _fetched_tokenizer(path.name, wanted)
+    folder = folder or _fetched_tokenizer(path.name, beside)
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder)
     except Exception as error:  # the libraries raise many kinds
@@ -56,12 +56,12 @@ def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
     if not fits:
         raise ValueError(
             f"the tokenizer {folder} has {len(tokenizer)} entries, the text encoder of {path.name} knows "
-            f"{vocabulary}: it is another model's, put the right one into {wanted}"
+            f"{vocabulary}: it is another model's, put the right one into {beside}"
         )
     return tokenizer
 
 
-def _fetched_tokenizer(file: str, wanted: Path) -> Path:
+def _fetched_tokenizer(file: str, target: Path) -> Path:
     """The folder of SD's tokenizer in the hub's cache; it is fetched where it is not there yet."""
     from huggingface_hub import snapshot_download
 
@@ -78,5 +78,5 @@ def _fetched_tokenizer(file: str, wanted: Path) -> Path:
             return folder
     raise FileNotFoundError(
         f"{file} needs Stable Diffusion's tokenizer, {SD_TOKENIZER}, which cannot be fetched ({reason}): allow the "
-        f"download once, or put vocab.json and merges.txt into {wanted}"
+        f"download once, or put vocab.json and merges.txt into {target}"
     )

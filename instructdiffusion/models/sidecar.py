@@ -32,9 +32,9 @@ def settings_file(components: Components) -> bytes | None:
     written = path.read_bytes() if path.is_file() else None
     said = json.loads(written) if written is not None else {}
     published = components.resize_mode == "authors"
-    asked, bare = read_settings(components.path, published), read_settings(None, published)
+    own_settings, bare = read_settings(components.path, published), read_settings(None, published)
     defaults = {}
-    for name, settings in asked.items():
+    for name, settings in own_settings.items():
         known = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings)}
         values = {key: value for key, value in known.items() if value != getattr(bare[name], key)}
         if values := {**values, **said.get("defaults", {}).get(name, {})}:
@@ -65,11 +65,11 @@ def companion_files(components: Components, path: Path) -> dict[str, bytes] | No
     ValueError where that would change another model: one that the folder itself is, or a file of the same name.
     """
     folder = companion(path)
-    found = tokenizer_folder(path)  # where a reader would take it from
-    same = found is not None and _vocabulary(found) == components.tokenizer.get_vocab()
+    tokenizer = tokenizer_folder(path)  # where a reader would take it from
+    same = tokenizer is not None and _vocabulary(tokenizer) == components.tokenizer.get_vocab()
     own = components.text_encoder.config.vocab_size != SD_VOCABULARY  # SD's is to be had everywhere
     if any((folder / name).is_file() for name in ("model_index.json", "unet/config.json")):
-        if not (same or (found is None and not own)):
+        if not (same or (tokenizer is None and not own)):
             raise ValueError(
                 f"the folder {folder} is a model with another tokenizer: give the file a name of its own"
             )
@@ -80,7 +80,7 @@ def companion_files(components: Components, path: Path) -> dict[str, bytes] | No
             )
         return None
     there = _entries(folder)
-    if own or (found is not None and not same):
+    if own or (tokenizer is not None and not same):
         files = _tokenizer_files(components.tokenizer)
     else:
         files = {name: data for name, data in there.items() if name != FILE}

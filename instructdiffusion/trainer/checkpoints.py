@@ -92,8 +92,8 @@ def untrained_digest(module: nn.Module, beside: Mapping[str, nn.Module]) -> str:
     They are the frozen ones of the module itself and those of the modules beside it (autoencoder, teacher).
     """
     parts = {"": module, **beside}
-    named = ((f"{place} {name}", p) for place, part in parts.items() for name, p in part.named_parameters())
-    return fingerprint({name: p for name, p in named if not p.requires_grad})
+    parameters = ((f"{place} {name}", p) for place, part in parts.items() for name, p in part.named_parameters())
+    return fingerprint({name: p for name, p in parameters if not p.requires_grad})
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class DiffusionStage(nn.Module):
             write_index(temporary, {**SCHEDULER, "prediction_type": self.config.loss.prediction})
 
 
-def _rounded(module: nn.Module, *inputs: Any, **named: Any) -> Any:
+def _rounded(module: nn.Module, *inputs: Any, **keywords: Any) -> Any:
     """The module's answer with its weights rounded to bfloat16; gradients reach the weights themselves."""
     weights = {name: p.bfloat16() for name, p in module.named_parameters()}
-    return functional_call(module, weights, inputs, named)
+    return functional_call(module, weights, inputs, keywords)

@@ -208,15 +208,15 @@ class DistillStage(DiffusionStage):
     def defaults(self) -> dict[str, Any]:
         """The teacher folder's own defaults, with the distilled tasks asked as the student learned."""
         path, settings = self.folder / FILE, read_settings(self.folder)
-        found: dict[str, Any] = json.loads(path.read_text())["defaults"] if path.is_file() else {}
+        own: dict[str, Any] = json.loads(path.read_text())["defaults"] if path.is_file() else {}
         for task in self.scales:
             if self.config.distill.kind == "steps":
                 change = {"steps": self.config.distill.steps, "solver": "euler", "schedule": "trailing"}
             else:
                 s = settings[task]
                 change = {"steps": s.steps, "solver": s.solver, "schedule": s.schedule}
-            found[task] = {**found.get(task, {}), **change, "guidance": None}
-        return found
+            own[task] = {**own.get(task, {}), **change, "guidance": None}
+        return own
 
 
 class Teacher:
@@ -274,10 +274,10 @@ def ddim_denoised(x: Tensor, arrived: Tensor, here: Tensor, there: Tensor) -> Te
 
 def _check_prediction(folder: Path, prediction: str) -> None:
     path = folder / "scheduler" / "scheduler_config.json"
-    found = json.loads(path.read_text()).get("prediction_type", "epsilon") if path.is_file() else prediction
-    if found != prediction:
+    own = json.loads(path.read_text()).get("prediction_type", "epsilon") if path.is_file() else prediction
+    if own != prediction:
         raise ValueError(
-            f"the teacher in {folder} predicts {found!r}, the config says `loss.prediction` is {prediction!r}: "
+            f"the teacher in {folder} predicts {own!r}, the config says `loss.prediction` is {prediction!r}: "
             "a student predicts what its teacher does"
         )
 

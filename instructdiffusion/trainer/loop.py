@@ -53,7 +53,7 @@ def check_resumed(saved: dict[str, Any], config: TrainConfig, name: str) -> list
     because it is older, is not compared.
     """
     before, now = _flat(saved), _flat(json.loads(json.dumps(to_dict(config))))
-    told = []
+    differences = []
     for field in now:
         if field in _FREE or field not in before or before[field] == now[field]:
             continue
@@ -62,8 +62,8 @@ def check_resumed(saved: dict[str, Any], config: TrainConfig, name: str) -> list
                 f"{name} is of {field} {before[field]!r}, the config says {now[field]!r}: resume with the "
                 "checkpoint's value, or start anew in another output"
             )
-        told.append(f"note: `{field}` was {before[field]} in {name}, and is {now[field]} from here on")
-    return told
+        differences.append(f"note: `{field}` was {before[field]} in {name}, and is {now[field]} from here on")
+    return differences
 
 
 def check_begun(saved: dict[str, Any], now: dict[str, Any], name: str) -> list[str]:
@@ -134,17 +134,17 @@ def train(
     from tqdm import tqdm
 
     output = Path(config.output)
-    found = checkpoints(output)
-    if resume and not found:
+    resumable = checkpoints(output)
+    if resume and not resumable:
         raise FileNotFoundError(
             f"expected a checkpoint to resume from, there is none in {output}: leave out --resume"
         )
-    if found and not resume:
+    if resumable and not resume:
         raise FileExistsError(
             f"{output} already holds checkpoints: pass --resume to go on, or name another output"
         )
     if resume:
-        for line in check_resumed(read_state(found[-1])["config"], config, found[-1].name):
+        for line in check_resumed(read_state(resumable[-1])["config"], config, resumable[-1].name):
             tqdm.write(line)
     accelerator = Accelerator()
     if config.batch_size < accelerator.num_processes:
@@ -167,9 +167,9 @@ def train(
         "untrained": untrained_digest(stage, getattr(stage, "frozen", {})),
     }
     if resume:
-        state = load_checkpoint(found[-1], stage, ema, optimizer)
+        state = load_checkpoint(resumable[-1], stage, ema, optimizer)
         start, seconds = state["step"], state["seconds"]
-        for line in check_begun(state, begun, found[-1].name):
+        for line in check_begun(state, begun, resumable[-1].name):
             if accelerator.is_main_process:
                 tqdm.write(line)
     optimizer = accelerator.prepare(optimizer)

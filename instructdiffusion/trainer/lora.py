@@ -56,16 +56,16 @@ def add_lora(unet: nn.Module, rank: int = 4, seed: int = 0) -> list[nn.Parameter
         raise ValueError(f"expected a rank of at least 1, got {rank}")
     unet.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    found = [
+    layers = [
         (name, part)
         for name, part in unet.named_modules()
         if name.endswith(TARGETS) and isinstance(part, (nn.Linear, nn.Conv2d))
     ]
-    if not found:
+    if not layers:
         raise ValueError(
             f"expected layers called {', '.join(TARGETS)} in the {type(unet).__name__}, found none"
         )
-    for name, part in found:
+    for name, part in layers:
         parent, _, leaf = name.rpartition(".")
         setattr(unet.get_submodule(parent), leaf, LoRALayer(part, rank, generator))
     return [p for _, layer in lora_layers(unet) for p in (*layer.down.parameters(), *layer.up.parameters())]

@@ -115,14 +115,14 @@ def _grad(p: Tensor) -> Tensor:
 
 def make_optimizer(name: str, module: nn.Module, lr: float, weight_decay: float) -> torch.optim.Optimizer:
     """The optimiser called `name` ("adamw" or "muon") over a module's trainable parameters."""
-    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    parameters = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
     if name == "adamw":
-        return torch.optim.AdamW([p for _, p in named], lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay)
+        return torch.optim.AdamW([p for _, p in parameters], lr=lr, betas=(0.9, 0.999), weight_decay=weight_decay)
     if name == "muon":
-        matrix = [p.ndim >= 2 and not any(part in n for part in _ADAM_NAMES) for n, p in named]
+        matrix = [p.ndim >= 2 and not any(part in n for part in _ADAM_NAMES) for n, p in parameters]
         groups = [
-            {"params": [p for (_, p), m in zip(named, matrix, strict=True) if m], "muon": True},
-            {"params": [p for (_, p), m in zip(named, matrix, strict=True) if not m], "muon": False},
+            {"params": [p for (_, p), m in zip(parameters, matrix, strict=True) if m], "muon": True},
+            {"params": [p for (_, p), m in zip(parameters, matrix, strict=True) if not m], "muon": False},
         ]
         return Muon([g for g in groups if g["params"]], lr=lr, weight_decay=weight_decay)
     raise ValueError(

@@ -103,13 +103,13 @@ def draw_shard(source: PoolSource, number: int) -> tuple[dict[str, np.ndarray], 
     length = shard_length(source.data)
     examples, others = [], []
     for index in range(number * length, (number + 1) * length):
-        drawn, seed = mixture.pick(source.data.seed, index)
-        if isinstance(drawn, str):
-            level, absent = source.data.level_of(seed), source.data.lacks(drawn, seed)
-            example = make_example(drawn, seed, size=size, level=level, absent=absent)
-            examples.append(closer(example, seed) if source.data.zooms(drawn, seed) else example)
+        source_or_task, seed = mixture.pick(source.data.seed, index)
+        if isinstance(source_or_task, str):
+            level, absent = source.data.level_of(seed), source.data.lacks(source_or_task, seed)
+            example = make_example(source_or_task, seed, size=size, level=level, absent=absent)
+            examples.append(closer(example, seed) if source.data.zooms(source_or_task, seed) else example)
         else:
-            examples.append(drawn.example(seed, size, broken))
+            examples.append(source_or_task.example(seed, size, broken))
     words = {
         "text": [e.instruction.text for e in examples],
         "caption": [e.record.caption for e in examples],
@@ -310,8 +310,8 @@ class Pool:
             return
         vae, _ = _components(source.components, source.data.encoding)
         vae.to(device)
-        drawn = prefetch(partial(_numbered, draw_shard, source, missing), numbers, workers)
-        for number, (parts, broken) in zip(missing, drawn, strict=True):
+        shards = prefetch(partial(_numbered, draw_shard, source, missing), numbers, workers)
+        for number, (parts, broken) in zip(missing, shards, strict=True):
             _write(_path(source, number), *_encoded(vae, parts, broken))
             yield
         vae.cpu()

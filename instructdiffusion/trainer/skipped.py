@@ -14,7 +14,7 @@ def skipped_records(pool: Any) -> list[tuple[str, str]]:
     """(source, what is wrong) of the records that a `Pool` lacks: those its sources' indices name, then those that
     could not be read when their turn came, as often as that was. A run that goes on gives the same ones again."""
     opened = pool.sources.opened if pool.sources else ()
-    return [*(found for source in opened for found in source.indexed()), *pool.broken]
+    return [*(problem for source in opened for problem in source.indexed()), *pool.broken]
 
 
 def summary(skipped: Iterable[tuple[str, str]]) -> list[str]:

@@ -106,8 +106,8 @@ class VaeStage(nn.Module):
             "psnr_pooled": float(-10 * torch.log10(errors.mean())),
             "latent_std": float(z.std()),
         }
-        shown = np.concatenate([batch[:8], to_pictures(out[:8])], axis=1)
-        return figures, np.concatenate(list(shown), axis=1)
+        sheet = np.concatenate([batch[:8], to_pictures(out[:8])], axis=1)
+        return figures, np.concatenate(list(sheet), axis=1)
 
     @torch.no_grad()
     def export(self, folder: Path) -> None:

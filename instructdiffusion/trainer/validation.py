@@ -43,10 +43,10 @@ def held_out_records(
     from tqdm import tqdm
 
     broken: list[tuple[str, str]] = []
-    found, notes = held_out(sources, count, size, on_broken, broken)
+    examples, notes = held_out(sources, count, size, on_broken, broken)
     for line in notes:
         tqdm.write(line)
-    return found, tuple(broken)
+    return examples, tuple(broken)
 
 
 def broken_in_validation(config: TrainConfig) -> tuple[tuple[str, str], ...]:
@@ -71,8 +71,8 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
     components = Components(unet, vae, text_encoder, tokenizer, alphas.numpy(), prediction_type, size, where)
     backend = ComponentsBackend(components)
     # Instructions of data sets may be longer than the model reads; asked for an answer, it refuses them.
-    kept = {name: tuple(e for e in part if _is_read(backend, e)) for name, part in groups.items()}
-    groups = {name: part for name, part in kept.items() if part}
+    readable = {name: tuple(e for e in part if _is_read(backend, e)) for name, part in groups.items()}
+    groups = {name: part for name, part in readable.items() if part}
     examples = [e for part in groups.values() for e in part]
     if not examples:  # the sources have no held-out split on disk
         return {}, np.zeros((data.size, data.size, 3), np.uint8)
@@ -84,11 +84,11 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
         sources = np.stack([e.source for e in group])
         seeds = list(range(start, start + len(group)))
         noise = initial_noise(seeds, backend.latent_shape(sources.shape[1:3]))
-        drawn, rebuilt = backend.generate(
+        images, rebuilt = backend.generate(
             sources, [e.instruction.text for e in group], plan, noise, SeededNoise(seeds)
         )
         assert rebuilt is not None
-        edited.extend(drawn)
+        edited.extend(images)
         plain.extend(rebuilt)
     figures: dict[str, float] = {}
     cells, first = [], 0
@@ -102,8 +102,8 @@ def score_answers(parts: tuple[Any, ...], config: TrainConfig) -> tuple[dict[str
         ]
         figures[name] = _score([examples[i] for i in rows], answers, [edited[i] for i in rows])
         for i in rows[:3]:
-            drawn = np.rint(edited[i] * 255).astype(np.uint8)
-            cells.append(np.concatenate([examples[i].source, drawn, examples[i].target]))
+            images = np.rint(edited[i] * 255).astype(np.uint8)
+            cells.append(np.concatenate([examples[i].source, images, examples[i].target]))
     return figures, np.concatenate(cells, axis=1)
 
 
@@ -123,15 +123,15 @@ def _score(examples: list[Example], answers: list[Any], edited: list[np.ndarray]
         iou: float = sum((t & a).sum() for t, a in pairs) / max(1, sum((t | a).sum() for t, a in pairs))
         return iou
     if isinstance(truths[0], Keypoints):
-        found = asked = 0
+        hits = total = 0
         for truth, answer in zip(truths, answers, strict=True):
             if not len(truth):
                 continue
-            asked += int(truth.visible[0].sum())
+            total += int(truth.visible[0].sum())
             if len(answer):
                 near = np.hypot(*(answer.xy[0] - truth.xy[0]).T) <= 0.03 * len(examples[0].source)
-                found += int((near & answer.visible[0] & truth.visible[0]).sum())
-        return found / max(1, asked)
+                hits += int((near & answer.visible[0] & truth.visible[0]).sum())
+        return hits / max(1, total)
     if isinstance(truths[0], Boxes):
         return float(np.mean([_boxes_match(t, a) for t, a in zip(truths, answers, strict=True)]))
     if isinstance(truths[0], tuple) and isinstance(truths[0][0], Label):

@@ -33,13 +33,13 @@ def load_auxiliary(net: Net, path: str | Path, called: str, script: str, instead
         raise ValueError(
             f"{path} cannot be read as safetensors ({error}): make it anew with {script}"
         ) from None
-    wanted = {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
-    given = {name: tuple(weight.shape) for name, weight in state.items()}
-    if given != wanted:
-        odd = sorted(name for name in {*given, *wanted} if given.get(name) != wanted.get(name))[0]
+    expected = {name: tuple(weight.shape) for name, weight in net.state_dict().items()}
+    shapes = {name: tuple(weight.shape) for name, weight in state.items()}
+    if shapes != expected:
+        odd = sorted(name for name in {*shapes, *expected} if shapes.get(name) != expected.get(name))[0]
         raise ValueError(
-            f"{path} does not hold this {called}: expected {odd} of {wanted.get(odd, 'nothing')}, got "
-            f"{given.get(odd, 'nothing')}; make it anew with {script}"
+            f"{path} does not hold this {called}: expected {odd} of {expected.get(odd, 'nothing')}, got "
+            f"{shapes.get(odd, 'nothing')}; make it anew with {script}"
         )
     if not all(bool(torch.isfinite(weight).all()) for weight in state.values()):
         raise ValueError(f"{path} holds NaN or infinite weights: make it anew with {script}")

@@ -30,7 +30,7 @@ def in_batches(
     that names the number that fits; `work` must not depend on what else is in a batch, but for rounding. MemoryError
     where a single item does not fit.
     """
-    asked, first, told = size, 0, size
+    current, first, reported = size, 0, size
     while first < len(items):
         batch = items[first : first + size]
         try:
@@ -42,13 +42,13 @@ def in_batches(
         else:
             reason = ""
         if not reason:
-            if size < told:
+            if size < reported:
                 warnings.warn(
-                    f"{min(asked, len(items))} pictures at once do not fit into memory, {size} do: the answers are the "
-                    f"same but for rounding; batch_size={size} saves the attempt",
+                    f"{min(current, len(items))} pictures at once do not fit into memory, {size} do: the answers "
+                    f"are the same but for rounding; batch_size={size} saves the attempt",
                     stacklevel=2,
                 )
-                told = size
+                reported = size
             yield first, batch, result
             first += len(batch)
             continue

@@ -57,20 +57,20 @@ class Cache(Generic[Value]):
         ascending; gives a value for each, which owns its memory.
         """
         with self._lock:
-            found = {key: self._values[key] for key in keys if key in self._values}
-            for key in found:
+            values = {key: self._values[key] for key in keys if key in self._values}
+            for key in values:
                 self._values.move_to_end(key)
         missing: dict[Hashable, int] = {}
         for number, key in enumerate(keys):
-            if key not in found:
+            if key not in values:
                 missing.setdefault(key, number)
         if missing:
             made = make(list(missing.values()))
-            found.update(zip(missing, made, strict=True))
+            values.update(zip(missing, made, strict=True))
             with self._lock:
                 for key in missing:
-                    self._put(key, found[key])
-        return [found[key] for key in keys]
+                    self._put(key, values[key])
+        return [values[key] for key in keys]
 
     def forget(self, *keys: Hashable) -> None:
         """Let go of these keys' values, or of all."""
@@ -134,17 +134,17 @@ class Places:
     def __init__(self, module: torch.nn.Module) -> None:
         # module.modules() and parameters() take ten times as long, and this is asked before every picture.
         self.parts: list[torch.nn.Module | None] = [module]
-        found: list[Tensor | None] = []
+        places: list[Tensor | None] = []
         for part in self.parts:  # which grows meanwhile
             if part is None:
                 continue
             if part._modules:
                 self.parts.extend(part._modules.values())
             if part._parameters:
-                found.extend(part._parameters.values())
+                places.extend(part._parameters.values())
             if part._buffers:
-                found.extend(part._buffers.values())
-        self.weights = [weight for weight in found if weight is not None]
+                places.extend(part._buffers.values())
+        self.weights = [weight for weight in places if weight is not None]
         self.addresses = [weight.data_ptr() for weight in self.weights]
 
     def __eq__(self, other: object) -> bool:

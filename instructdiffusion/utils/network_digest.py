@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 
-def fingerprint(numbers: Mapping[str, Any], *told: Any) -> str:
+def fingerprint(numbers: Mapping[str, Any], *facts: Any) -> str:
     """SHA-256 (first 16 hex digits) of named arrays or tensors, and of plain data beside them.
 
     Names, shapes and kinds of numbers count, the order of the names does not. TypeError for data that is no JSON.
@@ -19,7 +19,7 @@ def fingerprint(numbers: Mapping[str, Any], *told: Any) -> str:
     for name, values in sorted(numbers.items()):
         digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
         digest.update(raw_bytes(values))
-    digest.update(json.dumps(told, sort_keys=True).encode())
+    digest.update(json.dumps(facts, sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 

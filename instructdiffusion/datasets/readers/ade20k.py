@@ -31,24 +31,24 @@ class Ade20k(LabelMapReader):
         name = {"train": "training", "val": "validation"}[self.split]
         bases = [self.root / "ADEChallengeData2016", self.root]
         for base in bases:
-            found = base / "images" / name, base / "annotations" / name
-            if all(folder.is_dir() for folder in found):
-                return found
-        wanted = [f"ADEChallengeData2016/{kind}/{name}/" for kind in ("images", "annotations")]
+            folders = base / "images" / name, base / "annotations" / name
+            if all(folder.is_dir() for folder in folders):
+                return folders
+        candidates = [f"ADEChallengeData2016/{kind}/{name}/" for kind in ("images", "annotations")]
         for half in (base / kind / name for base in bases for kind in ("images", "annotations")):
             if half.is_dir():
                 raise self.incomplete(
-                    half, [n for n in wanted if half.parent.name not in n], "the other half"
+                    half, [n for n in candidates if half.parent.name not in n], "the other half"
                 )
-        raise self.missing(wanted)
+        raise self.missing(candidates)
 
     def files(self) -> list[Path]:
         """objectInfo150.txt."""
         _, labels = self.folders()
-        found = first_file(self.root, ["ADEChallengeData2016/objectInfo150.txt", "objectInfo150.txt"])
-        if found is None:
+        path = first_file(self.root, ["ADEChallengeData2016/objectInfo150.txt", "objectInfo150.txt"])
+        if path is None:
             raise self.incomplete(labels, ["ADEChallengeData2016/objectInfo150.txt"], "names of the classes")
-        return [found]
+        return [path]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""
@@ -69,7 +69,7 @@ def read_object_info(path: Path) -> list[str]:
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
     rows = [line.split("\t") for line in lines if line.strip()]
-    found = {int(row[0]): row[-1].strip() for row in rows if row[0].strip().isdigit() and len(row) > 1}
-    if sorted(found) != list(range(1, _COUNT + 1)):
-        raise Flaw(f"it names {len(found)} classes: expected {_COUNT}, a line each")
-    return [found[n] for n in range(1, _COUNT + 1)]
+    names = {int(row[0]): row[-1].strip() for row in rows if row[0].strip().isdigit() and len(row) > 1}
+    if sorted(names) != list(range(1, _COUNT + 1)):
+        raise Flaw(f"it names {len(names)} classes: expected {_COUNT}, a line each")
+    return [names[n] for n in range(1, _COUNT + 1)]

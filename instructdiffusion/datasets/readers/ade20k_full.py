@@ -57,16 +57,16 @@ class Ade20kFull(LabelMapReader):
         for half, other in (packed, packed[::-1]):
             if half.is_dir():
                 raise self.incomplete(half, [relative(other, self.root)], "the other half")
-        wanted = [f"images/ADE/{split}/", f"images_detectron2/{split}/ and annotations_detectron2/{split}/"]
-        raise self.missing([f"ADE20K_2021_17_01/{name}" for name in wanted], self.split)
+        candidates = [f"images/ADE/{split}/", f"images_detectron2/{split}/ and annotations_detectron2/{split}/"]
+        raise self.missing([f"ADE20K_2021_17_01/{name}" for name in candidates], self.split)
 
     def files(self) -> list[Path]:
         """The table of classes."""
         _, labels = self._folders()
-        found = first_file(self.root, _TABLES) or first_file(self.base, _TABLES)
-        if found is None:
+        path = first_file(self.root, _TABLES) or first_file(self.base, _TABLES)
+        if path is None:
             raise self.incomplete(labels, _TABLES, "names of the classes")
-        return [found]
+        return [path]
 
     def used(self) -> list[Path]:
         """The table and the folders."""

@@ -31,27 +31,27 @@ class Aic(CocoPoseReader):
         """The COCO-style file where there is one, else the raw one."""
         kind, date, made = _DATES[self.split]
         raw = f"keypoint_{kind}_annotations_{made}.json"
-        wanted = [
+        candidates = [
             f"annotations/aic_{self.split}.json",
             f"ai_challenger_keypoint_{kind}_{date}/{raw}",
             raw,
             f"*/keypoint_{kind}_annotations_*.json",
             f"keypoint_{kind}_annotations_*.json",
         ]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return found
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return path
 
     def picture_folder(self) -> Path:
         """ai_challenger_keypoint_<split>_<date>/keypoint_<split>_images_<date>."""
         kind, date, _ = _DATES[self.split]
         inner = f"keypoint_{kind}_images_{date}"
-        wanted = [f"ai_challenger_keypoint_{kind}_{date}/{inner}", inner, f"*/keypoint_{kind}_images_*"]
-        found = self.images or first_folder(self.root, wanted)
-        if found is None:
-            raise self.incomplete(self.annotation_file(), wanted, "pictures")
-        return found
+        candidates = [f"ai_challenger_keypoint_{kind}_{date}/{inner}", inner, f"*/keypoint_{kind}_images_*"]
+        folder = self.images or first_folder(self.root, candidates)
+        if folder is None:
+            raise self.incomplete(self.annotation_file(), candidates, "pictures")
+        return folder
 
     def build(self, builder: Builder) -> None:
         """A row a person with labelled joints."""

@@ -53,10 +53,10 @@ def _parts(segmentation: Any, size: tuple[int, int]) -> list[Any]:
         raise Flaw("there is neither a polygon nor a mask")
     for part in segmentation:
         if isinstance(part, dict):
-            given = part.get("size")
-            sides = given if isinstance(given, (list, tuple)) else ()
+            stated_size = part.get("size")
+            sides = stated_size if isinstance(stated_size, (list, tuple)) else ()
             if [whole(v, "a side of the mask") for v in sides] != list(size):
-                raise Flaw(f"the mask is of {given} and the picture of {list(size)} (height, width)")
+                raise Flaw(f"the mask is of {stated_size} and the picture of {list(size)} (height, width)")
             if "counts" not in part:
                 raise Flaw("the mask has no counts")
             continue
@@ -83,9 +83,9 @@ def polygon_mask(polygon: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     Every edge toggles, in each row that it crosses, all pixels right of the crossing; a pixel is inside where
     it was toggled an odd number of times.
     """
-    top, left, drawn = _drawn(polygon, size)
+    top, left, part = _drawn(polygon, size)
     mask = np.zeros(size, bool)
-    mask[top : top + drawn.shape[0], left : left + drawn.shape[1]] = drawn
+    mask[top : top + part.shape[0], left : left + part.shape[1]] = part
     return mask
 
 

@@ -26,15 +26,15 @@ class Ap10k(CocoPoseReader):
         """The JSON of the split; "train" is of the first division, "train2" and "train3" of the others."""
         division = self.split[-1] if self.split[-1].isdigit() else "1"
         stem = f"ap10k-{self.split.rstrip('123')}-split{division}.json"
-        wanted = [f"{folder}annotations/{stem}" for folder in ("", "ap-10k/", "AP-10K/")]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return found
+        candidates = [f"{folder}annotations/{stem}" for folder in ("", "ap-10k/", "AP-10K/")]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return path
 
     def picture_folder(self) -> Path:
         """data/."""
-        found = self.images or first_folder(self.root, ["data", "ap-10k/data", "AP-10K/data"])
-        if found is None:
+        folder = self.images or first_folder(self.root, ["data", "ap-10k/data", "AP-10K/data"])
+        if folder is None:
             raise self.incomplete(self.annotation_file(), ["data/"], "pictures")
-        return found
+        return folder

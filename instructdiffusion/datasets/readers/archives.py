@@ -175,22 +175,22 @@ def parquet_file(path: Path, columns: list[str]) -> Any:
             f"expected pyarrow, to read {path.name}, and did not find it: pip install pyarrow"
         ) from None
     try:
-        found = pyarrow.parquet.ParquetFile(path)
+        table = pyarrow.parquet.ParquetFile(path)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise Flaw(f"the parquet file is cut off or damaged: {error}") from None
-    names = set(found.schema_arrow.names)
+    names = set(table.schema_arrow.names)
     if not set(columns) <= names:
-        found.close()
+        table.close()
         raise Flaw(f"the parquet file has the columns {sorted(names)}: expected {columns}")
-    return found
+    return table
 
 
 def read_group(path: Path, group: int, columns: list[str]) -> Any:
     """One row group of a parquet file as a pyarrow table; Flaw."""
     import pyarrow
 
-    with parquet_file(path, columns) as found:
+    with parquet_file(path, columns) as table:
         try:
-            return found.read_row_group(group, columns=columns)
+            return table.read_row_group(group, columns=columns)
         except (pyarrow.ArrowException, OSError, ValueError) as error:
             raise Flaw(f"the parquet file is damaged: {error}") from None

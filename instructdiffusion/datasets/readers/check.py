@@ -73,7 +73,7 @@ def check_part(
     task = get_task(reader.task)
     count = len(reader)
     chosen = range(count) if limit is None or limit >= count else np.linspace(0, count - 1, limit).astype(int)
-    shown = (
+    sample = (
         set(np.linspace(0, len(chosen) - 1, min(samples, len(chosen))).astype(int).tolist())
         if count
         else set()
@@ -91,11 +91,11 @@ def check_part(
                 faults.append(Problem(reader.picture_of(row), str(row["id"]), str(error)))
                 raise BrokenRecord(faults[-1]) from None
         except BrokenRecord:  # what could not be read is among the reader's own problems
-            shown.add(place + 1)  # the next one is shown in its stead
+            sample.add(place + 1)  # the next one is shown in its stead
             continue
         checked += 1
         tags.update(record.tags)
-        if place in shown:
+        if place in sample:
             name = f"{reader.split}: {row['id']}"
             rows.append(_drawn(join(small(record), task, random.Random(f"{name} check")), name))
     seconds = round(time.monotonic() - started, 2)
@@ -182,7 +182,7 @@ def _shrunk(picture: np.ndarray) -> np.ndarray:
     return np.asarray(image)
 
 
-def report_table(name: str, folder: Path, reports: list[PartReport], shown: int = 20) -> str:
+def report_table(name: str, folder: Path, reports: list[PartReport], limit: int = 20) -> str:
     """The reports as text for people."""
     lines = [f"{name} in {folder}"]
     for report in reports:
@@ -193,7 +193,7 @@ def report_table(name: str, folder: Path, reports: list[PartReport], shown: int 
         lines.append(text + f" ({report.seconds:.1f} s)")
         lines += [f"    {count} {what}" for what, count in report.remarks.items()]
     broken = [problem for report in reports for problem in report.broken]
-    lines += [f"  broken: {problem}" for problem in broken[:shown]]
-    if len(broken) > shown:
-        lines.append(f"  ... and {len(broken) - shown} more: all are in the report")
+    lines += [f"  broken: {problem}" for problem in broken[:limit]]
+    if len(broken) > limit:
+        lines.append(f"  ... and {len(broken) - limit} more: all are in the report")
     return "\n".join(lines)

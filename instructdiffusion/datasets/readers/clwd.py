@@ -22,6 +22,6 @@ class Clwd(PairReader):
         """(with the mark, without)."""
         base = first_folder(self.root, [self.split, f"CLWD/{self.split}"])
         names = "Watermarked_image", "Watermark_free_image"
-        if found := self.pair_in(base, [names]):
-            return [found]
+        if pair := self.pair_in(base, [names]):
+            return [pair]
         raise self.missing([" and ".join(f"{self.split}/{name}/" for name in names)], self.split)

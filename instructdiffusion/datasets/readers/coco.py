@@ -46,24 +46,24 @@ class Coco(CocoPoseReader):
     def annotation_file(self) -> Path:
         """person_keypoints for keypoints, else instances."""
         kind = "person_keypoints" if self.task == "keypoints" else "instances"
-        wanted = [
+        candidates = [
             f"{folder}{kind}_{self.split}{year}.json"
             for year in (2017, 2014)
             for folder in ("annotations/", "")
         ]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, f"{self.task}, {self.split}")
-        return found
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, f"{self.task}, {self.split}")
+        return path
 
     def picture_folder(self) -> Path:
         """[images/]{train,val}{2017,2014}, of the year of the annotations."""
         year = "2014" if "2014" in self.annotation_file().name else "2017"
-        wanted = [f"{self.split}{year}", f"images/{self.split}{year}", f"images/{self.split}"]
-        found = first_folder(self.images, [*wanted, ""]) if self.images else first_folder(self.root, wanted)
-        if found is None:
-            raise self.incomplete(self.annotation_file(), wanted, "pictures")
-        return found
+        candidates = [f"{self.split}{year}", f"images/{self.split}{year}", f"images/{self.split}"]
+        folder = first_folder(self.images, [*candidates, ""]) if self.images else first_folder(self.root, candidates)
+        if folder is None:
+            raise self.incomplete(self.annotation_file(), candidates, "pictures")
+        return folder
 
     def build(self, builder: Builder) -> None:
         """Keypoints: a row a person; segment and detect: a row a category in a picture."""

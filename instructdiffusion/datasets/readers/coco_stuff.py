@@ -54,23 +54,23 @@ class CocoStuff(LabelMapReader):
         labels = first_folder(self.root, places)
         if labels is None:
             raise self.missing(places, self.split)
-        wanted = [f"images/{split}", split]
+        candidates = [f"images/{split}", split]
         if self.images:
             pictures = first_folder(self.images, [split, ""])
         else:
-            pictures = first_folder(self.root, wanted) or first_folder(self.root.parent, beside(split))
+            pictures = first_folder(self.root, candidates) or first_folder(self.root.parent, beside(split))
         if pictures is None:
-            raise self.incomplete(labels, [*wanted, *(f"../{name}" for name in beside(split))], "pictures")
+            raise self.incomplete(labels, [*candidates, *(f"../{name}" for name in beside(split))], "pictures")
         return pictures, labels
 
     def files(self) -> list[Path]:
         """labels.txt."""
         _, labels = self.folders()
-        found = first_file(self.root, ["labels.txt", "annotations/labels.txt", "stuffthingmaps/labels.txt"])
-        if found is None:
+        path = first_file(self.root, ["labels.txt", "annotations/labels.txt", "stuffthingmaps/labels.txt"])
+        if path is None:
             raise self.incomplete(labels, ["labels.txt"], "names of the classes")
-        sidecar = found.with_name(_SIDECAR)
-        return [found, sidecar] if sidecar.is_file() else [found]
+        sidecar = path.with_name(_SIDECAR)
+        return [path, sidecar] if sidecar.is_file() else [path]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""
@@ -90,9 +90,9 @@ class CocoStuff(LabelMapReader):
                 "label maps hold the default numbers, 0 unlabeled and 1 person: they are read so", len(maps)
             )
         builder.notes["shift"], builder.notes["void"] = person - 1, void
-        found = [n.removesuffix("_labelTrainIds") for n in maps]
-        unpaired = set(stems(builder, pictures, ".jpg")) - set(found)
-        self.pairs(builder, pictures, sorted({*found, *unpaired}), labels)
+        bare = [n.removesuffix("_labelTrainIds") for n in maps]
+        unpaired = set(stems(builder, pictures, ".jpg")) - set(bare)
+        self.pairs(builder, pictures, sorted({*bare, *unpaired}), labels)
 
     def labels(self, row: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """By the way of storing that the index names."""

@@ -28,15 +28,15 @@ class CrowdPose(CocoPoseReader):
     def annotation_file(self) -> Path:
         """The JSON of the split."""
         stem = f"crowdpose_{self.split}.json"
-        wanted = [f"json/{stem}", f"annotations/mmpose_{stem}", f"annotations/{stem}", stem]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return found
+        candidates = [f"json/{stem}", f"annotations/mmpose_{stem}", f"annotations/{stem}", stem]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return path
 
     def picture_folder(self) -> Path:
         """images/."""
-        found = self.images or first_folder(self.root, ["images"])
-        if found is None:
+        folder = self.images or first_folder(self.root, ["images"])
+        if folder is None:
             raise self.incomplete(self.annotation_file(), ["images/"], "pictures")
-        return found
+        return folder

@@ -26,11 +26,11 @@ class Gier(EditReader):
     def files(self) -> list[Path]:
         """The list."""
         names = ("GIER.json", "GIER_new.json")
-        wanted = [f"{folder}{name}" for folder in ("", "GIER_editing_data/", "GIER/") for name in names]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return [found]
+        candidates = [f"{folder}{name}" for folder in ("", "GIER_editing_data/", "GIER/") for name in names]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return [path]
 
     def build(self, builder: Builder) -> None:
         """A row a request."""

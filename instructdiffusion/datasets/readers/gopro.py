@@ -32,8 +32,8 @@ class GoPro(PairReader):
                 return scenes
             if flat := self.pair_in(base, [("input", "target")]):
                 return [flat]
-        wanted = [f"{self.split}/GOPR*/blur/ and sharp/", f"{self.split}/input/ and target/"]
-        raise self.missing(wanted, self.split)
+        candidates = [f"{self.split}/GOPR*/blur/ and sharp/", f"{self.split}/input/ and target/"]
+        raise self.missing(candidates, self.split)
 
     def build(self, builder: Builder) -> None:
         """The folder of the scenes is watched too: a new scene changes it."""

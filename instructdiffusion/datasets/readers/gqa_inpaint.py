@@ -38,14 +38,14 @@ class GqaInpaint(EditReader):
 
     def files(self) -> list[Path]:
         """The scenes and, for test, the fixed instructions."""
-        found = first_file(self.folder, [f"{self.split}_scenes.json"])
-        if found is None:
+        path = first_file(self.folder, [f"{self.split}_scenes.json"])
+        if path is None:
             raise self.missing([f"{self.split}_scenes.json"])
         for name in ("images", "images_inpainted"):
             if not (self.folder / name).is_dir() and not (name == "images" and self.images):
-                raise self.incomplete(found, [f"{name}/"], "pictures")
+                raise self.incomplete(path, [f"{name}/"], "pictures")
         fixed = self.folder / "test_instructions.json"
-        return [found, fixed] if self.split == "test" and fixed.is_file() else [found]
+        return [path, fixed] if self.split == "test" and fixed.is_file() else [path]
 
     def build(self, builder: Builder) -> None:
         """A row an object that was taken out."""

@@ -22,20 +22,20 @@ class HumanArt(CocoPoseReader):
     def annotation_file(self) -> Path:
         """The JSON of all kinds of pictures together."""
         stem = {"train": "training", "val": "validation"}[self.split]
-        wanted = [f"HumanArt/annotations/{stem}_humanart.json", f"annotations/{stem}_humanart.json"]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return found
+        candidates = [f"HumanArt/annotations/{stem}_humanart.json", f"annotations/{stem}_humanart.json"]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return path
 
     def picture_folder(self) -> Path:
         """The folder that holds images/ (HumanArt itself)."""
         if self.images is not None:
             return self.images
-        found = first_folder(self.root, ["HumanArt/images", "images"])
-        if found is None:
+        folder = first_folder(self.root, ["HumanArt/images", "images"])
+        if folder is None:
             raise self.incomplete(self.annotation_file(), ["HumanArt/images/"], "pictures")
-        return found.parent
+        return folder.parent
 
     def picture_name(self, name: str) -> str:
         """Without the HumanArt/ that file names begin with."""

@@ -103,11 +103,11 @@ def fitted(target: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 def instructions_of(*values: Any) -> list[str]:
     """Words, or lists of words, as one list without repeats; Flaw where there are none."""
-    found: list[str] = []
+    instructions: list[str] = []
     for value in values:
         for words in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(words, str) and words.strip(" .!"):
-                found.append(text(words, "the instruction"))
-    if not found:
+                instructions.append(text(words, "the instruction"))
+    if not instructions:
         raise Flaw("there is no instruction")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(instructions))

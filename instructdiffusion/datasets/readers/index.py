@@ -111,10 +111,10 @@ class Builder:
     def problem(self, file: Path | str, record: Any, reason: Any) -> None:
         """Name what is broken; BrokenRecord where the policy is to stop at the first."""
         name = relative(file, self.root) if isinstance(file, Path) else file
-        found = Problem(name, str(record), str(reason))
+        problem = Problem(name, str(record), str(reason))
         if self.on_broken == "raise":
-            raise BrokenRecord(found)
-        self.problems.append(found)
+            raise BrokenRecord(problem)
+        self.problems.append(problem)
 
     @contextlib.contextmanager
     def guard(self, file: Path | str, record: Any) -> Iterator[None]:
@@ -173,8 +173,8 @@ class Builder:
 
     def names(self, folder: Path, *suffixes: str) -> list[str]:
         """Names in a folder in order, hidden ones left out, with one of the endings where any are given."""
-        found = [n for n in self.listing(folder) if not n.startswith(".")]
-        return sorted(n for n in found if not suffixes or n.lower().endswith(suffixes))
+        names = [n for n in self.listing(folder) if not n.startswith(".")]
+        return sorted(n for n in names if not suffixes or n.lower().endswith(suffixes))
 
     def finish(self) -> None:
         """Close the files of the rows and folders."""

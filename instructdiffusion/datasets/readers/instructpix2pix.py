@@ -42,23 +42,23 @@ class InstructPix2Pix(EditReader):
         return sorted(self.root.glob("shard-*.zip")) + sorted(self.root.glob("*/shard-*.zip"))
 
     def _parquet(self) -> list[Path]:
-        found = sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
-        return found if has_columns(found, self.columns) else []  # other datasets' have such names too
+        files = sorted(self.root.glob("train-*.parquet")) or sorted(self.root.glob("data/*.parquet"))
+        return files if has_columns(files, self.columns) else []  # other datasets' have such names too
 
     def files(self) -> list[Path]:
         """seeds.json and the shards, or the parquet files."""
         seeds = first_file(self.root, ["seeds.json", "*/seeds.json"])
         if seeds is not None:
-            kept = first_file(self.root, ["filtered_ids_ip2p.json"])
-            return [seeds, *([] if kept is None else [kept]), *self._shards()]
-        found = self._parquet()
-        if not found:
+            filter_file = first_file(self.root, ["filtered_ids_ip2p.json"])
+            return [seeds, *([] if filter_file is None else [filter_file]), *self._shards()]
+        files = self._parquet()
+        if not files:
             if shards := self._shards():
                 raise self.incomplete(shards[0], ["seeds.json"])
-            wanted = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip"]
-            wanted += [f"data/*.parquet with {', '.join(self.columns)}"]
-            raise self.missing(wanted, self.split)
-        return found
+            candidates = ["seeds.json with <name>/prompt.json", "seeds.json with shard-*.zip"]
+            candidates += [f"data/*.parquet with {', '.join(self.columns)}"]
+            raise self.missing(candidates, self.split)
+        return files
 
     def build(self, builder: Builder) -> None:
         """A row a pair; words and pictures stay where they are."""
@@ -67,35 +67,35 @@ class InstructPix2Pix(EditReader):
             parquet_rows(self, builder, files)
             return
         seeds, *others = files
-        kept = None
+        allowed = None
         with Members(builder.scratch) as members:
             for number, path in enumerate(others):
                 with builder.guard(path, "the whole file"):
                     if path.suffix == ".zip":
                         members.add(number, path)
                     else:
-                        kept = frozenset(load_json(path))
+                        allowed = frozenset(load_json(path))
             members.seal()
             chosen = self.share(sum(1 for _ in _entries(seeds)))
             for place, entry in enumerate(_entries(seeds)):
                 if place in chosen:
                     label = f"{entry[0] if isinstance(entry, list) and entry else entry}"
                     with builder.guard(seeds, label):
-                        self._add(builder, files, members, kept, entry)
+                        self._add(builder, files, members, allowed, entry)
 
     def _add(
-        self, builder: Builder, files: list[Path], members: Members, kept: frozenset[str] | None, entry: Any
+        self, builder: Builder, files: list[Path], members: Members, allowed: frozenset[str] | None, entry: Any
     ) -> None:
         name, numbers = entry
         name = inside(name)
         for seed in numbers:
-            if kept is not None and f"{name}/{seed}" not in kept:
+            if allowed is not None and f"{name}/{seed}" not in allowed:
                 builder.leave_out("not in filtered_ids_ip2p.json")
                 continue
             with builder.guard(files[0], f"{name}/{seed}"):
                 places = [f"{name}/{part}" for part in (f"{seed}_0.jpg", f"{seed}_1.jpg", "prompt.json")]
-                found = [self._place(builder, files, members, p) for p in places]
-                builder.add(id=f"{name}/{seed}", image=found[0], target=found[1], prompt=found[2])
+                members_at = [self._place(builder, files, members, p) for p in places]
+                builder.add(id=f"{name}/{seed}", image=members_at[0], target=members_at[1], prompt=members_at[2])
 
     def _place(self, builder: Builder, files: list[Path], members: Members, name: str) -> Any:
         if there := members.find(name):
@@ -151,10 +151,10 @@ def parquet_rows(reader: EditReader, builder: Builder, files: list[Path], shared
     groups: list[tuple[str, int, int]] = []
     for path in files:
         with builder.guard(path, "the whole file"):
-            with parquet_file(path, list(reader.columns)) as found:
-                for group in range(found.metadata.num_row_groups):
+            with parquet_file(path, list(reader.columns)) as table:
+                for group in range(table.metadata.num_row_groups):
                     groups.append(
-                        (relative(path, builder.root), group, found.metadata.row_group(group).num_rows)
+                        (relative(path, builder.root), group, table.metadata.row_group(group).num_rows)
                     )
     chosen = reader.share(sum(rows for _, _, rows in groups)) if shared else None
     number = 0

@@ -143,11 +143,11 @@ def swap_words(text: str) -> str:
     "right behind", "right now", "all right", "leftover" and "is left" name no side and stay; "on the right behind
     the table" does. What no rule can tell, `sure_of_sides` says.
     """
-    kept = [match.span() for match in (*_NO_SIDE.finditer(text), *_near(text))]
+    spans = [match.span() for match in (*_NO_SIDE.finditer(text), *_near(text))]
 
     def other(match: re.Match[str]) -> str:
         word = match.group(1)
-        if any(start <= match.start() < end for start, end in kept):
+        if any(start <= match.start() < end for start, end in spans):
             return word
         swapped = "right" if word.lower() == "left" else "left"
         return swapped.upper() if word.isupper() else swapped.capitalize() if word[0].isupper() else swapped

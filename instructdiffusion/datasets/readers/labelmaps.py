@@ -45,14 +45,14 @@ class LabelMapReader(Reader):
     def load_labels(self, row: dict[str, Any], size: tuple[int, int]) -> np.ndarray:
         """`labels`, checked against the picture and the number of classes."""
         with naming(row.get("labels", row["image"])):
-            found = self.labels(row, size)
-            if found.shape != tuple(size):
+            labels = self.labels(row, size)
+            if labels.shape != tuple(size):
                 raise Flaw(
-                    f"the label map is of {found.shape} and the picture of {tuple(size)} (height, width)"
+                    f"the label map is of {labels.shape} and the picture of {tuple(size)} (height, width)"
                 )
-            if found.max(initial=VOID) >= len(self.classes) or found.min(initial=0) < VOID:
-                raise Flaw(f"the label map has class {found.max()}: there are {len(self.classes)}")
-        return found
+            if labels.max(initial=VOID) >= len(self.classes) or labels.min(initial=0) < VOID:
+                raise Flaw(f"the label map has class {labels.max()}: there are {len(self.classes)}")
+        return labels
 
     def present(self, index: int) -> tuple[str, ...]:
         """The names of the classes that show in a picture, in order; BrokenRecord."""
@@ -77,19 +77,19 @@ class LabelMapReader(Reader):
         image = self.load(row["image"], row.get("size"))
         size = (image.shape[0], image.shape[1])
         labels = self.load_labels(row, size)
-        shown = [int(n) for n in np.unique(labels) if n != VOID]
+        numbers = [int(n) for n in np.unique(labels) if n != VOID]
         classes = self.classes
         if name is not None:
             number = classes.index(name)
         else:
             rng = rng or random.Random(0)
-            hidden = not shown or rng.random() < self.absent
-            pool = sorted(set(range(len(classes))) - set(shown)) if hidden else shown
-            number = rng.choice(pool or shown)
+            hidden = not numbers or rng.random() < self.absent
+            pool = sorted(set(range(len(classes))) - set(numbers)) if hidden else numbers
+            number = rng.choice(pool or numbers)
         subject = f"the {spoken_class(classes[number], classes)}"
         mask = labels == number
         target = Masks(mask[None], np.ones(1), (subject,)) if mask.any() else Masks.empty(*size)
-        meta: dict[str, Any] = {"class": classes[number], "present": tuple(classes[n] for n in shown)}
+        meta: dict[str, Any] = {"class": classes[number], "present": tuple(classes[n] for n in numbers)}
         void = labels == VOID
         if void.any():
             meta["void"] = void
@@ -142,10 +142,10 @@ def read_list(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
-    found = [line.split()[0] for line in lines if line.strip()]
-    if not found:
+    stems = [line.split()[0] for line in lines if line.strip()]
+    if not stems:
         raise Flaw("the list is empty")
-    return found
+    return stems
 
 
 def read_label_file(path: Path, count: int | None = None) -> dict[int, str]:
@@ -154,19 +154,19 @@ def read_label_file(path: Path, count: int | None = None) -> dict[int, str]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for place, line in enumerate(lines, 1):
         if not line.strip():
             continue
         match = re.fullmatch(r"\s*(\d+)\s*[:\t]\s*(\S.*?)\s*", line)
         if match is None:
             raise Flaw(f"line {place} is {line[:40]!r}: expected 'number: name'")
-        if int(match.group(1)) in found:
+        if int(match.group(1)) in names:
             raise Flaw(f"line {place} gives number {match.group(1)} a second time")
-        found[int(match.group(1))] = match.group(2)
-    if count is not None and len(found) != count:
-        raise Flaw(f"it names {len(found)} classes: expected {count}")
-    return found
+        names[int(match.group(1))] = match.group(2)
+    if count is not None and len(names) != count:
+        raise Flaw(f"it names {len(names)} classes: expected {count}")
+    return names
 
 
 def spoken_class(name: str, classes: Sequence[str] = ()) -> str:

@@ -27,13 +27,13 @@ class _Text:
     def more(self, size: int = _CHUNK) -> bool:
         """Read on; what lies behind is let go. False at the end of the file."""
         try:
-            found = self.stream.read(size)
+            chunk = self.stream.read(size)
         except UnicodeDecodeError as error:
             raise Flaw(f"not a UTF-8 text: {error.reason}") from None
-        self.buffer = self.buffer[self.place :] + found
+        self.buffer = self.buffer[self.place :] + chunk
         self.place = 0
-        self.ended = not found
-        return bool(found)
+        self.ended = not chunk
+        return bool(chunk)
 
     def peek(self) -> str:
         """The next character that is no space, "" at the end."""
@@ -45,15 +45,15 @@ class _Text:
             if not self.more():
                 return ""
 
-    def expect(self, wanted: str) -> str:
+    def expect(self, token: str) -> str:
         """Step over the next character, one of `wanted`."""
-        found = self.peek()
-        if not found:
+        character = self.peek()
+        if not character:
             raise Flaw("the JSON is cut off")
-        if found not in wanted:
-            raise Flaw(f"not JSON: expected one of {wanted!r}, got {found!r}")
+        if character not in token:
+            raise Flaw(f"not JSON: expected one of {token!r}, got {character!r}")
         self.place += 1
-        return found
+        return character
 
     def value(self) -> Any:
         """The next value, whole."""

@@ -48,20 +48,20 @@ class Ieiw(EditReader):
 
     def files(self) -> list[Path]:
         """The list and, where it is there, the ids to keep."""
-        wanted = ["records.jsonl", "meta_infov1.json", "meta_info.json"]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        kept = self.root / "kept.txt"
-        return [found, kept] if kept.is_file() else [found]
+        candidates = ["records.jsonl", "meta_infov1.json", "meta_info.json"]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        filter_file = self.root / "kept.txt"
+        return [path, filter_file] if filter_file.is_file() else [path]
 
     def build(self, builder: Builder) -> None:
         """A row a pair."""
         path, *more = self.files()
-        kept = None
+        allowed = None
         if more:
             try:
-                kept = frozenset(more[0].read_text(encoding="utf-8-sig").split())
+                allowed = frozenset(more[0].read_text(encoding="utf-8-sig").split())
             except UnicodeDecodeError:
                 builder.problem(more[0], "the whole file", "not a text: expected the ids to keep, in UTF-8")
                 return
@@ -74,7 +74,7 @@ class Ieiw(EditReader):
                 continue
             with builder.guard(path, place):
                 name = str(entry.get("id", place))
-                if kept is not None and name not in kept:
+                if allowed is not None and name not in allowed:
                     builder.leave_out("not in kept.txt")
                     continue
                 source = self._below(entry.get("source") or member(entry, "input"))
@@ -116,11 +116,11 @@ class EditingBenchmark(EditReader):
 
     def files(self) -> list[Path]:
         """The list."""
-        wanted = ["benchmark.json", "benchmark.jsonl"]
-        found = first_file(self.root, wanted)
-        if found is None:
-            raise self.missing(wanted)
-        return [found]
+        candidates = ["benchmark.json", "benchmark.jsonl"]
+        path = first_file(self.root, candidates)
+        if path is None:
+            raise self.missing(candidates)
+        return [path]
 
     def build(self, builder: Builder) -> None:
         """A row a question."""
@@ -141,8 +141,8 @@ class EditingBenchmark(EditReader):
                     "id",
                 }
                 if not isinstance(entry, dict) or set(entry) - known:
-                    found = sorted(set(entry) - known) if isinstance(entry, dict) else type(entry).__name__
-                    raise Flaw(f"expected source, caption, instruction, target_caption, kind; got {found}")
+                    unknown = sorted(set(entry) - known) if isinstance(entry, dict) else type(entry).__name__
+                    raise Flaw(f"expected source, caption, instruction, target_caption, kind; got {unknown}")
                 after = (
                     entry["target_caption"] if "target_caption" in entry else member(entry, "target caption")
                 )

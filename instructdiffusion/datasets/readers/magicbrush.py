@@ -40,13 +40,13 @@ class MagicBrush(EditReader):
     def files(self) -> list[Path]:
         """edit_sessions.json, magic_train.json, or the parquet files of the split."""
         names = _FOLDERS[self.split]
-        wanted = [f"{name}/edit_sessions.json" for name in names]
-        wanted += [f"data/{name}/edit_sessions.json" for name in names]
+        candidates = [f"{name}/edit_sessions.json" for name in names]
+        candidates += [f"data/{name}/edit_sessions.json" for name in names]
         if self.split == "train":
-            wanted += ["edit_sessions.json", "magic_train.json"]
-        found = first_file(self.root, wanted)
-        if found is not None:
-            return [found]
+            candidates += ["edit_sessions.json", "magic_train.json"]
+        path = first_file(self.root, candidates)
+        if path is not None:
+            return [path]
         parquet = [
             p
             for name in names
@@ -54,8 +54,8 @@ class MagicBrush(EditReader):
             for p in self.root.glob(f"{folder}{name}-*.parquet")
         ]
         if not has_columns(parquet, self.columns):  # other datasets' have such names too
-            wanted += [f"data/{name}-*.parquet with {', '.join(self.columns)}" for name in names]
-            raise self.missing(wanted, self.split)
+            candidates += [f"data/{name}-*.parquet with {', '.join(self.columns)}" for name in names]
+            raise self.missing(candidates, self.split)
         return sorted(parquet)
 
     def build(self, builder: Builder) -> None:

@@ -117,15 +117,15 @@ class _Walk:
         if self.bulk > LARGEST:
             raise Flaw(f"the MATLAB file holds more than {LARGEST} bytes")
         data = self.rest + part
-        kept = max(0, len(data) // 8 * 8 - 16)  # the last array's kind may lie in the next part
-        words = np.frombuffer(data[: kept + 16 if kept else 0], f"{self.order}u4").reshape(-1, 2)
-        starts = np.flatnonzero(words[: kept // 8, 0] == _MATRIX)
+        tail = max(0, len(data) // 8 * 8 - 16)  # the last array's kind may lie in the next part
+        words = np.frombuffer(data[: tail + 16 if tail else 0], f"{self.order}u4").reshape(-1, 2)
+        starts = np.flatnonzero(words[: tail // 8, 0] == _MATRIX)
         kinds = words[starts + 2, 0] & 255
         for row, length, kind in zip(
             starts.tolist(), words[starts, 1].tolist(), kinds.tolist(), strict=True
         ):
             self._array(self.place + row * 8, length, kind)
-        self.place, self.rest = self.place + kept, data[kept:]
+        self.place, self.rest = self.place + tail, data[tail:]
 
     def _array(self, start: int, length: int, kind: int) -> None:
         if start < self.skip:

@@ -43,31 +43,31 @@ class Mpii(PoseReader):
     def annotation_file(self) -> Path:
         """The JSON of the split, or of trainval the .mat."""
         stems = _FILES[self.split]
-        wanted = [f"annot/{s}.json" for s in stems] + [f"annotations/mpii_{s}.json" for s in stems]
+        candidates = [f"annot/{s}.json" for s in stems] + [f"annotations/mpii_{s}.json" for s in stems]
         mat = first_file(self.root, _MAT)
-        found = first_file(self.root, wanted) or (mat if self.split == "trainval" else None)
-        if found is None:
-            lacking = self.missing([*wanted, _MAT[0]] if self.split == "trainval" else wanted, self.split)
+        path = first_file(self.root, candidates) or (mat if self.split == "trainval" else None)
+        if path is None:
+            lacking = self.missing([*candidates, _MAT[0]] if self.split == "trainval" else candidates, self.split)
             if mat is None:
                 raise lacking
             raise LayoutMissing(
                 f"{lacking}\n{relative(mat, self.root)} is there: it is read as split trainval, and says neither who "
                 "of these is train or val, nor the joints of test. Ask for trainval, or add the JSON file"
             )
-        return found
+        return path
 
     def picture_folder(self) -> Path:
         """images/."""
-        found = self.images or first_folder(self.root, ["images"])
-        if found is None:
+        folder = self.images or first_folder(self.root, ["images"])
+        if folder is None:
             raise self.incomplete(self.annotation_file(), ["images/"], "pictures")
-        return found
+        return folder
 
     def files(self) -> list[Path]:
         """The annotation file."""
-        found = [self.annotation_file()]
+        files = [self.annotation_file()]
         self.picture_folder()
-        return found
+        return files
 
     def build(self, builder: Builder) -> None:
         """A row a person with labelled joints."""
@@ -96,12 +96,12 @@ class Mpii(PoseReader):
         center = [number(v, "a number of the centre") for v in member(entry, "center")]
         if scale <= 0 or len(center) != 2:
             raise Flaw(f"the scale is {scale} and the centre {center}: expected a positive number and x, y")
-        points, seen = entry["joints"], entry.get("joints_vis") or [1] * len(entry["joints"])
-        if len(points) != len(self.names) or len(seen) != len(self.names):
-            raise Flaw(f"expected {len(self.names)} joints, got {len(points)} and {len(seen)} flags")
+        points, visible = entry["joints"], entry.get("joints_vis") or [1] * len(entry["joints"])
+        if len(points) != len(self.names) or len(visible) != len(self.names):
+            raise Flaw(f"expected {len(self.names)} joints, got {len(points)} and {len(visible)} flags")
         hidden = entry.get("joints_hidden", ())
         joints = []
-        for column, ((x, y), v) in enumerate(zip(points, seen, strict=True)):
+        for column, ((x, y), v) in enumerate(zip(points, visible, strict=True)):
             x, y = number(x, "a coordinate of a joint"), number(y, "a coordinate of a joint")
             labelled = bool(v) and (x, y) != (-1, -1)
             flag = 1.0 if column in hidden else 2.0

@@ -78,7 +78,7 @@ def add_pairs(
 ) -> None:
     """Rows of the pictures of two folders; partner: the name of the clean one of a damaged one's."""
     names = builder.names(damaged, *PICTURES)
-    wanted = {partner(name) for name in names}
+    partners = {partner(name) for name in names}
     for name in names:
         with builder.guard(damaged / name, name):
             target = clean / partner(name)
@@ -87,7 +87,7 @@ def add_pairs(
             image = relative(damaged / name, builder.root)
             builder.add(id=image, image=image, target=relative(target, builder.root))
     for name in builder.names(clean, *PICTURES):
-        if name not in wanted:
+        if name not in partners:
             builder.problem(clean / name, name, f"the damaged picture in {damaged.name} is missing")
 
 

@@ -104,15 +104,15 @@ class PascalContext59(LabelMapReader):
     def files(self) -> list[Path]:
         """trainval_merged.json, or the list of the split."""
         lists = [f"ImageSets/SegmentationContext/{self.split}.txt"]
-        wanted = ["trainval_merged.json", *lists]
-        found = first_file(self.base, wanted)
-        if found is None:
-            raise self.missing([f"VOC2010/{name}" for name in wanted], self.split)
+        candidates = ["trainval_merged.json", *lists]
+        path = first_file(self.base, candidates)
+        if path is None:
+            raise self.missing([f"VOC2010/{name}" for name in candidates], self.split)
         if not (self.base / "JPEGImages").is_dir():
-            raise self.incomplete(found, ["VOC2010/JPEGImages/"], "pictures")
-        if found.suffix == ".txt" and not (self.base / "SegmentationClassContext").is_dir():
-            raise self.incomplete(found, ["VOC2010/SegmentationClassContext/"], "label maps")
-        return [found]
+            raise self.incomplete(path, ["VOC2010/JPEGImages/"], "pictures")
+        if path.suffix == ".txt" and not (self.base / "SegmentationClassContext").is_dir():
+            raise self.incomplete(path, ["VOC2010/SegmentationClassContext/"], "label maps")
+        return [path]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""
@@ -178,10 +178,10 @@ class PascalContext59(LabelMapReader):
         if "labels" in row:
             table = {0: VOID, 255: VOID, **{n: n - 1 for n in range(1, len(CLASSES) + 1)}}
             return self.map_values(row, table)
-        found = np.full(size, VOID, np.int32)
+        labels = np.full(size, VOID, np.int32)
         for number, segmentation in row["masks"]:
-            found[segmentation_mask(segmentation, size)] = number
-        return found
+            labels[segmentation_mask(segmentation, size)] = number
+        return labels
 
 
 class PascalContext459(LabelMapReader):
@@ -208,37 +208,37 @@ class PascalContext459(LabelMapReader):
 
     def _label_folder(self) -> Path:
         packed = {"train": "training", "val": "validation"}.get(self.split, "training")
-        wanted = [
+        candidates = [
             "trainval",
             "pascal_context/trainval",
             f"annotations_detectron2/{packed}",
             "VOC2010/trainval",
         ]
-        found = first_folder(self.root, wanted) or first_folder(self.base, wanted)
-        if found is None:
-            raise self.missing(wanted, "label maps")
-        return found
+        folder = first_folder(self.root, candidates) or first_folder(self.base, candidates)
+        if folder is None:
+            raise self.missing(candidates, "label maps")
+        return folder
 
     def files(self) -> list[Path]:
         """labels.txt and, where label maps are not parted by split, VOC's list."""
         folder = self._label_folder()
-        found = []
+        files = []
         if folder.parent.name != "annotations_detectron2":
             kinds = ("Main", "Segmentation", "SegmentationContext")
             lists = [f"ImageSets/{kind}/{self.split}.txt" for kind in kinds]
             chosen = first_file(self.base, lists)
             if chosen is None:
                 raise self.missing(lists, self.split)
-            found.append(chosen)
+            files.append(chosen)
         elif self.split == "trainval":
             raise self.missing(["trainval/<id>.mat"], self.split)
-        wanted = ["labels.txt", "trainval/labels.txt", "pascal_context/labels.txt"]
-        names = first_file(self.root, wanted) or first_file(self.base, wanted)
+        candidates = ["labels.txt", "trainval/labels.txt", "pascal_context/labels.txt"]
+        names = first_file(self.root, candidates) or first_file(self.base, candidates)
         if names is None:
-            raise self.incomplete(folder, wanted, "names of the classes")
+            raise self.incomplete(folder, candidates, "names of the classes")
         if not (self.base / "JPEGImages").is_dir():
             raise self.incomplete(folder, ["VOC2010/JPEGImages/"], "pictures")
-        return [names, *found]
+        return [names, *files]
 
     def build(self, builder: Builder) -> None:
         """A row a picture."""

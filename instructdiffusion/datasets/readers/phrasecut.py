@@ -42,12 +42,12 @@ class PhraseCut(Reader):
     def picture_folders(self) -> list[Path]:
         """The folders that may hold a picture; LayoutMissing where there is none."""
         base = self.images or self.folder
-        found = [base / name for name in _FOLDERS if (base / name).is_dir()]
+        folders = [base / name for name in _FOLDERS if (base / name).is_dir()]
         if self.images is not None:
-            found.append(self.images)
-        if not found:
+            folders.append(self.images)
+        if not folders:
             raise self.incomplete(self.phrases_file(), _FOLDERS, "pictures")
-        return found
+        return folders
 
     def phrases_file(self) -> Path:
         """refer_{split}.json; LayoutMissing."""

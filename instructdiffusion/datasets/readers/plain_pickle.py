@@ -95,7 +95,7 @@ def plain_parts(path: Path) -> Iterator[Any]:
     What was written by protocol 4 or later, which numbers its objects without saying so, comes in one part, as does
     all that is no list. Flaw, before the first part where the file is cut off or holds anything but plain data.
     """
-    bounds, kept = _outline(path)
+    bounds, referred = _outline(path)
     if not bounds:
         yield load_plain(path)
         return
@@ -106,7 +106,7 @@ def plain_parts(path: Path) -> Iterator[Any]:
             with _naming_damage():
                 reader = _Part(data, objects)
                 part = reader.load()
-                objects = {number: found for number, found in reader.memo.copy().items() if number in kept}
+                objects = {number: value for number, value in reader.memo.copy().items() if number in referred}
             yield part
 
 
@@ -127,7 +127,7 @@ def _outline(path: Path) -> tuple[list[int], set[int]]:
 
     No bounds for what cannot be parted: another protocol, no list, damaged, cut off, not plain.
     """
-    bounds, kept = [0], set[int]()
+    bounds, referred = [0], set[int]()
     depth, height = 0, 0  # marks on the stack, and objects below the first of them
     top, first = 0, 0  # one more than the largest number of an object: so far, and where the part began
     end = -1  # of the last element of the list
@@ -141,7 +141,7 @@ def _outline(path: Path) -> tuple[list[int], set[int]]:
                 data, place = stream.read(_BLOCK), 0
             known = _CODES[data[place]] if place < len(data) else None
             if known is None:
-                return [], kept
+                return [], referred
             kind, effect, argument = known
             place += 1
             begun = place
@@ -155,17 +155,17 @@ def _outline(path: Path) -> tuple[list[int], set[int]]:
             elif kind == _GET:
                 number = _number(data[begun:place], argument < 0)
                 if number >= top:
-                    return [], kept
+                    return [], referred
                 if number < first:
-                    kept.add(number)
+                    referred.add(number)
             if place < begun or depth < 0:
-                return [], kept
+                return [], referred
             if depth:
                 continue
             height += effect
             if kind == _STOP:
                 whole_list = height == 1 and end == start + place - 1
-                return ([*bounds, end] if end > bounds[-1] else bounds) if whole_list else [], kept
+                return ([*bounds, end] if end > bounds[-1] else bounds) if whole_list else [], referred
             if kind in (_APPEND, _EXTEND) and height == 1:
                 end = start + place
                 if end - bounds[-1] >= _PART:

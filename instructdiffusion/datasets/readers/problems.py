@@ -49,9 +49,9 @@ class LayoutMissing(FileNotFoundError):
 class LayoutIncomplete(LayoutMissing):
     """A split of which something is there (`found`), and something else that it needs is not."""
 
-    def __init__(self, message: str, found: Path) -> None:
+    def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
-        self.found = found
+        self.found = path
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.found)
@@ -95,10 +95,10 @@ def whole(value: Any, what: str) -> int:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 62:
         return value
-    found = number(value, what)
-    if found != int(found):
+    value_read = number(value, what)
+    if value_read != int(value_read):
         raise Flaw(f"{what} is {value!r}: expected a whole number")
-    return int(found)
+    return int(value_read)
 
 
 def text(value: Any, what: str) -> str:

@@ -239,21 +239,21 @@ class Reader(ABC):
                 same_size(picture, size, "the annotation")
         return picture
 
-    def missing(self, wanted: Sequence[str], what: str = "") -> LayoutMissing:
+    def missing(self, candidates: Sequence[str], what: str = "") -> LayoutMissing:
         """The error that names what was looked for and where it can be had."""
         start = f"{self.title} ({what})" if what else self.title
-        if len(wanted) == 1:
-            return LayoutMissing(f"{start}: {self.root} lacks {wanted[0]}. Download: {self.source}")
-        listed = "\n".join(f"  {name}" for name in wanted)
+        if len(candidates) == 1:
+            return LayoutMissing(f"{start}: {self.root} lacks {candidates[0]}. Download: {self.source}")
+        listed = "\n".join(f"  {name}" for name in candidates)
         return LayoutMissing(f"{start}: {self.root} holds none of\n{listed}\nDownload: {self.source}")
 
-    def incomplete(self, found: Path, wanted: Sequence[str], what: str = "") -> LayoutIncomplete:
+    def incomplete(self, path: Path, candidates: Sequence[str], what: str = "") -> LayoutIncomplete:
         """The error for a split of which `found` is there, and none of what was looked for to go with it."""
         about = f"{self.split}, {what}" if what else self.split
         return LayoutIncomplete(
-            f"{self.title} ({about}): {relative(found, self.root)} is there, and in {self.root} there is none of "
-            f"{', '.join(wanted)}. Download: {self.source}",
-            found,
+            f"{self.title} ({about}): {relative(path, self.root)} is there, and in {self.root} there is none of "
+            f"{', '.join(candidates)}. Download: {self.source}",
+            path,
         )
 
     def used(self) -> list[Path]:
@@ -300,8 +300,8 @@ class naming:
 def first_file(root: Path, candidates: Sequence[str]) -> Path | None:
     """The first of the files (relative names, * allowed for one part) that is there."""
     for name in candidates:
-        found = sorted(root.glob(name)) if "*" in name else [root / name]
-        for path in found:
+        matches = sorted(root.glob(name)) if "*" in name else [root / name]
+        for path in matches:
             if path.is_file():
                 return path
     return None
@@ -310,8 +310,8 @@ def first_file(root: Path, candidates: Sequence[str]) -> Path | None:
 def first_folder(root: Path, candidates: Sequence[str]) -> Path | None:
     """The first of the folders that is there ("" is the root itself)."""
     for name in candidates:
-        found = sorted(root.glob(name)) if "*" in name else [root / name if name else root]
-        for path in found:
+        matches = sorted(root.glob(name)) if "*" in name else [root / name if name else root]
+        for path in matches:
             if path.is_dir():
                 return path
     return None

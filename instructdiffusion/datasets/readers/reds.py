@@ -24,20 +24,20 @@ class Reds(PairReader):
 
     def _bases(self) -> tuple[Path, Path]:
         split = self.split
-        wanted = [
+        candidates = [
             f"{split}/{split}_blur",
             f"{split}_blur/{split}/{split}_blur",
             f"{split}_blur",
             f"{split}/blur",
         ]
-        pairs = [(self.root / name, self.root / name.replace("blur", "sharp")) for name in wanted]
+        pairs = [(self.root / name, self.root / name.replace("blur", "sharp")) for name in candidates]
         for pair in pairs:
             if all(folder.is_dir() for folder in pair):
                 return pair
         for half, other in (pair[::step] for pair in pairs for step in (1, -1)):
             if half.is_dir():
                 raise self.incomplete(half, [f"{relative(other, self.root)}/"], "the other half")
-        raise self.missing([f"{name}/ and its sharp partner" for name in wanted], self.split)
+        raise self.missing([f"{name}/ and its sharp partner" for name in candidates], self.split)
 
     def used(self) -> list[Path]:
         """The folders of the clips' folders."""
@@ -47,9 +47,9 @@ class Reds(PairReader):
         """(blur, sharp) of every clip; the clips of either side, so that none is lost."""
         blur, sharp = self._bases()
         clips = sorted({p.name for p in subfolders(blur)} | {p.name for p in subfolders(sharp)})
-        found = [(blur / clip, sharp / clip) for clip in clips]
+        folders = [(blur / clip, sharp / clip) for clip in clips]
         single = any(p.suffix.lower() in PICTURES for p in blur.iterdir())
-        return [(blur, sharp), *found] if single or not found else found
+        return [(blur, sharp), *folders] if single or not folders else folders
 
     def build(self, builder: Builder) -> None:
         """The folders of the clips are watched too."""

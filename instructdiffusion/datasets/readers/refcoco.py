@@ -32,11 +32,11 @@ class RefCoco(ReferReader):
 
     def refs_file(self) -> Path:
         """refs(unc).p; the first division that is there."""
-        wanted = [self.folder / f"refs({division}).p" for division in self._divisions()]
-        for path in wanted:
+        candidates = [self.folder / f"refs({division}).p" for division in self._divisions()]
+        for path in candidates:
             if path.is_file():
                 return path
-        raise self.missing([path.relative_to(self.root).as_posix() for path in wanted], self.split)
+        raise self.missing([path.relative_to(self.root).as_posix() for path in candidates], self.split)
 
     def _divisions(self) -> tuple[str, ...]:
         return self.divisions

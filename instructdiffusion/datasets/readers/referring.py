@@ -69,22 +69,22 @@ class ReferReader(Reader):
 
     def files(self) -> list[Path]:
         """Expressions and instances."""
-        found = [self.refs_file(), self.instances_file()]
+        files = [self.refs_file(), self.instances_file()]
         self.picture_folder()
-        return found
+        return files
 
     def picture_folder(self) -> Path:
         """Where the pictures lie; LayoutMissing."""
         if self.images is not None:
-            found = first_folder(self.images, [*self.picture_folders, ""])
+            folder = first_folder(self.images, [*self.picture_folders, ""])
         else:
             around = self.picture_folders if self.folder == self.root else self.beside
-            found = first_folder(self.root, self.picture_folders) or first_folder(self.root.parent, around)
-        if found is None:
-            wanted = [*self.picture_folders, *(f"../{name}" for name in self.beside)]
+            folder = first_folder(self.root, self.picture_folders) or first_folder(self.root.parent, around)
+        if folder is None:
+            candidates = [*self.picture_folders, *(f"../{name}" for name in self.beside)]
             what = "pictures; images= names a folder that lies elsewhere"
-            raise self.incomplete(self.refs_file(), wanted, what)
-        return found
+            raise self.incomplete(self.refs_file(), candidates, what)
+        return folder
 
     def in_split(self, ref: dict[str, Any]) -> bool:
         """As the refer API has it: "testA" is also what is marked "testAB"."""

@@ -44,10 +44,10 @@ class Sidd(PairReader):
     def _mats(self) -> list[Path]:
         if self.split != "val":
             return []
-        found = [first_file(self.root, [f"{n}.mat", f"val/{n}.mat", f"*/{n}.mat"]) for n in _BLOCKS]
-        there = [path for path in found if path is not None]
+        files = [first_file(self.root, [f"{n}.mat", f"val/{n}.mat", f"*/{n}.mat"]) for n in _BLOCKS]
+        there = [path for path in files if path is not None]
         if len(there) == 1:
-            lacking = [f"{name}.mat" for name, path in zip(_BLOCKS, found, strict=True) if path is None]
+            lacking = [f"{name}.mat" for name, path in zip(_BLOCKS, files, strict=True) if path is None]
             raise self.incomplete(there[0], lacking, "the other half")
         return there
 
@@ -73,12 +73,12 @@ class Sidd(PairReader):
                 raise
         if data is not None:
             return [(scene, scene) for scene in subfolders(data)]
-        wanted = (
+        candidates = (
             ["SIDD_Medium_Srgb/Data/", "train/input/ and train/gt/"]
             if self.split == "train"
             else [" and ".join(f"{name}.mat" for name in _BLOCKS), "val/input/ and val/gt/"]
         )
-        raise self.missing(wanted, self.split)
+        raise self.missing(candidates, self.split)
 
     def build(self, builder: Builder) -> None:
         """A row a pair or a block."""

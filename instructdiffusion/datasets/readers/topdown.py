@@ -55,7 +55,7 @@ class PoseReader(Reader):
         row = self.rows[index]
         return self._checked(index, lambda: self._asked(row, random.Random(0), list(joints)))
 
-    def _asked(self, row: dict[str, Any], rng: random.Random, asked: list[str] | None) -> Record:
+    def _asked(self, row: dict[str, Any], rng: random.Random, names: list[str] | None) -> Record:
         picture = self.load(row["image"], row["size"] if row["size"][0] else None)
         size = picture.shape[:2]
         window = (0, 0, size[1], size[0]) if self.margin is None else square_window(row["box"], self.margin)
@@ -65,14 +65,14 @@ class PoseReader(Reader):
         h, w = image.shape[:2]
         inside = (xy >= 0).all(1) & (xy < (w, h)).all(1)
         visible = (joints[:, 2] > 0) & inside
-        chosen = asked or self._drawn(xy, visible, rasterize.disc_radius(h, w), rng)
+        chosen = names or self._drawn(xy, visible, rasterize.disc_radius(h, w), rng)
         columns = [self.names.index(name) for name in chosen]
         subjects = tuple(spoken(name) for name in chosen)
-        shown = visible[columns]
+        visible_joints = visible[columns]
         target = Keypoints(
-            np.where(shown[:, None], xy[columns], 0)[None],
-            shown[None],
-            shown[None].astype(np.float32),
+            np.where(visible_joints[:, None], xy[columns], 0)[None],
+            visible_joints[None],
+            visible_joints[None].astype(np.float32),
             subjects,
             (h, w),
         )
@@ -86,7 +86,7 @@ class PoseReader(Reader):
             "joints": joints,
             "figure": row.get("category", "person"),
         }
-        tags = frozenset() if shown.all() else frozenset({"hidden" if shown.any() else "absent"})
+        tags = frozenset() if visible_joints.all() else frozenset({"hidden" if visible_joints.any() else "absent"})
         return Record(image, subjects, target, caption=f"a {meta['figure']}", tags=tags, meta=meta)
 
     def _drawn(self, xy: np.ndarray, visible: np.ndarray, radius: float, rng: random.Random) -> list[str]:
@@ -119,9 +119,9 @@ class CocoPoseReader(PoseReader):
 
     def files(self) -> list[Path]:
         """The annotation file."""
-        found = [self.annotation_file()]
+        files = [self.annotation_file()]
         self.picture_folder()
-        return found
+        return files
 
     def picture_name(self, name: str) -> str:
         """The name below the folder of pictures of a `file_name`."""
@@ -170,10 +170,10 @@ class CocoPoseReader(PoseReader):
         listed = category["keypoints"]
         if not isinstance(listed, list):
             raise Flaw(f"category {category.get('name')} lists {listed!r} as joints")
-        given = tuple(unified(str(name)) for name in listed)
-        if given[: len(self.names)] != self.names:  # HumanArt lists four more for its other field
+        order = tuple(unified(str(name)) for name in listed)
+        if order[: len(self.names)] != self.names:  # HumanArt lists four more for its other field
             raise Flaw(
-                f"category {category.get('name')} lists the joints {', '.join(given)}: expected "
+                f"category {category.get('name')} lists the joints {', '.join(order)}: expected "
                 f"{', '.join(self.names)}"
             )
 
@@ -193,14 +193,14 @@ def _sides_swapped(builder: Builder, image: str, stated: tuple[int, int]) -> boo
 def joint_rows(values: Any, count: int, shift: float) -> list[list[float]]:
     """[[x, y, v], ...] of COCO's flat list, shifted to pixel centres; Flaw for another number of joints or NaN."""
     if not isinstance(values, (list, tuple)) or len(values) != 3 * count:
-        given = len(values) if isinstance(values, (list, tuple)) else values
-        raise Flaw(f"expected {count} joints of x, y, v; got {given} numbers")
-    found = []
+        length = len(values) if isinstance(values, (list, tuple)) else values
+        raise Flaw(f"expected {count} joints of x, y, v; got {length} numbers")
+    rows = []
     for place in range(0, len(values), 3):
         x, y = (number(v, "a coordinate of a joint") for v in values[place : place + 2])
         v = number(values[place + 2], "a joint's v")
-        found.append([x + shift, y + shift, float(v)] if v > 0 else [0.0, 0.0, 0.0])
-    return found
+        rows.append([x + shift, y + shift, float(v)] if v > 0 else [0.0, 0.0, 0.0])
+    return rows
 
 
 def square_window(box: Sequence[float], margin: float) -> tuple[int, int, int, int]:

@@ -35,31 +35,31 @@ class Voc(LabelMapReader):
 
     def label_folder(self) -> Path:
         """SegmentationClass, or for trainaug SegmentationClassAug; LayoutMissing."""
-        wanted = (
+        candidates = (
             ["SegmentationClassAug"]
             if self.split == "trainaug"
             else ["SegmentationClass", "SegmentationClassAug"]
         )
-        found = first_folder(self.base, wanted)
-        if found is None:
-            raise self.incomplete(self.list_file(), wanted, "label maps")
-        return found
+        folder = first_folder(self.base, candidates)
+        if folder is None:
+            raise self.incomplete(self.list_file(), candidates, "label maps")
+        return folder
 
     def list_file(self) -> Path:
         """The list of the split; LayoutMissing."""
-        wanted = [f"ImageSets/Segmentation/{self.split}.txt", f"ImageSets/SegmentationAug/{self.split}.txt"]
-        found = first_file(self.base, wanted)
-        if found is None:
-            raise self.missing(wanted, self.split)
-        return found
+        candidates = [f"ImageSets/Segmentation/{self.split}.txt", f"ImageSets/SegmentationAug/{self.split}.txt"]
+        path = first_file(self.base, candidates)
+        if path is None:
+            raise self.missing(candidates, self.split)
+        return path
 
     def files(self) -> list[Path]:
         """The list of the split."""
-        found = self.list_file()
+        path = self.list_file()
         self.label_folder()
         if not (self.base / "JPEGImages").is_dir():
-            raise self.incomplete(found, ["JPEGImages/"], "pictures")
-        return [found]
+            raise self.incomplete(path, ["JPEGImages/"], "pictures")
+        return [path]
 
     def build(self, builder: Builder) -> None:
         """A row a picture of the list."""

@@ -59,25 +59,25 @@ class Pose(ReaderBenchmark):
         truth = np.asarray(meta["joints"], np.float64)[
             [self.reader.names.index(self.joints[name]) for name in group]
         ]
-        found = np.zeros((len(group), 3))
+        joints = np.zeros((len(group), 3))
         if len(result):
             columns = [result.names.index(name) for name in names]
-            found[:, :2] = result.xy[0, columns] + np.asarray(meta["window"][:2])
+            joints[:, :2] = result.xy[0, columns] + np.asarray(meta["window"][:2])
             # A joint that was found counts as found however unsure it is.
-            found[:, 2] = np.where(result.visible[0, columns], np.maximum(result.scores[0, columns], 1e-6), 0)
-        labelled, seen = truth[:, 2] > 0, found[:, 2] > 0
+            joints[:, 2] = np.where(result.visible[0, columns], np.maximum(result.scores[0, columns], 1e-6), 0)
+        labelled, marked = truth[:, 2] > 0, joints[:, 2] > 0
         sigmas = np.asarray([COCO_SIGMAS[COCO.index(name)] for name in group])
-        similar = oks(found[:, :2], seen, truth[:, :2], labelled, float(meta["area"]), sigmas)
+        similar = oks(joints[:, :2], marked, truth[:, :2], labelled, float(meta["area"]), sigmas)
         return {
             "person": case.key.rpartition("/")[0],
             "image_id": meta["image_id"],
             "area": float(meta["area"]),
             "joints": list(group),
             "truth": np.round(truth, 3).tolist(),
-            "found": np.round(found, 6).tolist(),
+            "found": np.round(joints, 6).tolist(),
             "absent": not labelled.any(),
-            "empty": not seen.any(),
-            "quality": float(not seen.any()) if np.isnan(similar) else similar,
+            "empty": not marked.any(),
+            "quality": float(not marked.any()) if np.isnan(similar) else similar,
         }
 
     def people(self, rows: Sequence[Row]) -> tuple[list[Person], list[Person], int]:
@@ -88,21 +88,21 @@ class Pose(ReaderBenchmark):
             parts.setdefault(row["person"], []).append(row)
         truths, answers, broken = [], [], 0
         for part in parts.values():
-            asked = [name for row in part for name in row["joints"]]
-            if sorted(asked) != sorted(self.joints):
+            names = [name for row in part for name in row["joints"]]
+            if sorted(names) != sorted(self.joints):
                 broken += 1
                 continue
-            places = [COCO.index(name) for name in asked]
-            truth, found = np.zeros((len(COCO), 3)), np.zeros((len(COCO), 3))
+            places = [COCO.index(name) for name in names]
+            truth, answer = np.zeros((len(COCO), 3)), np.zeros((len(COCO), 3))
             truth[places] = [joint for row in part for joint in row["truth"]]
-            found[places] = [joint for row in part for joint in row["found"]]
+            answer[places] = [joint for row in part for joint in row["found"]]
             if not (truth[:, 2] > 0).any():  # labelled only where COCO has no joint
                 continue
             image = numbers.setdefault(part[0]["image_id"], len(numbers) + 1)
             truths.append(Person(image, truth, part[0]["area"]))
-            if (found[:, 2] > 0).any():
-                score = float(found[places, 2].mean())
-                answers.append(Person(image, found, part[0]["area"], score))
+            if (answer[:, 2] > 0).any():
+                score = float(answer[places, 2].mean())
+                answers.append(Person(image, answer, part[0]["area"], score))
         return truths, answers, broken
 
     def figures(self, rows: Sequence[Row]) -> list[Figure]:
@@ -110,14 +110,14 @@ class Pose(ReaderBenchmark):
         truths, answers, _ = self.people(rows)
         made = keypoint_ap(truths, answers)
         labelled = [(t[2] > 0, f[2] > 0) for row in rows for t, f in zip(row["truth"], row["found"])]
-        found = mean([float(f) for t, f in labelled if t])
+        recall = mean([float(f) for t, f in labelled if t])
         alarms = mean([float(f) for t, f in labelled if not t])
         return [
             Figure("OKS AP", made["AP"], len(truths)),
             Figure("OKS AP50", made["AP50"], len(truths)),
             Figure("OKS AP75", made["AP75"], len(truths)),
             Figure("OKS AR", made["AR"], len(truths)),
-            Figure("labelled joints marked", found, sum(t for t, _ in labelled)),
+            Figure("labelled joints marked", recall, sum(t for t, _ in labelled)),
             Figure("unlabelled joints marked", alarms, sum(not t for t, _ in labelled), falling=True),
         ]
 

@@ -47,14 +47,14 @@ class Semantic(ReaderBenchmark):
         if not isinstance(result, Masks):
             raise TypeError(f"expected an answer of kind Masks, got {type(result).__name__}")
         record = example.record
-        found, truth = result.union(), record.target.union()
-        over = overlap(found, truth, record.meta.get("void"))
+        union, truth = result.union(), record.target.union()
+        over = overlap(union, truth, record.meta.get("void"))
         return {
             "class": record.meta["class"],
             "both": over.both,
             "either": over.either,
             "absent": not truth.any(),
-            "empty": not found.any(),
+            "empty": not union.any(),
             "quality": over.iou,
         }
 

@@ -18,15 +18,15 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return both / np.maximum(either, 1e-12)
 
 
-def match_boxes(found: np.ndarray, scores: np.ndarray, truth: np.ndarray, threshold: float) -> np.ndarray:
+def match_boxes(boxes: np.ndarray, scores: np.ndarray, truth: np.ndarray, threshold: float) -> np.ndarray:
     """bool [n]: which boxes found hit a true box that no surer one had hit before (COCO's greedy matching).
 
     A box takes the free true box of the largest IoU, if that is at least the threshold.
     """
-    correct = np.zeros(len(found), bool)
-    if not len(found) or not len(truth):
+    correct = np.zeros(len(boxes), bool)
+    if not len(boxes) or not len(truth):
         return correct
-    table = box_iou(found, truth)
+    table = box_iou(boxes, truth)
     for row in np.argsort(-np.asarray(scores, np.float64), kind="stable"):
         best = int(np.argmax(table[row]))
         if table[row, best] >= threshold:
@@ -43,6 +43,6 @@ def box_ap(
     Every label is asked for in its own picture, so that there is one ranking over all of them. (pycocotools
     gives the same where every picture has one category and at most 100 boxes.)
     """
-    scores = [float(s) for _, given, _ in pictures for s in given]
+    scores = [float(s) for _, box_scores, _ in pictures for s in box_scores]
     correct = [bool(c) for f, s, t in pictures for c in match_boxes(f, s, t, threshold)]
     return average_precision(scores, correct, sum(len(t) for _, _, t in pictures))

@@ -25,11 +25,11 @@ class ClassOverlaps:
 def class_overlaps(answers: Iterable[tuple[str, Overlap, bool]]) -> dict[str, ClassOverlaps]:
     """The sums of every class asked for, of (class, overlap, whether the picture shows it)."""
     sums: dict[str, list[int]] = {}
-    for name, found, shown in answers:
+    for name, answer, present in answers:
         total = sums.setdefault(name, [0, 0, 0])
-        total[0] += found.both
-        total[1] += found.either
-        total[2] += int(shown)
+        total[0] += answer.both
+        total[1] += answer.either
+        total[2] += int(present)
     return {name: ClassOverlaps(*total) for name, total in sums.items()}
 
 

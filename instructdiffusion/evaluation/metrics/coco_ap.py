@@ -96,15 +96,15 @@ def _own(truths: Sequence[Person], answers: Sequence[Person], sigmas: np.ndarray
         pictures.setdefault(answer.image, ([], []))[1].append(answer)
     scores: list[float] = []
     hits: list[list[bool]] = [[] for _ in THRESHOLDS]
-    for true, found in (pictures[key] for key in sorted(pictures)):
-        found = sorted(found, key=lambda a: -a.score)[:MOST]
-        table = np.zeros((len(found), len(true)))
+    for true, people in (pictures[key] for key in sorted(pictures)):
+        people = sorted(people, key=lambda a: -a.score)[:MOST]
+        table = np.zeros((len(people), len(true)))
         for column, person in enumerate(true):
-            seen = person.joints[:, 2] > 0
-            for row, answer in enumerate(found):
+            labelled = person.joints[:, 2] > 0
+            for row, answer in enumerate(people):
                 similar = joint_similarities(answer.joints[:, :2], person.joints[:, :2], person.area, sigmas)
-                table[row, column] = similar[seen].mean()
-        scores += [a.score for a in found]
+                table[row, column] = similar[labelled].mean()
+        scores += [a.score for a in people]
         for number, threshold in enumerate(THRESHOLDS):
             hits[number] += _matched(table.copy(), threshold)
     ap = [average_precision(scores, correct, len(truths)) for correct in hits]
@@ -127,11 +127,11 @@ def _matched(table: np.ndarray, threshold: float) -> list[bool]:
 def _faster(truths: Sequence[Person], answers: Sequence[Person], sigmas: np.ndarray) -> dict[str, float]:
     from faster_coco_eval import COCO, COCOeval_faster
 
-    data, found = coco_data(truths, answers)
-    if not found:
+    data, answer_data = coco_data(truths, answers)
+    if not answer_data:
         return dict.fromkeys(("AP", "AP50", "AP75", "AR"), 0.0)
     truth = COCO(data)
-    runner: Any = COCOeval_faster(truth, truth.loadRes(found), "keypoints", kpt_oks_sigmas=list(sigmas))
+    runner: Any = COCOeval_faster(truth, truth.loadRes(answer_data), "keypoints", kpt_oks_sigmas=list(sigmas))
     runner.params.maxDets = [MOST]
     runner.evaluate()
     runner.accumulate()
@@ -147,8 +147,8 @@ def coco_data(
     count = len(truths[0].joints)
     annotations = []
     for number, person in enumerate(truths, 1):
-        seen = person.joints[person.joints[:, 2] > 0]
-        low, high = seen[:, :2].min(0), seen[:, :2].max(0)
+        labelled = person.joints[person.joints[:, 2] > 0]
+        low, high = labelled[:, :2].min(0), labelled[:, :2].max(0)
         annotations.append(
             {
                 "id": number,
@@ -157,7 +157,7 @@ def coco_data(
                 "iscrowd": 0,
                 "area": float(person.area),
                 "bbox": [float(v) for v in (*low, *(high - low))],
-                "num_keypoints": len(seen),
+                "num_keypoints": len(labelled),
                 "keypoints": [float(v) for v in person.joints.ravel()],
             }
         )

@@ -97,9 +97,9 @@ class Aesthetic:
         """About 1 to 10, [n], of features [n, d], which are normalised here."""
         x = normalised(features)
         if x.shape[1] != self.layers[0][0].shape[1]:
-            wanted = self.layers[0][0].shape[1]
+            width = self.layers[0][0].shape[1]
             raise ValueError(
-                f"features have {x.shape[1]} numbers, the predictor takes {wanted} (CLIP ViT-L/14)"
+                f"features have {x.shape[1]} numbers, the predictor takes {width} (CLIP ViT-L/14)"
             )
         for weight, bias in self.layers:
             x = x @ weight.T + bias
@@ -135,9 +135,9 @@ def load_aesthetic(path: str | Path) -> Aesthetic:
         names = [f"layers.{number}.{part}" for part in ("weight", "bias")]
         shapes = [(_WIDTHS[place + 1], _WIDTHS[place]), (_WIDTHS[place + 1],)]
         for name, shape in zip(names, shapes):
-            found = tuple(getattr(state.get(name), "shape", ())) if isinstance(state, dict) else ()
-            if found != shape:
-                raise ValueError(f"{path}: expected {name} of {shape}, got {found or 'nothing'}")
+            stored_shape = tuple(getattr(state.get(name), "shape", ())) if isinstance(state, dict) else ()
+            if stored_shape != shape:
+                raise ValueError(f"{path}: expected {name} of {shape}, got {stored_shape or 'nothing'}")
         weight, bias = (np.asarray(state[name].double()) for name in names)
         layers.append((weight, bias))
     return Aesthetic(tuple(layers))
@@ -195,14 +195,14 @@ class Clip:
 
         inputs = self._processor(text=list(texts), return_tensors="pt", padding=True, truncation=True)
         with torch.inference_mode():
-            kept = {k: v.to(self._device) for k, v in inputs.items() if k in ("input_ids", "attention_mask")}
-            return _numbers(self._model.get_text_features(**kept))
+            tensors = {k: v.to(self._device) for k, v in inputs.items() if k in ("input_ids", "attention_mask")}
+            return _numbers(self._model.get_text_features(**tensors))
 
 
 def prepared(processor: Any) -> dict[str, Any]:
     """How an image processor of transformers prepares pictures, as plain data without the place it came from."""
-    told = json.loads(processor.to_json_string())
-    return {name: value for name, value in told.items() if not name.startswith("_")}
+    settings = json.loads(processor.to_json_string())
+    return {name: value for name, value in settings.items() if not name.startswith("_")}
 
 
 def _numbers(output: Any) -> np.ndarray:

@@ -24,15 +24,15 @@ COCO_SIGMAS: tuple[float, ...] = (
 
 
 def joint_similarities(
-    found: np.ndarray, truth: np.ndarray, area: float, sigmas: float | np.ndarray = SIGMA
+    answer: np.ndarray, truth: np.ndarray, area: float, sigmas: float | np.ndarray = SIGMA
 ) -> np.ndarray:
     """exp(-d^2 / (2 area (2 sigma)^2)) of points [..., k, 2]; area in square pixels, sigmas one or [k]."""
-    distance = ((np.asarray(found, np.float64) - truth) ** 2).sum(-1)
+    distance = ((np.asarray(answer, np.float64) - truth) ** 2).sum(-1)
     return np.exp(-distance / (2 * max(area, 1e-9) * (2 * np.asarray(sigmas)) ** 2))
 
 
 def oks(
-    found: np.ndarray,
+    answer: np.ndarray,
     found_visible: np.ndarray,
     truth: np.ndarray,
     truth_visible: np.ndarray,
@@ -46,7 +46,7 @@ def oks(
     """
     if not truth_visible.any():
         return float("nan")
-    similar = joint_similarities(found, truth, area, sigmas) * found_visible
+    similar = joint_similarities(answer, truth, area, sigmas) * found_visible
     return float(similar[truth_visible].mean())
 
 

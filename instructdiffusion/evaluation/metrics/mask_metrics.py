@@ -22,14 +22,14 @@ class Overlap(NamedTuple):
         return self.both / self.either if self.either else 1.0
 
 
-def overlap(found: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None) -> Overlap:
+def overlap(answer: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None) -> Overlap:
     """Intersection and union of two masks bool [h, w]; pixels of `void`, bool [h, w], do not count.
 
     ValueError where their sizes differ.
     """
-    if found.shape != truth.shape or void is not None and void.shape != truth.shape:
-        raise ValueError(f"masks of {found.shape} and {truth.shape} cannot be compared: resize one first")
-    both, either = found & truth, found | truth
+    if answer.shape != truth.shape or void is not None and void.shape != truth.shape:
+        raise ValueError(f"masks of {answer.shape} and {truth.shape} cannot be compared: resize one first")
+    both, either = answer & truth, answer | truth
     if void is not None:
         both, either = both & ~void, either & ~void
     return Overlap(int(both.sum()), int(either.sum()))

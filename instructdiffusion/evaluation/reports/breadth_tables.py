@@ -58,21 +58,21 @@ class Line:
 
     def data(self) -> dict[str, Any]:
         """Plain data: column -> value, n, and where there is one the bar and whether it is reached."""
-        found: dict[str, Any] = {}
+        data: dict[str, Any] = {}
         for name, figure in self.columns.items():
-            found[name] = {"value": figure.value, "n": figure.n, "unit": figure.unit}
+            data[name] = {"value": figure.value, "n": figure.n, "unit": figure.unit}
             if self.square is not None:
-                found[name]["difference"] = figure.value - self.square.value
+                data[name]["difference"] = figure.value - self.square.value
             if name in self.judged:
-                found[name] |= {"target": self.judged[name], "reached": self.reached[name]}
-        return found
+                data[name] |= {"target": self.judged[name], "reached": self.reached[name]}
+        return data
 
 
 def shape_lines(task: str, rows: Sequence[Row], ratios: Sequence[str]) -> list[Line]:
     """The figures of a task at every ratio: cIoU and recall, points, accuracy, PSNR, judged beside the square's."""
     parts = {r: [row for row in rows if row["subset"] == ratio_subset(r)] for r in ratios}
     made = {r: {f.metric: f for f in shape_figures(task, part)} for r, part in parts.items() if part}
-    found = []
+    lines = []
     for metric in dict.fromkeys(metric for some in made.values() for metric in some):
         columns = {r: some[metric] for r, some in made.items() if metric in some}
         square = columns.get(SQUARE)
@@ -80,8 +80,8 @@ def shape_lines(task: str, rows: Sequence[Row], ratios: Sequence[str]) -> list[L
         if square is not None and metric in JUDGED:
             least = square.value - (SLACK_DB if square.unit == "dB" else SLACK)
             judged = {r: least for r in columns if r != SQUARE}
-        found.append(Line(task, metric, columns, square, judged))
-    return found
+        lines.append(Line(task, metric, columns, square, judged))
+    return lines
 
 
 def size_lines(task: str, rows: Sequence[Row], extents: Sequence[float]) -> list[Line]:
@@ -145,12 +145,12 @@ def _recall(task: str, rows: Sequence[Row]) -> Figure:
     if get_task(task).metric != "boxes":
         hits = [float(row["both"] >= HALF * row["either"]) for row in present]
         return Figure(name, mean(hits), len(present))
-    found = total = 0
+    matched = total = 0
     for row in present:
         boxes, truth = (np.asarray(row[k], np.float64).reshape(-1, 4) for k in ("boxes", "truth"))
-        found += int(match_boxes(boxes, np.asarray(row["scores"]), truth, HALF).sum())
+        matched += int(match_boxes(boxes, np.asarray(row["scores"]), truth, HALF).sum())
         total += len(truth)
-    return Figure(name, found / total if total else float("nan"), total)
+    return Figure(name, matched / total if total else float("nan"), total)
 
 
 Heads = tuple[str, ...]

@@ -76,33 +76,33 @@ def make_cards(
     rows: Sequence[Row],
     again: Callable[[Sequence[int]], Sequence[Answered]],
     each: int = EACH,
-    kept: Path | None = None,
+    cache: Path | None = None,
 ) -> list[Card]:
     """The cards of a benchmark's rows; again(numbers): the answers to those rows, asked once more for their pictures.
 
-    kept: a file that holds the cards between runs; where it has just these, nothing is asked.
+    cache: a file that holds the cards between runs; where it has just these, nothing is asked.
     """
     if not rows:
         return []
     picked = pick(rows, each)
-    wanted = [[kind, number, rows[number]] for kind, number in picked]
-    if kept is not None and (cards := _load(kept, wanted)) is not None:
+    choice = [[kind, number, rows[number]] for kind, number in picked]
+    if cache is not None and (cards := _load(cache, choice)) is not None:
         return cards
     answers = again([number for _, number in picked])
     cards = [
         card(part, kind, answered, row=rows[number], place=rank(rows, number))
         for (kind, number), answered in zip(picked, answers, strict=True)
     ]
-    if kept is not None:
-        text = json.dumps({"form": FORM, "of": wanted, "cards": [asdict(c) for c in cards]}, allow_nan=False)
-        write_files({kept: text.encode()})
+    if cache is not None:
+        text = json.dumps({"form": FORM, "of": choice, "cards": [asdict(c) for c in cards]}, allow_nan=False)
+        write_files({cache: text.encode()})
     return cards
 
 
-def _load(path: Path, wanted: list[Any]) -> list[Card] | None:
+def _load(path: Path, choice: list[Any]) -> list[Card] | None:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["form"] != FORM or data["of"] != json.loads(json.dumps(wanted)):
+        if data["form"] != FORM or data["of"] != json.loads(json.dumps(choice)):
             return None
         return [
             Card(**{**c, "facts": tuple(c["facts"]), "pictures": tuple((t, u) for t, u in c["pictures"])})

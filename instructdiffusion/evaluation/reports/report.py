@@ -75,7 +75,7 @@ class Report:
 
     def lines(self) -> list[tuple[str, ...]]:
         """Rows of COLUMNS: every figure of the first subset, and the first figure of the others."""
-        found = []
+        lines = []
         for report in self.tasks:
             for number, (subset, made) in enumerate(report.subsets.items()):
                 if of_breadth(subset):
@@ -83,8 +83,8 @@ class Report:
                 for figure in made if number == 0 else _headlines(made):
                     where = "" if number == 0 else f", {subset}"
                     # Targets are set for the first subset; the others are there to compare.
-                    found.append(_line(report, figure, where, judged=number == 0))
-        return found
+                    lines.append(_line(report, figure, where, judged=number == 0))
+        return lines
 
     def group_lines(self) -> list[tuple[str, ...]]:
         """Rows (task, group, metric, value, n): what was asked in which way."""
@@ -110,14 +110,14 @@ class Report:
     @cached_property
     def breadth_tables(self) -> list[tuple[str, list[tuple[str, ...]], str]]:
         """(heading, lines with a head, how many of the bars are reached) of shapes and sizes, where there are some."""
-        found = []
+        tables = []
         for heading, lines in ((SHAPES, self.shapes), (SIZES, self.sizes)):
             names = list(dict.fromkeys(name for one in lines for name in one.columns))
             judged = [reached for one in lines for reached in one.reached.values()]
             if lines:
                 bars = f"{sum(judged)} of {len(judged)} bars reached: {BARS[heading]}"
-                found.append((heading, table_lines(lines, names), bars))
-        return found
+                tables.append((heading, table_lines(lines, names), bars))
+        return tables
 
     def table(self) -> str:
         """The lines in aligned columns, for a terminal, with how much of the targets is reached below."""
@@ -141,7 +141,7 @@ class Report:
 
     def sections(self) -> list[tuple[str, list[tuple[str, ...]]]]:
         """(heading, lines with a head) of what the page says above the pictures."""
-        told = {**self.settings, **self.versions}
+        facts = {**self.settings, **self.versions}
         first = [r for r in self.tasks if r.rows]
         heads = [_line(r, next(iter(r.subsets.values()))[0], "", judged=True) for r in first]
         return [
@@ -149,7 +149,7 @@ class Report:
             ("Figures", [COLUMNS, *self.lines()]),
             *((heading, table) for heading, table, _ in self.breadth_tables),
             ("Figures by group", [("task", "among", "metric", "value", "n"), *self.group_lines()]),
-            ("Settings and versions", [("", ""), *((k, str(v)) for k, v in told.items() if v is not None)]),
+            ("Settings and versions", [("", ""), *((k, str(v)) for k, v in facts.items() if v is not None)]),
         ]
 
     def data(self) -> dict[str, Any]:
@@ -225,13 +225,13 @@ def _markdown(heads: Sequence[str], lines: Sequence[Sequence[str]], left: int) -
 
 def versions() -> dict[str, str]:
     """Versions of this package, Python, and of what computes; "missing" for a package that is not there."""
-    found = {"instructdiffusion": __version__, "python": platform.python_version()}
+    versions_by_name = {"instructdiffusion": __version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions_by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+            versions_by_name[name] = "missing"
+    return versions_by_name
 
 
 def made_by(components: Any) -> dict[str, Any]:

@@ -31,5 +31,5 @@ class Cell:
         if self.guidance is None:
             return f"{self.solver}, 1 branch"
         text, image = self.guidance
-        shown = f"{text:g}" if self.branches == 2 else f"{text:g}, {image:g}"
-        return f"{self.solver}, {self.branches} branches ({shown})"
+        scales = f"{text:g}" if self.branches == 2 else f"{text:g}, {image:g}"
+        return f"{self.solver}, {self.branches} branches ({scales})"

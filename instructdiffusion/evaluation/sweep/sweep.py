@@ -153,17 +153,17 @@ def curve_cells(
     ways: list[tuple[float, float] | None] = [None] if 1 in branches else []
     ways += [(text, 0.5) for text, _ in pairs if 2 in branches]
     ways += [pair for pair in pairs if 3 in branches]
-    wanted = [1 if w is None else 2 if w[1] == 0.5 else 3 for w in ways]
+    counts = [1 if w is None else 2 if w[1] == 0.5 else 3 for w in ways]
     cells: list[Cell] = []
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for count in sorted(set(steps)):
         for solver in known_solvers() if solvers is None else solvers:
-            for way, many in dict.fromkeys(zip(ways, wanted, strict=True)):
+            for way, many in dict.fromkeys(zip(ways, counts, strict=True)):
                 plan = _plan(model, task, count, solver, schedule, way)
                 if many not in branches or any(len(row.branches) != many for row in plan):
                     continue
                 cell = Cell(task, count, solver, many, way, plan.evaluations)
-                same = seen.setdefault(_digest(plan), cell.name)
+                same = names.setdefault(_digest(plan), cell.name)
                 cells.append(Cell(task, count, solver, many, way, plan.evaluations, same))
     return sorted(cells, key=lambda c: c.evaluations)
 
@@ -251,7 +251,7 @@ def measure_curve(
     }
     compositor = compositor_hash() if own["compose"] else None
     examples: dict[str, list[Example]] = {}
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    cells_done: dict[tuple[str, str], dict[str, Any]] = {}
     pace = Pace()
     for cell in tqdm(in_order(cells), unit="cell", disable=quiet):
         key = cell.task, cell.same
@@ -260,12 +260,12 @@ def measure_curve(
         settings.update({name: values[cell.task] for name, values in own.items() if cell.task in values})
         if cell.task in own["compose"]:
             settings["compositor"] = compositor
-        if key in found or cell.same != cell.name:
+        if key in cells_done or cell.same != cell.name:
             continue  # what has the same plan stands for it
         path = folder / "cells" / cell.task / f"{cell.name}.json"
         done = _read_cell(path, settings)
         if done is not None and (keep or done.get("version") == version):
-            found[key] = done
+            cells_done[key] = done
             continue
         if minutes is not None and clock() - began + pace.estimate(cell.evaluations) > minutes * 60:
             continue
@@ -276,11 +276,11 @@ def measure_curve(
         rows, failed = _rows(model, cell, schedule, examples[cell.task], seed, batch_size)
         seconds = round(clock() - started, 3)
         pace.add(cell.evaluations, seconds)
-        found[key] = {"settings": settings, "version": version, "seconds": seconds, "failed": failed, "rows": rows}
-        write_json(path, found[key])
+        cells_done[key] = {"settings": settings, "version": version, "seconds": seconds, "failed": failed, "rows": rows}
+        write_json(path, cells_done[key])
     points, missing = [], dict.fromkeys(names, 0)
     for cell in cells:
-        data = found.get((cell.task, cell.same))
+        data = cells_done.get((cell.task, cell.same))
         if data is None:
             missing[cell.task] += 1
         else:

@@ -37,8 +37,8 @@ def find_averages(
     if missing := [dotted[name] for name in dotted if name not in keys]:
         why = " among its averaged weights: load with ema=False for the plain ones"
         raise odd_keys(file, {"missing key": missing}, why)
-    found = {name: keys[short] for short, name in dotted.items()}
-    return found, [key for name, key in keys.items() if name not in dotted]
+    averaged = {name: keys[short] for short, name in dotted.items()}
+    return averaged, [key for name, key in keys.items() if name not in dotted]
 
 
 def with_averages(keys: Iterable[str], file: str) -> dict[str, str]:

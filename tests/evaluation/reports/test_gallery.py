@@ -90,15 +90,15 @@ def test_a_card_has_source_truth_and_answer(task, tmp_path):
         return [answered[n] for n in numbers]
 
     kept = tmp_path / "cards.json"
-    made = make_cards(task, [a.row for a in answered], again, kept=kept)
+    made = make_cards(task, [a.row for a in answered], again, cache=kept)
     assert [c.kind for c in made] == list(KINDS) and sorted(asked) == [0, 1, 2]
     titles = [title for title, _ in made[0].pictures]
     drawn = ["drawn by the model"] if task not in ("denoise", "edit") else []
     assert titles == ["source", *drawn, "answer", "truth"]
     assert {c.words for c in made} == {e.instruction.text for e in examples}
-    assert make_cards(task, [a.row for a in answered], again, kept=kept) == made and len(asked) == 3
+    assert make_cards(task, [a.row for a in answered], again, cache=kept) == made and len(asked) == 3
     kept.write_text("{")
-    assert make_cards(task, [a.row for a in answered], again, kept=kept) == made and len(asked) == 6
+    assert make_cards(task, [a.row for a in answered], again, cache=kept) == made and len(asked) == 6
     for card in made:  # one can be laid over the other
         assert len({opened(uri).size for _, uri in card.pictures}) == 1
         assert max(opened(card.pictures[0][1]).size) > 128
