@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
@@ -104,13 +105,22 @@ class BoxFromMask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, masks_are) -> bool | str:
+    def validate_inputs(cls, masks_are: str) -> bool | str:
         """Refused before anything runs, naming the input."""
         return valid_choices(masks_are=(masks_are, [REGIONS, ONE_PICTURE]))
 
     @classmethod
     @interrupts()
-    def execute(cls, mask, masks_are, threshold, min_area, padding, label, image=None) -> io.NodeOutput:
+    def execute(
+        cls,
+        mask: Tensor,
+        masks_are: str,
+        threshold: float,
+        min_area: int,
+        padding: int,
+        label: str,
+        image: Tensor | None = None,
+    ) -> io.NodeOutput:
         values = from_mask(mask)
         frames = [values] if masks_are == ONE_PICTURE else list(values[:, None])
         pictures = _pictures(image, frames)
@@ -157,7 +167,7 @@ def _said(mask: np.ndarray, mask_count: int, count: int) -> str:
     return f"found {count}" + (f": the {mask_count} largest are given, raise min_area" if mask_count < count else "")
 
 
-def _pictures(image, frames: list[np.ndarray]) -> list[np.ndarray]:
+def _pictures(image: Tensor | None, frames: list[np.ndarray]) -> list[np.ndarray]:
     """The pictures under the masks; where there are none, the masks themselves in white on black."""
     count, size = len(frames), frames[0].shape[1:]
     if image is None:

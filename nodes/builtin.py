@@ -264,7 +264,8 @@ def preview_colors(vae: Any, scale: float) -> list[list[float]]:
     latents = (
         vae.encode(shades[:, None, None, :].expand(-1, side, side, -1)).float().cpu().mean((2, 3)) * scale
     )
-    return torch.linalg.lstsq(latents, shades * 2 - 1).solution.tolist()
+    factors: list[list[float]] = torch.linalg.lstsq(latents, shades * 2 - 1).solution.tolist()
+    return factors
 
 
 def _ratio(channels: int, first: int) -> int | Ratio:
@@ -286,4 +287,5 @@ def _load(module: torch.nn.Module, weights: dict[str, Tensor], part: str) -> Non
 def _json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the model folder lacks {path.parent.name}/{path.name}: copy it again")
-    return json.loads(path.read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data

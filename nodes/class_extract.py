@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
@@ -52,7 +54,7 @@ class ClassExtract(io.ComfyNode):
 
     @classmethod
     @interrupts()
-    def execute(cls, source, edited, instruction) -> io.NodeOutput:
+    def execute(cls, source: Tensor, edited: Tensor, instruction: Any) -> io.NodeOutput:
         checked = as_instruction(instruction, read_by("ClassExtract"))
         names, scores, overlays, lines = [], [], [], []
         for before, after in zip(*paired(source, edited), strict=True):

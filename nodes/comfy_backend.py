@@ -54,7 +54,7 @@ class ComfyBackend:
     def multiple(self) -> int:
         """What both sides of a picture must be a multiple of."""
         mult = self.model.model.model_config.unet_config["channel_mult"]
-        return self.factor * 2 ** (len(mult) - 1)
+        return int(self.factor * 2 ** (len(mult) - 1))
 
     @property
     def footprint(self) -> Footprint:
@@ -66,7 +66,8 @@ class ComfyBackend:
     @property
     def device(self) -> torch.device:
         """Where the UNet runs."""
-        return self.model.load_device
+        device: torch.device = self.model.load_device
+        return device
 
     def free(self, device: Any) -> int | None:
         """Bytes that a run may take on a device; None where that is not known."""
@@ -88,7 +89,8 @@ class ComfyBackend:
     @torch.inference_mode()
     def encode_image(self, images: np.ndarray) -> Tensor:
         """The condition [n, c, h/f, w/f], unscaled, of pictures uint8 [n, h, w, 3]."""
-        return self.vae.encode(torch.from_numpy(np.ascontiguousarray(images)).float().div_(255))
+        latents: Tensor = self.vae.encode(torch.from_numpy(np.ascontiguousarray(images)).float().div_(255))
+        return latents
 
     @torch.inference_mode()
     def decode_latents(self, latents: Tensor) -> np.ndarray:
@@ -183,7 +185,8 @@ class _Denoiser:
         sigma = torch.full((len(x),), row.sigma, device=x.device, dtype=torch.float32)
         options = {k: self.extra_args.get(k) for k in ("model_options", "seed")}
         denoised = self.model_wrap(x, sigma, **options)
-        return denoised[None].expand(len(branches), *denoised.shape)
+        predictions: Tensor = denoised[None].expand(len(branches), *denoised.shape)
+        return predictions
 
 
 def check_model(model: Any, name: str = "model") -> None:

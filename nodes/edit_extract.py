@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image
@@ -37,7 +38,7 @@ class EditExtract(io.ComfyNode):
 
     @classmethod
     @interrupts()
-    def execute(cls, source, edited) -> io.NodeOutput:
+    def execute(cls, source: Tensor, edited: Tensor) -> io.NodeOutput:
         _, edits = paired(source, edited)
         pictures = to_image(edits)
         return io.NodeOutput(pictures, ui=in_thread(lambda: ui.PreviewImage(pictures, cls=cls)))

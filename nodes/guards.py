@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ _WIDTH = 64  # channels of an autoencoder whose pictures count by their pixels; 
 
 
 @contextmanager
-def guarded(pixels: int, device: Any):
+def guarded(pixels: int, device: Any) -> Iterator[None]:
     """Within it an operation of a network that works on so many pixels notices "interrupt", on a CPU in its midst."""
     with interrupts(), pieces(pixels, device):
         yield
@@ -88,7 +88,7 @@ def _vae_attention(own: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 def vae_channels(vae: Any) -> list[int]:
     """Channels of the encoder's levels, the finest first; Stable Diffusion's where the VAE is built otherwise."""
-    levels = getattr(getattr(vae.first_stage_model, "encoder", None), "down", None)
+    levels: Any = getattr(getattr(vae.first_stage_model, "encoder", None), "down", None)
     try:
         return [int(level.block[-1].out_channels) for level in levels]
     except (TypeError, AttributeError, IndexError):

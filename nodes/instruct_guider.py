@@ -109,7 +109,7 @@ class BranchGuider(comfy.samplers.CFGGuider):
                 "model_options": options,
             }
             full, others = function(args)[:2]
-        return comfy.samplers.cfg_function(
+        mixed: Tensor = comfy.samplers.cfg_function(
             self.inner_model,
             full,
             others,
@@ -120,6 +120,7 @@ class BranchGuider(comfy.samplers.CFGGuider):
             cond=self.conds["positive"],
             uncond=negative,
         )
+        return mixed
 
 
 def conditions(
@@ -225,7 +226,9 @@ class InstructGuider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, guidance, formula=OWN, resize_mode=NATIVE, resolution=0) -> bool | str:
+    def validate_inputs(
+        cls, guidance: str, formula: str = OWN, resize_mode: str = NATIVE, resolution: int = 0
+    ) -> bool | str:
         """Refused before anything runs, naming the input."""
         verdict = valid_choices(
             guidance=(guidance, GUIDANCES),
@@ -238,18 +241,18 @@ class InstructGuider(io.ComfyNode):
     @interrupts()
     def execute(
         cls,
-        model,
-        clip,
-        vae,
-        image,
-        text,
-        guidance,
-        text_guidance,
-        image_guidance,
-        instruction=None,
-        formula=OWN,
-        resize_mode=NATIVE,
-        resolution=0,
+        model: Any,
+        clip: Any,
+        vae: Any,
+        image: Tensor,
+        text: str,
+        guidance: str,
+        text_guidance: float,
+        image_guidance: float,
+        instruction: Any = None,
+        formula: str = OWN,
+        resize_mode: str = NATIVE,
+        resolution: int = 0,
     ) -> io.NodeOutput:
         from .comfy_backend import ComfyBackend, model_knowledge, model_settings
         from .instruct_sampler import question

@@ -12,6 +12,7 @@ import latent_preview
 import numpy as np
 import torch
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.imaging.resize import RESIZE_MODES, large_resolution, model_size, scaled_size
 from ..instructdiffusion.imaging.tiling import overlap_of, padded_size, plan_tiles
@@ -162,7 +163,14 @@ class InstructSampler(io.ComfyNode):
 
     @classmethod
     def validate_inputs(
-        cls, solver, scheduler, guidance, formula=OWN, zoom=0.0, resize_mode=OWN, scales=OWN
+        cls,
+        solver: str,
+        scheduler: str,
+        guidance: str,
+        formula: str = OWN,
+        zoom: float = 0.0,
+        resize_mode: str = OWN,
+        scales: str = OWN,
     ) -> bool | str:
         """Refused before anything runs, naming the input."""
         verdict = valid_choices(
@@ -179,24 +187,24 @@ class InstructSampler(io.ComfyNode):
     @interrupts()
     def execute(
         cls,
-        model,
-        clip,
-        vae,
-        image,
-        text,
-        seed,
-        steps,
-        solver,
-        scheduler,
-        guidance,
-        text_guidance,
-        image_guidance,
-        resolution,
-        instruction=None,
-        formula=OWN,
-        zoom=0.0,
-        resize_mode=OWN,
-        scales=OWN,
+        model: Any,
+        clip: Any,
+        vae: Any,
+        image: Tensor,
+        text: str,
+        seed: int,
+        steps: int,
+        solver: str,
+        scheduler: str,
+        guidance: str,
+        text_guidance: float,
+        image_guidance: float,
+        resolution: int,
+        instruction: Any = None,
+        formula: str = OWN,
+        zoom: float = 0.0,
+        resize_mode: str = OWN,
+        scales: str = OWN,
     ) -> io.NodeOutput:
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
 
 from ..instructdiffusion.datasets.synthetic.examples import make_example
 from ..instructdiffusion.tasks import TASKS, get_task
@@ -85,13 +86,15 @@ class InstructScene(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, task, background) -> bool | str:
+    def validate_inputs(cls, task: str, background: str) -> bool | str:
         """Refused before anything runs, naming the input."""
         return valid_choices(task=(task, TASKS), background=(background, LEVELS))
 
     @classmethod
     @interrupts()
-    def execute(cls, task, seed, count, size, background, image=None) -> io.NodeOutput:
+    def execute(
+        cls, task: str, seed: int, count: int, size: int, background: str, image: Tensor | None = None
+    ) -> io.NodeOutput:
         if image is not None:
             return cls._own(task, seed, min(LEVELS[background], 1), image)
         try:
@@ -114,7 +117,7 @@ class InstructScene(io.ComfyNode):
         )
 
     @classmethod
-    def _own(cls, task, seed, level, image) -> io.NodeOutput:
+    def _own(cls, task: str, seed: int, level: int, image: Tensor) -> io.NodeOutput:
         """The pictures as they came, asked what the scene of the seed would have been asked."""
         pictures = to_pictures(image)
         subjects = make_example(task, seed, split="test", size=64, level=level).instruction.subjects

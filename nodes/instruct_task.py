@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..instructdiffusion.imaging.colors import MARK_COLORS, MASK_COLORS
 from ..instructdiffusion.tasks import TASKS
@@ -80,11 +81,11 @@ class InstructTask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, task, color) -> bool | str:
+    def validate_inputs(cls, task: str, color: str) -> bool | str:
         """Refused before anything runs, naming the input."""
         return valid_choices(task=(task, TASKS), color=(color, [AUTOMATIC, *_COLORS]))
 
     @classmethod
-    def execute(cls, task, subject, color, words, image=None) -> io.NodeOutput:
+    def execute(cls, task: str, subject: str, color: str, words: str, image: Tensor | None = None) -> io.NodeOutput:
         made = word(task, subject, color, words, None if image is None else to_pictures(image[:1])[0])
         return io.NodeOutput(made, made.text, "\n".join(made.subjects))

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
@@ -66,7 +67,7 @@ class KeypointExtract(io.ComfyNode):
 
     @classmethod
     @interrupts()
-    def execute(cls, source, edited, instruction, threshold) -> io.NodeOutput:
+    def execute(cls, source: Tensor, edited: Tensor, instruction: Any, threshold: float) -> io.NodeOutput:
         checked = as_instruction(instruction, read_by("KeypointExtract"))
         task: Any = get_task(checked.task)  # its decoder has options of its own
         frames, points, overlays, lines = [], [], [], []

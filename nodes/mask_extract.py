@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 from comfy_api.latest import io, ui
+from torch import Tensor
 
 from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.imaging.rasterize import box_coverage
 from ..instructdiffusion.inference.messages import message as remarks_line
 from ..instructdiffusion.results import Boxes, Masks
-from ..instructdiffusion.tasks import DECODERS, get_task
+from ..instructdiffusion.tasks import DECODERS, Instruction, get_task
 from ..instructdiffusion.tasks.mask_task import THRESHOLD
 from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
 from .convert import paired, to_image_padded, to_mask
@@ -90,14 +91,21 @@ class MaskExtract(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, decoder=DECODERS[0]) -> bool | str:
+    def validate_inputs(cls, decoder: str = DECODERS[0]) -> bool | str:
         """Refused before anything runs, naming the input."""
         return valid_choices(decoder=(decoder, DECODERS))
 
     @classmethod
     @interrupts()
     def execute(
-        cls, source, edited, instruction, threshold, min_area, per_object, decoder=DECODERS[0]
+        cls,
+        source: Tensor,
+        edited: Tensor,
+        instruction: Any,
+        threshold: float,
+        min_area: int,
+        per_object: bool,
+        decoder: str = DECODERS[0],
     ) -> io.NodeOutput:
         checked = as_instruction(instruction, read_by("MaskExtract"))
         masks: list[np.ndarray] = []
@@ -119,7 +127,12 @@ class MaskExtract(io.ComfyNode):
 
 
 def read_masks(
-    before, after, instruction, threshold=THRESHOLD, min_area=None, decoder=DECODERS[0]
+    before: np.ndarray,
+    after: np.ndarray,
+    instruction: Instruction,
+    threshold: float = THRESHOLD,
+    min_area: int | None = None,
+    decoder: str = DECODERS[0],
 ) -> tuple[np.ndarray, Masks | Boxes]:
     """(masks float or bool [n, h, w], the result they come from) of one picture."""
     task: Any = get_task(instruction.task)  # its decoder has options of its own

@@ -48,4 +48,5 @@ def as_instruction(value: Any, tasks: tuple[str, ...] = (), name: str = "instruc
         raise ValueError(
             f"`{name}`: expected an instruction of the task {' or '.join(tasks)}, got one of {value.task!r}: {instead}"
         )
-    return value
+    checked: Instruction = value
+    return checked

@@ -57,8 +57,7 @@ def bring_home(source: np.ndarray, edited: np.ndarray, name: str = "edited") -> 
     if content == size:
         return cut
     small = resize_picture(source, content)
-    change = [in_strips(lambda rows, p=p: p[rows] / np.float32(255), p.shape) for p in (cut, small)]
-    return keep_unchanged(source, *change)
+    return keep_unchanged(source, _in_unit_range(cut), _in_unit_range(small))
 
 
 def _contents(size: tuple[int, int], edited_size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -104,3 +103,8 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
         for p in (np.ascontiguousarray(one), np.ascontiguousarray(other))
     ]
     return float(np.minimum(np.abs(differences[0] - differences[1]).max(axis=2) / 255, _SAME).mean() / _SAME)
+
+
+def _in_unit_range(image: np.ndarray) -> np.ndarray:
+    """An image uint8 [h, w, 3] as float32 in 0..1."""
+    return in_strips(lambda rows: image[rows] / np.float32(255), image.shape)

@@ -15,7 +15,7 @@ _NEAR = 0.2  # distance in RGB, 0..1 a channel, within which a pixel has the col
 _SHARE = 0.05  # of a picture; fewer such pixels hide little of an answer
 
 
-def word(task: str, subject: str, color: str, words: str = "", picture=None) -> Instruction:
+def word(task: str, subject: str, color: str, words: str = "", picture: np.ndarray | None = None) -> Instruction:
     """The Instruction that the node's inputs stand for; ValueError names the input and the remedy."""
     try:
         known_task = get_task(task)
