@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from .image_files import EXTENSIONS, MAX_PIXELS, OTHER_EXTENSIONS, first_frame, open_image
 from .strips import in_strips, strips
 
 MIN_SIDE = 8  # pixels; below it there is nothing to see
-MAX_PIXELS = 64_000_000  # checked before anything is decoded
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 def load_picture(picture: Any, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -60,32 +59,19 @@ def load_pictures(pictures: Any, *, max_pixels: int = MAX_PIXELS) -> tuple[list[
 
 
 def list_pictures(folder: str | os.PathLike[str]) -> list[Path]:
-    """The picture files of a folder (by extension, not of its subfolders), in order of their names."""
-    paths = [p for p in Path(folder).iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file()]
+    """The picture files of a folder (by extension, not of its subfolders), in order of their names.
+
+    Pictures of kinds that cannot be read (HEIC, ...) are among them, so that they are reported.
+    """
+    endings = EXTENSIONS | OTHER_EXTENSIONS
+    paths = [p for p in Path(folder).iterdir() if p.suffix.lower() in endings and not p.is_dir()]
     return sorted(p for p in paths if not p.name.startswith("."))
 
 
 def _read(path: Path, max_pixels: int) -> np.ndarray:
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder: expected one picture file")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is an empty file, not a picture")
-    try:
-        with warnings.catch_warnings():
-            # Pillow's own limits: the check below, stricter and before decoding, stands in for them.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-        with image:
-            _check_size(image.height, image.width, str(path), max_pixels)
-            return _from_pil(image, str(path))
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is not a picture that can be read: expected PNG, JPEG, WebP, ...") from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"{path} is too large: {error}; make it smaller first") from None
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"{path} cannot be read as a picture, it may be cut off: {error}") from error
+    with open_image(path, str(path), max_pixels=max_pixels) as image:
+        _check_size(image.height, image.width, str(path), max_pixels)
+        return _from_pil(image, str(path))
 
 
 def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
@@ -101,11 +87,9 @@ def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
 
 
 def _from_pil(image: Image.Image, name: str) -> np.ndarray:
-    frames = getattr(image, "n_frames", 1)
+    frames = first_frame(image, name)
     if frames > 1 and image.format != "MPO":  # the further pictures of an MPO file are previews
         warnings.warn(f"{name} has {frames} frames: the first is used", UserWarning, stacklevel=4)
-        image.seek(0)
-    image.load()
     # A damaged EXIF block is no reason to refuse the picture: it is taken as it lies.
     with contextlib.suppress(ValueError, TypeError, SyntaxError, KeyError, OSError):
         image = ImageOps.exif_transpose(image) or image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,17 +187,13 @@ def _upload(path: Path, spec: InputSpec, where: str, upload: Callable[[Path], st
 
 def check_picture(path: Path) -> None:
     """ValueError for a file that is not a picture; how large a one is taken is the server's to say."""
-    import warnings
+    from ..imaging.image_files import open_image
 
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
-                picture.verify()
-    except Exception as error:  # what Pillow raises depends on the format
-        raise ValueError(f"{path} is not a picture that can be read: {error}") from error
+    with open_image(path, str(path), max_pixels=sys.maxsize, load=False) as image:
+        try:
+            image.verify()
+        except Exception as error:  # what Pillow raises depends on the format
+            raise ValueError(f"{path} is not a picture that can be read: {error}") from error
 
 
 def _title(node: str, prompt: Mapping[str, Any]) -> str:

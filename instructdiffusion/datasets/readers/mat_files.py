@@ -51,6 +51,8 @@ def load_variable(path: Path, name: str) -> Any:
 
 def check_mat(path: Path) -> None:
     """Flaw for a MATLAB file that is of another version, damaged, or more than `LARGEST`, `MOST` or `DEEPEST`."""
+    if not path.is_file():
+        raise Flaw("the MATLAB file is missing, or no file")  # a pipe would be waited for
     size = path.stat().st_size
     with open(path, "rb") as stream:
         head = stream.read(_HEAD)

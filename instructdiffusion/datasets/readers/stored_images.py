@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ...imaging.images import MAX_PIXELS, load_picture
+from ...imaging.image_files import UnreadableImage, open_image
+from ...imaging.images import load_picture
 from .problems import Flaw
 
 
@@ -36,13 +35,8 @@ def read_values(source: Path | bytes) -> np.ndarray:
 
 def picture_size(source: Path | bytes) -> tuple[int, int]:
     """(height, width) from the head of the file; Flaw for what is no picture."""
-    try:
-        with _opened(source) as image:
-            return image.height, image.width
-    except UnidentifiedImageError:
-        raise Flaw("not a picture that can be read") from None
-    except OSError as error:
-        raise Flaw(_why(error)) from None
+    with _loaded(source, load=False) as image:
+        return image.height, image.width
 
 
 def encoded(picture: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
@@ -62,37 +56,17 @@ def same_size(picture: np.ndarray, size: Sequence[int], what: str) -> None:
 
 
 @contextmanager
-def _loaded(source: Path | bytes) -> Iterator[Image.Image]:
+def _loaded(source: Path | bytes, load: bool = True) -> Iterator[Image.Image]:
     """The picture with its pixels; Flaw for what is wrong with it, or with what is made of it within."""
+    if isinstance(source, Path) and not source.exists():
+        raise Flaw("the file is missing")
     try:
-        with _opened(source) as image:
-            image.load()
+        with open_image(source, "the picture", load=load) as image:
             yield image
     except Flaw:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise Flaw("not a picture that can be read") from None
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        raise Flaw(_why(error)) from None
-
-
-def _opened(source: Path | bytes) -> Image.Image:
-    if isinstance(source, Path):
-        if not source.is_file():
-            raise Flaw("the file is missing")
-        if not os.path.getsize(source):
-            raise Flaw("the file is empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the check below is stricter
-        image = Image.open(source if isinstance(source, Path) else io.BytesIO(source))
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise Flaw(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS}")
-    return image
-
-
-def _why(error: Exception) -> str:
-    words = str(error)
-    return (
-        "the picture is cut off" if "truncated" in words.lower() else f"the picture cannot be read: {words}"
-    )
+    except UnreadableImage as error:
+        cut = "truncated" in error.reason.lower()
+        raise Flaw("the picture is cut off" if cut else f"the picture {error.reason}") from None
+    except (OSError, ValueError) as error:
+        raise Flaw(f"the picture cannot be read: {error}") from None
