@@ -17,7 +17,7 @@ WIDTH, HEIGHT, MARGIN, COLUMNS = 240, 150, 34, 5
 
 def validations(path: Path) -> list[dict[str, float]]:
     """The validation entries of a log, in the order of their steps; a resumed step counts once."""
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     by_step = {e["step"]: e for e in entries if e["kind"] == "validation"}
     return [by_step[step] for step in sorted(by_step)]
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..utils.terminal import accept_all_letters, printable
 from . import answer, curve, data, demo, evaluate, scenes, train
 
 COMMANDS = (answer, demo, scenes, data, evaluate, curve, train)
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 something went wrong, 2 bad options (it is said which), 130 interrupted.
     """
+    accept_all_letters()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments) or 0)
@@ -38,5 +40,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
         reason = str(error) or ("memory ran out" if isinstance(error, MemoryError) else type(error).__name__)
-        print(f"instructdiffusion {arguments.command}: {reason}", file=sys.stderr)
+        print(printable(f"instructdiffusion {arguments.command}: {reason}"), file=sys.stderr)
         return 1

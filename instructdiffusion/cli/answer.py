@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import re
 import sys
+import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..imaging.resize import RESIZE_MODES
 from ..tasks import DECODERS, TASKS, Instruction, get_task
+from ..utils.terminal import printable
 from .old_flags import OldFlag
 from .step_bar import step_bar
 
@@ -25,6 +30,7 @@ DECODER: dict[str, Any] = {
     "default": DECODERS[0],
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
+LONGEST_STEM = 224  # bytes: a file has at most 255, of which "_dewatermark_overlay.png" is a part
 ASK = "ask"  # free words, understood as one of the tasks
 MODEL = "tiny (ships), a folder (./tiny for one of that name), a checkpoint file or a hub id"
 
@@ -141,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     The exit status: 0, 1 where a picture failed, 2 where words or options fit no picture.
     """
-    from ..utils.files import WriteError, check_writable
+    from ..utils.files import WriteError, check_writable, clear_leftovers
 
     pictures = _pictures(arguments.picture)
     try:  # what needs no model is checked before it is loaded
@@ -153,6 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
     check_writable(arguments.output)
+    clear_leftovers(arguments.output)
 
     from tqdm import tqdm
 
@@ -176,7 +183,7 @@ def run(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *rest, **more: tqdm.write(
-            f"note: {brief(str(message))}", file=sys.stderr
+            printable(f"note: {brief(str(message))}"), file=sys.stderr
         )
         with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
             for path, stem in zip(pictures, stems):
@@ -184,17 +191,17 @@ def run(arguments: argparse.Namespace) -> int:
                 try:
                     answer = _answer(model, ask, path, len(plan) if single else None)
                     answer.save(arguments.output, stem, name)
-                    tqdm.write(f"{name}: {brief(describe(answer))}")
+                    tqdm.write(printable(f"{name}: {brief(describe(answer))}"))
                 except WriteError:
                     raise  # the next picture would meet the same full or closed disk
                 except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
                     failed += 1
-                    tqdm.write(f"{name}: skipped: {str(error) or type(error).__name__}", file=sys.stderr)
+                    why = str(error) or type(error).__name__
+                    tqdm.write(printable(f"{name}: skipped: {why}"), file=sys.stderr)
                 bar.update()
     done = len(pictures) - failed
-    print(
-        f"{done} of {len(pictures)} answered: look in {arguments.output}" if done else "nothing was written"
-    )
+    text = f"{done} of {len(pictures)} answered: look in {arguments.output}" if done else "nothing was written"
+    print(printable(text))
     return 1 if failed else 0
 
 
@@ -250,7 +257,7 @@ def hide_loading() -> None:
 def _misused(arguments: argparse.Namespace, error: Exception) -> int:
     """Say what is wrong with words or options, as the parser does for options that it knows to be wrong."""
     said = str(error).removeprefix(f"{arguments.command}: ")
-    print(f"instructdiffusion {arguments.command}: {said}", file=sys.stderr)
+    print(printable(f"instructdiffusion {arguments.command}: {said}"), file=sys.stderr)
     return 2
 
 
@@ -284,7 +291,8 @@ def check_resolution(arguments: argparse.Namespace) -> None:
 
 
 def _pictures(path: Path) -> list[Path]:
-    from ..imaging.images import EXTENSIONS, list_pictures
+    from ..imaging.image_files import EXTENSIONS
+    from ..imaging.images import list_pictures
 
     if not path.exists():
         raise FileNotFoundError(f"there is no picture or folder {path}")
@@ -297,9 +305,33 @@ def _pictures(path: Path) -> list[Path]:
 
 
 def _stems(pictures: list[Path]) -> list[str]:
-    """A name for each answer: the picture's without its ending, unless two would then be the same."""
-    names = [p.stem for p in pictures]
-    return [p.name if names.count(p.stem) > 1 else p.stem for p in pictures]
+    """A name for each answer: the picture's without its ending, unless two would then be the same.
+
+    Some systems take names for one that differ in capitals or in how an accent is written only. Of names so long that
+    an answer's would be too long for a file, the start, and a hash of all of it.
+    """
+    shared = Counter(_as_file_name(p.stem) for p in pictures)
+    used: set[str] = set()
+    stems = []
+    for path in pictures:
+        plain = [path.stem] if shared[_as_file_name(path.stem)] == 1 else []
+        numbered = (f"{path.name}-{number}" for number in count(2))
+        names = (_shortened(name, path) for name in chain(plain, [path.name], numbered))
+        stem = next(name for name in names if _as_file_name(name) not in used)
+        used.add(_as_file_name(stem))
+        stems.append(stem)
+    return stems
+
+
+def _shortened(stem: str, path: Path) -> str:
+    if len(os.fsencode(stem)) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
+    return os.fsencode(stem)[: LONGEST_STEM - 20].decode(errors="ignore") + f"-{digest}"
+
+
+def _as_file_name(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _subjects(arguments: argparse.Namespace) -> str | list[str] | None:

@@ -45,6 +45,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     from ..datasets.readers import READERS, LayoutMissing, open_reader, reader_named
     from ..datasets.readers.check import check_part, half_report, report_table, sheet, survey
     from ..utils.files import check_writable, json_bytes, png_bytes, write_files
+    from ..utils.terminal import printable
 
     if (arguments.limit is not None and arguments.limit < 1) or arguments.samples < 0:
         raise ValueError("expected --limit of at least 1 and --samples of at least 0")
@@ -89,7 +90,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         data = {"dataset": name, "folder": str(arguments.folder), "parts": [r.to_dict() for r in reports]}
         stem = arguments.output / name
         write_files({f"{stem}.json": json_bytes(data), f"{stem}.png": png_bytes(sheet(reports))})
-        print(report_table(name, arguments.folder, reports))
+        print(printable(report_table(name, arguments.folder, reports)))
         broken += sum(len(r.broken) for r in reports)
     print(f"look in {arguments.output}")
     return 1 if broken else 0

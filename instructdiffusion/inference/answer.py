@@ -14,7 +14,9 @@ import numpy as np
 from ..knowledge import Knowledge
 from ..results import Boxes, Keypoints, Label, Masks, to_coco
 from ..tasks.instruction import Instruction
-from ..utils.files import json_bytes, png_bytes, write_files
+from ..utils.files import jpeg_bytes, json_bytes, png_bytes, write_files
+
+LARGE = 2_000_000  # pixels; beyond it pictures for people are saved as JPEG
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,8 @@ class Answer:
 
         Always STEM_TASK.json; for tasks that answer with a picture STEM_TASK.png; for the others
         STEM_TASK_overlay.png and STEM_TASK_drawn.png, and STEM_TASK_mask.png (white where found) for masks. With
-        the task in every name, answers of several tasks about one picture stand side by side.
+        the task in every name, answers of several tasks about one picture stand side by side. Of pictures of more than
+        LARGE pixels overlay and drawing are JPEG files, a tenth as large.
         """
         start = Path(folder) / f"{stem}_{self.task}"
         pictures: dict[str, np.ndarray] = {}
@@ -134,11 +137,15 @@ class Answer:
             pictures[""] = self.picture
         else:
             pictures["_overlay"], pictures["_drawn"] = self.overlay(), self.picture
-            if isinstance(self.result, Masks):
-                pictures["_mask"] = self.result.union()
+        large = self.source.shape[0] * self.source.shape[1] > LARGE
         files = {start.with_name(f"{start.name}.json"): json_bytes(self.to_coco(file_name=file_name))}
         for ending, picture in pictures.items():
-            files[start.with_name(f"{start.name}{ending}.png")] = png_bytes(picture)
+            if ending and large:
+                files[start.with_name(f"{start.name}{ending}.jpg")] = jpeg_bytes(picture)
+            else:
+                files[start.with_name(f"{start.name}{ending}.png")] = png_bytes(picture)
+        if isinstance(self.result, Masks):
+            files[start.with_name(f"{start.name}_mask.png")] = png_bytes(self.result.union())
         return files
 
     def save(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> list[Path]:

@@ -283,8 +283,8 @@ def _cgroup_memory(groups: Path = Path("/proc/self/cgroup"), root: Path = Path("
 def _left_in(folder: Path, limit: str, usage: str, cache: str) -> int | None:
     """Bytes left in one control group; pages of files that were not used lately count as free."""
     try:
-        most = (folder / limit).read_text().strip()
-        used = int((folder / usage).read_text())
+        most = (folder / limit).read_text(encoding="utf-8").strip()
+        used = int((folder / usage).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not most.isdigit() or int(most) >= 2**60:
@@ -302,7 +302,7 @@ def _address_space() -> int | None:
     pages = Path("/proc/self/statm")
     if most == resource.RLIM_INFINITY or not pages.is_file():
         return None
-    return most - int(pages.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    return most - int(pages.read_text(encoding="utf-8").split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _fields(path: Path) -> dict[str, int]:

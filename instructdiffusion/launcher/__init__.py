@@ -15,8 +15,10 @@ def main() -> int:
     0 the graph completed (or what comfy-cli gave back), 1 it did not, 2 bad options, 127 comfy-cli is not
     installed, 130 interrupted from the keyboard, 143 told to terminate.
     """
+    from ..utils.terminal import accept_all_letters
     from .options import is_graph_run
 
+    accept_all_letters()
     arguments = sys.argv[1:]
     if not is_graph_run(arguments):
         from .comfy_cli import hand_over

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+from ..utils.terminal import printable
+
 _WIDTH = 60
 
 
@@ -55,7 +57,7 @@ class Progress:
 
     def _line(self, text: str) -> None:
         self._since = time.monotonic()
-        print(plain(text), file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def _open(self, total: int | None) -> None:
         if self._bar is None:
@@ -67,11 +69,6 @@ class Progress:
                 else "[{elapsed}{postfix}]"
             )
             self._bar = tqdm(total=total, bar_format=form, file=sys.stderr, leave=False, dynamic_ncols=True)
-
-
-def plain(text: str) -> str:
-    """A text as a terminal can be trusted with it: lines stay lines, other signs that do not print are spelt out."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ..utils.terminal import printable
 from .client import Client
 from .entry import put_picture, put_subjects, switch_on
 from .follow import execute, title_of
@@ -18,7 +19,7 @@ from .graph_conversion import GraphError, MissingTypes, check_graph, to_api
 from .options import DEFAULT_PORT, Options
 from .outputs import fetch, output_files, output_texts
 from .overrides import OverrideError, apply_override, read_override
-from .progress import Progress, plain
+from .progress import Progress
 from .server import StartError, started
 from .signals import stoppable
 from .workspace import find_python, find_workspace
@@ -44,7 +45,7 @@ def run(options: Options) -> int:
         return 128 + getattr(stop, "number", 2)
     except (ValueError, OSError, RuntimeError) as error:
         progress.close()
-        print(f"comfy: {plain(str(error))}", file=sys.stderr)
+        print(f"comfy: {printable(str(error))}", file=sys.stderr)
         # a node type that is missing may as well be the server's fault
         return 2 if isinstance(error, (GraphError, OverrideError)) and not isinstance(error, MissingTypes) else 1
     return 0
@@ -130,10 +131,10 @@ def _run(options: Options, progress: Progress) -> None:
             apply_override(override, prompt, object_info, client.upload)
         entry = execute(client, prompt, options.timeout, progress, check)
         for node, text in output_texts(entry, prompt):
-            print(plain(f"{title_of(prompt, node)}: {text}"))
+            print(printable(f"{title_of(prompt, node)}: {text}"))
         paths = [fetch(client, file, folder) for file in output_files(entry)]
         for path in paths:
-            print(path)
+            print(printable(str(path)))
     progress.status(f"done: {len(paths)} {'file' if len(paths) == 1 else 'files'} in {folder}")
 
 

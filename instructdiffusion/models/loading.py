@@ -174,7 +174,7 @@ def _read_scheduler(path: Path) -> tuple[np.ndarray, str]:
 
 def _check_unet_config(folder: Path) -> None:
     path = folder / "unet" / "config.json"
-    channels = _guarded("unet", lambda: json.loads(path.read_text()).get("in_channels"))
+    channels = _guarded("unet", lambda: json.loads(path.read_text(encoding="utf-8")).get("in_channels"))
     if channels != 8:
         raise ValueError(
             f"expected a UNet with 8 input channels (noisy latents and the picture's), got {channels} in "

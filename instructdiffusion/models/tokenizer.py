@@ -71,12 +71,12 @@ def write_tokenizer(sentences: Iterable[str], folder: str | Path, merges: int = 
             entries.append(joined)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.json").write_text(json.dumps({e: i for i, e in enumerate(entries)}, ensure_ascii=False))
-    (folder / "merges.txt").write_text(
-        "\n".join(["#version: 0.2", *(" ".join(pair) for pair in learned)]) + "\n"
-    )
+    vocabulary = json.dumps({entry: number for number, entry in enumerate(entries)}, ensure_ascii=False)
+    (folder / "vocab.json").write_text(vocabulary, encoding="utf-8")
+    merges_text = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in learned)]) + "\n"
+    (folder / "merges.txt").write_text(merges_text, encoding="utf-8")
     special = {"bos_token": BEGIN, "eos_token": END, "unk_token": END, "pad_token": END}
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": TEXT_LENGTH, **special}
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
-    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1))
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
+    (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1), encoding="utf-8")
     return folder

@@ -76,7 +76,7 @@ def save_checkpoint(
     save_file(ema.shadow, temporary / "ema.safetensors")
     save_file(flatten_optimizer(optimizer), temporary / "optimizer.safetensors")
     state = {"step": step, "ema_updates": ema.updates, **extra}
-    (temporary / "state.json").write_text(json.dumps(state, indent=1))
+    (temporary / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
     sync_files(temporary)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(temporary, final)
@@ -98,7 +98,7 @@ def untrained_digest(module: nn.Module, beside: Mapping[str, nn.Module]) -> str:
 
 def read_state(path: str | Path) -> dict[str, Any]:
     """state.json of a checkpoint: step, ema_updates, and what the run added (seconds, config)."""
-    state: dict[str, Any] = json.loads((Path(path) / "state.json").read_text())
+    state: dict[str, Any] = json.loads((Path(path) / "state.json").read_text(encoding="utf-8"))
     return state
 
 

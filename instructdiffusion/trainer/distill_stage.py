@@ -208,7 +208,7 @@ class DistillStage(DiffusionStage):
     def defaults(self) -> dict[str, Any]:
         """The teacher folder's own defaults, with the distilled tasks asked as the student learned."""
         path, settings = self.folder / FILE, read_settings(self.folder)
-        own: dict[str, Any] = json.loads(path.read_text())["defaults"] if path.is_file() else {}
+        own: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["defaults"] if path.is_file() else {}
         for task in self.scales:
             if self.config.distill.kind == "steps":
                 change = {"steps": self.config.distill.steps, "solver": "euler", "schedule": "trailing"}
@@ -274,7 +274,8 @@ def ddim_denoised(x: Tensor, arrived: Tensor, here: Tensor, there: Tensor) -> Te
 
 def _check_prediction(folder: Path, prediction: str) -> None:
     path = folder / "scheduler" / "scheduler_config.json"
-    own = json.loads(path.read_text()).get("prediction_type", "epsilon") if path.is_file() else prediction
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"prediction_type": prediction}
+    own = config.get("prediction_type", "epsilon")
     if own != prediction:
         raise ValueError(
             f"the teacher in {folder} predicts {own!r}, the config says `loss.prediction` is {prediction!r}: "

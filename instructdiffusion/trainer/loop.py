@@ -247,7 +247,7 @@ class _Log:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self.lines = (folder / "log.jsonl").open("a", buffering=1)
+        self.lines = (folder / "log.jsonl").open("a", buffering=1, encoding="utf-8")
         self.board: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter

@@ -352,7 +352,7 @@ class Pool:
 
 def _sample_bytes(size: int, components: Path) -> int:
     """About what a sample takes: two latents of 4 channels in half precision, and words."""
-    config = json.loads((components / "vae" / "config.json").read_text())
+    config = json.loads((components / "vae" / "config.json").read_text(encoding="utf-8"))
     side = size // 2 ** (len(config["block_out_channels"]) - 1)
     return int(16 * side * side + 4096)
 

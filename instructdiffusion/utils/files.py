@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ import numpy as np
 from PIL import Image
 
 from .interrupts import check_interrupt
+from .locks import is_unlocked, lock_file
 
-_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|old)|\.probe\.[0-9a-f]{8}|\.scratch-\w{8}")
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.(tmp|old|commit)|\.probe\.[0-9a-f]{8}|\.scratch-\w{8}")
+_FRESH = 2.0  # seconds for which a file may be about to be locked
 _STALE = 24 * 3600.0  # seconds after which what is half-written is a killed run's, not another one's at work
 
 
@@ -51,6 +53,13 @@ def png_bytes(picture: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
+def jpeg_bytes(picture: np.ndarray) -> bytes:
+    """The JPEG file of a picture uint8 [h, w, 3] for people to look at."""
+    stream = _Watched()
+    Image.fromarray(picture).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
 def json_bytes(data: Any) -> bytes:
     """The JSON text of data, indented, ending in a newline; ValueError for NaN and infinity."""
     return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -59,35 +68,92 @@ def json_bytes(data: Any) -> bytes:
 def write_files(files: Mapping[Any, bytes]) -> list[Path]:
     """Write all the files or none: temporary names, fsync, and only then the names asked for.
 
-    Folders are made where they are missing. WriteError (an OSError) where the place is read-only, full,
-    or not a folder, or a folder has a file's name; what was there before then stays as it was.
+    Folders are made where they are missing. A process that is killed leaves all or none too: what it had begun to
+    rename is listed in a file beside them, by which `clear_leftovers` renames the rest.
+
+    Args:
+        files: What to write, by path.
+
+    Returns:
+        The paths.
+
+    Raises:
+        WriteError: The place is read-only, full, or not a folder, or a folder has a file's name; what was there before
+            then stays as it was. It is an OSError.
     """
     pairs: list[tuple[Path, Path]] = []
-    target = Path()
-    try:
-        for target in map(Path, files):
-            if target.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "Is a directory")
-        for name, data in files.items():
-            target = Path(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-            pairs.append((temporary, target))
-            with open(temporary, "xb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for temporary, target in pairs:
-            os.replace(temporary, target)
-    except OSError as error:
-        raise WriteError(
-            error.errno, f"could not write {target}: {_reason(error)}; nothing half-written is left"
-        ) from error
-    finally:
-        for temporary, _ in pairs:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    target, commit = Path(), None
+    with contextlib.ExitStack() as locks:
+        try:
+            for target in map(Path, files):
+                if target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "Is a directory")
+            for name, data in files.items():
+                target = Path(name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary = _temporary(target)
+                pairs.append((temporary, target))
+                _write_new(temporary, data, locks)
+            if len(pairs) > 1:
+                commit = _write_commit(pairs, locks)
+            for temporary, target in pairs:
+                os.replace(temporary, target)
+        except OSError as error:
+            raise WriteError(
+                error.errno, f"could not write {target}: {_reason(error)}; nothing half-written is left"
+            ) from error
+        finally:
+            for path in (*(temporary for temporary, _ in pairs), *([commit] if commit else [])):
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
     return [target for _, target in pairs]
+
+
+def _temporary(target: Path, ending: str = "tmp") -> Path:
+    """A hidden name beside a file's own, as `_LEFTOVER` knows it; short, for a file's name may have all the letters."""
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.{ending}")
+
+
+def _write_new(path: Path, data: bytes, locks: contextlib.ExitStack) -> None:
+    """Write a file that is not there yet; where the system can, it is locked until the stack is left."""
+    stream = open(path, "xb")
+    if lock_file(stream):
+        locks.callback(stream.close)
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+        return
+    with stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _write_commit(pairs: Sequence[tuple[Path, Path]], locks: contextlib.ExitStack) -> Path:
+    """List what is about to be renamed, in a file above all of it that is there whole or not at all."""
+    folder = Path(os.path.commonpath([target.parent.absolute() for _, target in pairs]))
+    names = [[str(p.absolute().relative_to(folder)) for p in pair] for pair in pairs]
+    commit = _temporary(folder / pairs[0][1].name, "commit")
+    unnamed = _temporary(folder / pairs[0][1].name)
+    try:
+        _write_new(unnamed, json.dumps(names).encode(), locks)
+        os.replace(unnamed, commit)
+    except OSError:
+        unnamed.unlink(missing_ok=True)
+        raise
+    return commit
+
+
+def _finish(commit: Path) -> None:
+    """Rename the rest of what a killed process had begun to rename; only what lies below the list's own folder."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        for names in json.loads(commit.read_bytes()):
+            temporary, target = (commit.parent / name for name in names)
+            inside = target.resolve().is_relative_to(commit.parent.resolve())
+            if inside and temporary.parent == target.parent and _LEFTOVER.fullmatch(temporary.name):
+                with contextlib.suppress(FileNotFoundError):  # renamed before
+                    os.replace(temporary, target)
+    commit.unlink(missing_ok=True)
 
 
 def write_png(path: str | os.PathLike[str], picture: np.ndarray) -> Path:
@@ -137,16 +203,24 @@ def replace_folder(temporary: Path, folder: Path) -> None:
 
 
 def clear_leftovers(*folders: Path, age: float = _STALE) -> None:
-    """Delete what killed runs left half-written in folders: what has the temporary names of this package.
+    """Set right what killed runs left in folders: what has the temporary names of this package.
 
-    Only what nothing in or on it has changed for `age` seconds. What cannot be looked at or deleted stays.
+    What they had begun to rename is renamed, what is half-written is deleted, at once where its lock says that its
+    process is gone, else where nothing in or on it has changed for `age` seconds. What cannot be looked at stays.
     """
     for folder in folders:
         with contextlib.suppress(OSError):
-            for path in [p for p in folder.iterdir() if _LEFTOVER.fullmatch(p.name)]:
+            names = sorted(p.name for p in folder.iterdir() if _LEFTOVER.fullmatch(p.name))
+            for path in (folder / name for name in sorted(names, key=lambda name: not name.endswith(".commit"))):
                 with contextlib.suppress(OSError):  # its own run may put it in its place at any moment
                     inside = [path, *path.iterdir()] if path.is_dir() else [path]
-                    if time.time() - max(p.lstat().st_mtime for p in inside) > age:
+                    quiet = time.time() - max(p.lstat().st_mtime for p in inside)
+                    # A file is locked the moment after it is made.
+                    if quiet <= (_FRESH if path.is_file() and is_unlocked(path) else age):
+                        continue
+                    if path.name.endswith(".commit"):
+                        _finish(path)
+                    else:
                         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from instructdiffusion.datasets.photographs import photographs
 from instructdiffusion.sampling import instructpix2pix
 from instructdiffusion.utils import files
 
+ROOT = Path(__file__).parents[2]
 WORDS = {
     "segment": ["the red star"],
     "refer": ["the star on the left"],
@@ -383,3 +387,25 @@ def test_the_bar_of_further_looks_ends_at_its_total(tmp_path, bars):
     assert main([*command, "--steps", "2", "--scales", "1", "2"]) == 0
     ((done, total),) = [(bar.n, bar.total) for bar in bars]
     assert done == total == 4
+
+
+def test_two_pictures_never_have_one_answer(tmp_path):
+    from instructdiffusion.cli.answer import LONGEST_STEM, _stems
+
+    names = ["a.png", "a.jpg", "a.png.webp", "B.png", "b.jpg", "c.png", "x" * 236 + ".png", "é.png", "e\u0301.png"]
+    stems = _stems([tmp_path / name for name in names])
+    assert len({stem.casefold() for stem in stems}) == len(names)
+    assert stems[0:2] == ["a.png", "a.jpg"] and stems[5] == "c" and stems[2].startswith("a.png.webp")
+    assert all(len(stem.encode()) <= LONGEST_STEM for stem in stems)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_a_code_page_without_the_letters_costs_no_answer(encoding, photo, model_folder, tmp_path):
+    star = photo.rename(tmp_path / "星\x1b[31m.png")
+    command = [sys.executable, "-m", "instructdiffusion", "segment", str(star), "the star", "--device", "cpu"]
+    command += ["--model", str(model_folder), "-o", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode(encoding)
+    assert b"1 of 1 answered" in done.stdout and b"\x1b" not in done.stdout and rb"\u661f" in done.stdout
+    assert len(list((tmp_path / "out").iterdir())) == 4

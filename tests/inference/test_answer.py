@@ -138,3 +138,22 @@ def test_points_are_shown_in_the_instructions_colours():
     times = drawn.shape[0] // 40
     assert drawn[round(20.5 * times), round(15.5 * times)].tolist() == [0, 255, 255]
     assert drawn[round(20.5 * times), round(45.5 * times)].tolist() == [255, 255, 0]
+
+
+def test_files_of_large_pictures_are_of_sensible_size(tmp_path):
+    """Photographs of 12 million pixels are 54 MB as PNG files, beside a mask of 18 KB."""
+    noisy = np.random.default_rng(0).normal(128, 40, (1500, 2000, 3)).clip(0, 255).astype(np.uint8)
+    mask = np.zeros(noisy.shape[:2], bool)
+    mask[300:900, 400:1000] = True
+    masks = Masks(mask[None], np.ones(1, np.float32), ("the star",))
+    large = Answer(TASKS["segment"].instruct("the star"), masks, noisy, noisy, {})
+    paths = {p.name: p for p in large.save(tmp_path, "photo")}
+    assert sorted(paths) == [
+        "photo_segment.json", "photo_segment_drawn.jpg", "photo_segment_mask.png", "photo_segment_overlay.jpg"
+    ]  # fmt: skip
+    with Image.open(paths["photo_segment_drawn.jpg"]) as image:
+        assert image.size == (2000, 1500) and np.abs(np.asarray(image, np.int16) - noisy).mean() < 25
+    edited = Answer(TASKS["edit"].instruct("make it darker"), noisy, noisy, noisy, {})
+    (path,) = [p for p in edited.save(tmp_path, "photo") if p.suffix == ".png"]
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), noisy)  # an answer itself loses nothing

@@ -51,9 +51,10 @@ def write_index(folder: Path, scheduler: dict[str, Any]) -> None:
         "unet": ["diffusers", "UNet2DConditionModel"],
         "vae": ["diffusers", "AutoencoderKL"],
     }
-    (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n")
+    (folder / "model_index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
     (folder / "scheduler").mkdir(exist_ok=True)
-    (folder / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler, indent=1) + "\n")
+    config = json.dumps(scheduler, indent=1) + "\n"
+    (folder / "scheduler" / "scheduler_config.json").write_text(config, encoding="utf-8")
 
 
 def tidy_configs(folder: Path, **unet: Any) -> None:

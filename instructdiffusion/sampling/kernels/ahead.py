@@ -136,7 +136,7 @@ def _resources(ptx: str, architecture: int) -> tuple[int, int, int]:
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "step.ptx"
-        source.write_text(ptx)
+        source.write_text(ptx, encoding="utf-8")
         target = f"--gpu-name={sm_arch_from_capability(architecture)}"
         command = [get_ptxas(architecture).path, "-v", target, str(source), "-o", str(source) + ".cubin"]
         report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
