@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
-from ..instructdiffusion.imaging.annotate import overlay
-from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
-from .convert import (
-    from_mask,
-    to_bbox,
-    to_bounding_boxes,
-    to_image_padded,
-    to_pictures,
-    to_segs,
-    whole_box,
-)
+from ..instructdiffusion.utils.interrupts import check_interrupt
+from .convert import from_mask, to_bbox, to_bounding_boxes, to_image_padded, to_segs, whole_box
+from .framing import PLACEHOLDER_HINT, frames_of, is_placeholder, pictures_under
 from .interruption import interrupts
-from .preview import shown
+from .preview import Overlays
 from .regions import boxes_around, split_regions, to_one_size
-from .sockets import CATEGORY, Bbox, BoundingBox, Segs, valid_choices
+from .sockets import CATEGORY, Bbox, BoundingBox, Pictures, Segs, valid_choices
 
 REGIONS, ONE_PICTURE = "a picture each", "objects of one picture"
 
@@ -46,7 +40,8 @@ class BoxFromMask(io.ComfyNode):
                     default=REGIONS,
                     tooltip=(
                         "a picture each: every connected region of a mask becomes a box. objects of one picture: "
-                        "every mask of the batch becomes one box of the same picture (MaskExtract with per_object on)."
+                        "every mask of the batch becomes one box of the same picture (MaskExtract with per_object on; "
+                        "of several pictures, connect its `pictures` too)."
                     ),
                 ),
                 io.Float.Input(
@@ -77,6 +72,13 @@ class BoxFromMask(io.ComfyNode):
                     optional=True,
                     tooltip="The pictures the masks lie on, for cut-outs and the overlay.",
                 ),
+                Pictures.Input(
+                    "pictures",
+                    optional=True,
+                    tooltip=(
+                        "MaskExtract's `pictures`: which picture each mask lies on, for masks of objects of a batch."
+                    ),
+                ),
             ],
             outputs=[
                 BoundingBox.Output(
@@ -101,6 +103,14 @@ class BoxFromMask(io.ComfyNode):
                 io.String.Output(
                     "message", display_name="message", tooltip="What there is to say, a line a picture."
                 ),
+                Segs.Output(
+                    "segs_list",
+                    display_name="segs_list",
+                    is_output_list=True,
+                    tooltip=(
+                        "The segments of every picture, one SEGS after the other, for nodes that take one at a time."
+                    ),
+                ),
             ],
         )
 
@@ -120,43 +130,54 @@ class BoxFromMask(io.ComfyNode):
         padding: int,
         label: str,
         image: Tensor | None = None,
+        pictures: Any = None,
     ) -> io.NodeOutput:
         values = from_mask(mask)
-        frames = [values] if masks_are == ONE_PICTURE else list(values[:, None])
-        pictures = _pictures(image, frames)
-        boxes, regions, lines = [], [], []
-        for frame in frames:
+        frames = frames_of(values, pictures, image, masks_are == ONE_PICTURE)
+        sources = pictures_under(image, frames)
+        crops: list[np.ndarray] = []
+        boxes, segs, overlays, lines = [], [], Overlays(), []
+        for frame, source in zip(frames, sources, strict=True):
             check_interrupt()
-            if masks_are == REGIONS:
-                parts, count = split_regions(frame[0] > threshold, max(1, min_area))
-                scored = [frame[0]] * len(parts)
-            else:
-                parts, scored = [], []
-                for values_of in frame:
-                    check_interrupt()
-                    part = values_of > threshold
-                    if part.sum() >= max(1, min_area):
-                        parts.append(part)
-                        scored.append(values_of)
-                count = len(parts)
-            boxes.append(boxes_around(parts, scored, label, values.shape[1:]))
-            regions.append(parts)
+            parts, scored, count = _parts(frame, masks_are == REGIONS, threshold, max(1, min_area))
+            found = boxes_around(parts, scored, label, frame.shape[1:])
+            boxes.append(found)
+            segs.append(to_segs(found, parts, None if image is None else source, padding))
+            crops.extend(_cut(source, row, padding) for row in found.xyxy)
+            overlays.add(source, found)
             lines.append(_said(frame > threshold, len(parts), count))
-        segs = to_segs(boxes[0], regions[0], None if image is None else pictures[0], padding)
-        crops = [
-            _cut(picture, row, padding) for row_boxes, picture in zip(boxes, pictures) for row in row_boxes.xyxy
-        ] or pictures[:1]
-        overlays = to_image_padded([overlay(p, b) for p, b in zip(pictures, boxes, strict=True)])
+        if is_placeholder(values, image):
+            lines = [PLACEHOLDER_HINT]
         message = "\n".join(lines)
         return io.NodeOutput(
             to_bounding_boxes(boxes),
             to_bbox(boxes),
-            segs,
-            to_image_padded(to_one_size(crops)),
-            overlays,
+            segs[0],
+            to_image_padded(to_one_size(crops or sources[:1])),
+            overlays.image,
             message,
-            ui=shown(in_thread(lambda: ui.PreviewImage(overlays, cls=cls)), message),
+            segs,
+            ui=overlays.shown(cls, message),
         )
+
+
+def _parts(
+    frame: np.ndarray, by_region: bool, threshold: float, min_area: int
+) -> tuple[list[np.ndarray], list[np.ndarray], int]:
+    """(bool [h, w] parts, the mask that each is of, how many there are) of the masks [n, h, w] of a picture."""
+    parts, scored, count = [], [], 0
+    for mask in frame:
+        check_interrupt()
+        if by_region:
+            regions, number = split_regions(mask > threshold, min_area)
+        else:
+            whole = mask > threshold
+            regions = [whole] if whole.sum() >= min_area else []
+            number = len(regions)
+        parts += regions
+        scored += [mask] * len(regions)
+        count += number
+    return parts, scored, count
 
 
 def _said(mask: np.ndarray, mask_count: int, count: int) -> str:
@@ -165,29 +186,6 @@ def _said(mask: np.ndarray, mask_count: int, count: int) -> str:
     if not count:
         return "nothing found: every region has fewer pixels than min_area"
     return f"found {count}" + (f": the {mask_count} largest are given, raise min_area" if mask_count < count else "")
-
-
-def _pictures(image: Tensor | None, frames: list[np.ndarray]) -> list[np.ndarray]:
-    """The pictures under the masks; where there are none, the masks themselves in white on black."""
-    count, size = len(frames), frames[0].shape[1:]
-    if image is None:
-        gray = [np.round(frame.max(0).clip(0, 1) * 255).astype(np.uint8) for frame in frames]
-        return [np.repeat(g[..., None], 3, axis=2) for g in gray]
-    pictures = to_pictures(image)
-    if len(pictures) == 1:
-        pictures = pictures * count
-    if len(pictures) != count:
-        raise ValueError(
-            f"`image`: {len(pictures)} pictures came with {count} masks: give one a mask, or set masks_are to "
-            f"'{ONE_PICTURE}'"
-        )
-    if pictures[0].shape[:2] != tuple(size):
-        (h, w), (mh, mw) = pictures[0].shape[:2], size
-        raise ValueError(
-            f"`mask`: a mask of {mw} x {mh} pixels came with an `image` of {w} x {h}: give as `image` the "
-            "`source` that MaskExtract had; scaling one of them may displace the mask"
-        )
-    return pictures
 
 
 def _cut(picture: np.ndarray, row: np.ndarray, padding: int) -> np.ndarray:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
-from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.tasks import get_task
-from ..instructdiffusion.utils.interrupts import in_thread
-from .convert import paired, to_image_padded
+from .convert import paired
 from .inputs import answer_inputs
 from .interruption import interrupts
-from .preview import shown
+from .preview import Overlays
 from .readers import read_by
 from .sockets import CATEGORY, as_instruction
 
@@ -56,16 +54,15 @@ class ClassExtract(io.ComfyNode):
     @interrupts()
     def execute(cls, source: Tensor, edited: Tensor, instruction: Any) -> io.NodeOutput:
         checked = as_instruction(instruction, read_by("ClassExtract"))
-        names, scores, overlays, lines = [], [], [], []
+        names, scores, overlays, lines = [], [], Overlays(), []
         for before, after in zip(*paired(source, edited), strict=True):
             label = get_task(checked.task).decode(before, after, checked)
             names.append(label.name or "")
             scores.append({name: round(value, 4) for name, value in label.scores.items()})
-            overlays.append(overlay(before, label))
+            overlays.add(before, label)
             lines.append(label.message or str(label.name))
         text = json.dumps(scores[0] if len(scores) == 1 else scores)
-        message, pictures = "\n".join(lines), to_image_padded(overlays)
-        preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
+        message = "\n".join(lines)
         return io.NodeOutput(
-            "\n".join(names), text, pictures, message, ui=shown(preview, message)
+            "\n".join(names), text, overlays.image, message, ui=overlays.shown(cls, message)
         )

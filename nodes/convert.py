@@ -23,14 +23,6 @@ SEG = namedtuple(
     defaults=[None],
 )
 
-# OpenPose's 18 body points in its order, under the names that instructions use; the neck has none of its own.
-OPENPOSE = (
-    "nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
-    "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye", "left eye",
-    "right ear", "left ear",
-)  # fmt: skip
-_FACE, _HAND = 70, 21
-
 
 def to_pictures(image: Tensor, name: str = "image") -> list[np.ndarray]:
     """An IMAGE [b, h, w, c] in 0..1 as uint8 [h, w, 3] pictures; transparency is laid over white.
@@ -59,7 +51,7 @@ def to_image(pictures: Sequence[np.ndarray]) -> Tensor:
     out = torch.empty(len(pictures), *pictures[0].shape)
     for row, picture in zip(out, pictures):
         check_interrupt()
-        row.copy_(torch.from_numpy(np.ascontiguousarray(picture)))
+        row.copy_(torch.from_numpy(np.require(picture, requirements=["C", "W"])))
         check_interrupt()
         row.div_(255)
     return out
@@ -158,40 +150,6 @@ def whole_box(row: np.ndarray, height: int, width: int) -> tuple[int, int, int, 
     x2, y2 = int(np.ceil(row[2])), int(np.ceil(row[3]))
     x1, y1 = min(max(x1, 0), width - 1), min(max(y1, 0), height - 1)
     return x1, y1, min(max(x2, x1 + 1), width), min(max(y2, y1 + 1), height)
-
-
-def to_pose(points: Keypoints) -> dict[str, Any]:
-    """A POSE_KEYPOINT frame: a person a row in OpenPose's order, pixels, confidence 1 where found, else 0, 0, 0.
-
-    Joints are matched by name ("the left shoulder of the man" is the left shoulder); the neck, where no one
-    asked for it, lies between the shoulders. Points under other names are in no pose: take them from the JSON.
-    """
-    height, width = points.canvas_size
-    people = []
-    for xy, visible in zip(points.xy, points.visible, strict=True):
-        body = [[0.0, 0.0, 0.0] for _ in OPENPOSE]
-        for name, (x, y), is_visible in zip(points.names, xy.tolist(), visible.tolist(), strict=True):
-            joint = joint_name(name)
-            if is_visible and joint in OPENPOSE:
-                body[OPENPOSE.index(joint)] = [x, y, 1.0]
-        left, right = body[OPENPOSE.index("left shoulder")], body[OPENPOSE.index("right shoulder")]
-        neck = OPENPOSE.index("neck")
-        if not body[neck][2] and left[2] and right[2]:
-            body[neck] = [(left[0] + right[0]) / 2, (left[1] + right[1]) / 2, 1.0]
-        people.append(
-            {
-                "pose_keypoints_2d": [value for point in body for value in point],
-                "face_keypoints_2d": [0.0] * (3 * _FACE),
-                "hand_left_keypoints_2d": [0.0] * (3 * _HAND),
-                "hand_right_keypoints_2d": [0.0] * (3 * _HAND),
-            }
-        )
-    return {"canvas_width": width, "canvas_height": height, "people": people}
-
-
-def joint_name(name: str) -> str:
-    """The joint that a subject names: "the left shoulder of the man" -> "left shoulder"."""
-    return name.partition(" of ")[0].removeprefix("the ").strip()
 
 
 def to_points_json(points: Keypoints) -> str:

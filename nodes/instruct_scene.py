@@ -40,7 +40,7 @@ class InstructScene(io.ComfyNode):
                     "seed",
                     default=7,
                     min=0,
-                    max=2**48 - 1,
+                    max=2**64 - 1,
                     tooltip="Which scene; the same seed is the same scene.",
                 ),
                 io.Int.Input(

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 from torch import Tensor
 
-from ..instructdiffusion.imaging.annotate import overlay
 from ..instructdiffusion.imaging.rasterize import box_coverage
 from ..instructdiffusion.inference.messages import message as remarks_line
 from ..instructdiffusion.results import Boxes, Masks
 from ..instructdiffusion.tasks import DECODERS, Instruction, get_task
 from ..instructdiffusion.tasks.mask_task import THRESHOLD
-from ..instructdiffusion.utils.interrupts import check_interrupt, in_thread
-from .convert import paired, to_image_padded, to_mask
+from ..instructdiffusion.utils.interrupts import check_interrupt
+from .convert import paired, to_mask
 from .inputs import answer_inputs
 from .interruption import interrupts
-from .preview import shown
+from .preview import Overlays
 from .readers import read_by
-from .sockets import CATEGORY, as_instruction, valid_choices
+from .sockets import CATEGORY, Pictures, as_instruction, valid_choices
 
 
 class MaskExtract(io.ComfyNode):
@@ -87,6 +86,11 @@ class MaskExtract(io.ComfyNode):
                 io.String.Output(
                     "message", display_name="message", tooltip="What there is to say, a line a picture."
                 ),
+                Pictures.Output(
+                    "pictures",
+                    display_name="pictures",
+                    tooltip="Which picture of the batch each mask lies on, for BoxFromMask.",
+                ),
             ],
         )
 
@@ -109,20 +113,20 @@ class MaskExtract(io.ComfyNode):
     ) -> io.NodeOutput:
         checked = as_instruction(instruction, read_by("MaskExtract"))
         masks: list[np.ndarray] = []
-        overlays, count, lines = [], 0, []
-        for before, after in zip(*paired(source, edited), strict=True):
+        pictures: list[int] = []
+        overlays, count, lines = Overlays(), 0, []
+        for number, (before, after) in enumerate(zip(*paired(source, edited), strict=True)):
             arrays, result = read_masks(before, after, checked, threshold, min_area or None, decoder)
             count += len(arrays)
             union = arrays.any(0) if len(arrays) else np.zeros(before.shape[:2], bool)
             masks.extend(arrays if per_object and len(arrays) else [union])
-            overlays.append(overlay(before, result))
+            pictures.extend([number] * (len(masks) - len(pictures)))
+            overlays.add(before, result)
             said = remarks_line(None, checked, before, result)
             lines.append(said or f"found {len(arrays)}: {', '.join(checked.subjects)}")
         message = "\n".join(lines)
-        pictures = to_image_padded(overlays)
-        preview = in_thread(lambda: ui.PreviewImage(pictures, cls=cls))
         return io.NodeOutput(
-            to_mask(masks), pictures, count, message, ui=shown(preview, message)
+            to_mask(masks), overlays.image, count, message, pictures, ui=overlays.shown(cls, message)
         )
 
 

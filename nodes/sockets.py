@@ -17,6 +17,9 @@ BoundingBox = io.Custom("BOUNDING_BOX")
 Bbox = io.Custom("BBOX")
 Segs = io.Custom("SEGS")
 PoseKeypoint = io.Custom("POSE_KEYPOINT")
+BboxDetector = io.Custom("BBOX_DETECTOR")
+SegmDetector = io.Custom("SEGM_DETECTOR")
+Pictures = io.Custom("MASK_PICTURES")  # a number a mask: which picture of the batch it lies on
 
 
 def valid_choices(**inputs: tuple[Any, Iterable[str]]) -> bool | str:

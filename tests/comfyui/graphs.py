@@ -261,7 +261,8 @@ def boxes(seed: int, subject: str, note: str) -> Graph:
     words, sampler = _ask(graph, loader, scene, "detect", subject)
     found = _read(graph, "MaskExtract", scene, (sampler, 0), words, per_object=True)
     box = graph.add(
-        "BoxFromMask", 4, mask=(found, 0), masks_are="objects of one picture", label=(words, 2), image=(scene, 0)
+        "BoxFromMask", 4, mask=(found, 0), masks_are="objects of one picture", label=(words, 2), image=(scene, 0),
+        pictures=(found, 4),
     )  # fmt: skip
     graph.add("SaveImage", 5, "Boxes", images=(box, 4), filename_prefix="detect_overlay")
     graph.add("PreviewImage", 5, "Cut out", images=(box, 3))

@@ -97,27 +97,8 @@ def test_whole_boxes_lie_inside(convert: ModuleType, row, whole) -> None:
     assert convert.whole_box(np.float32(row), 40, 60) == whole
 
 
-def test_a_pose_is_in_openpose_s_order_with_found_points_at_confidence_one(convert, results) -> None:
-    named = {"left_shoulder": (30, 10), "right_shoulder": (20, 12), "nose": (25, 5), "left_knee": None}
-    pose = convert.to_pose(points(results, **named))
-    assert (pose["canvas_width"], pose["canvas_height"]) == (60, 40)
-    (person,) = pose["people"]
-    assert [len(person[k]) // 3 for k in person] == [18, 70, 21, 21]
-    body = np.reshape(person["pose_keypoints_2d"], (18, 3))
-    assert (
-        body[0].tolist() == [25, 5, 1] and body[5].tolist() == [30, 10, 1] and body[2].tolist() == [20, 12, 1]
-    )
-    assert body[1].tolist() == [25, 11, 1]  # the neck between the shoulders
-    assert body[13].tolist() == [0, 0, 0]
-    assert set(body[:, 2]) == {0.0, 1.0}  # readers drop points of a confidence between
-
-
-def test_joints_are_known_by_their_name_alone(convert: ModuleType) -> None:
-    assert convert.joint_name("the left shoulder of the man") == "left shoulder"
-
-
 def test_points_as_json_leave_out_what_was_not_found(convert: ModuleType, results: ModuleType) -> None:
     rows = json.loads(convert.to_points_json(points(results, nose=(25.25, 5.5), left_knee=None)))
     assert rows == [{"x": 25.25, "y": 5.5, "label": "the nose", "score": 0.8}]
     nothing = results.Keypoints.empty(("the nose",), 40, 60)
-    assert convert.to_points_json(nothing) == "[]" and convert.to_pose(nothing)["people"] == []
+    assert convert.to_points_json(nothing) == "[]"

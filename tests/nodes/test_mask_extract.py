@@ -101,7 +101,8 @@ def test_a_mask_is_read_as_the_task_reads_it(masks: ModuleType, asked: Any, deco
     source, edited, instruction = asked
     options = {} if decoder is None else {"decoder": decoder}
     made = masks.MaskExtract.execute(image(source), image(edited), instruction, 0.5, 0, False, **options)
-    mask, _, count, message = made.out
+    mask, _, count, message, pictures = made.out
+    assert pictures == [0]
     task = masks.get_task("segment")
     wanted = task.decode(source, edited, instruction, threshold=0.5, guide=source, **options)
     other = "closed" if decoder == "unet" else "unet"
