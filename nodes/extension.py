@@ -10,6 +10,7 @@ from comfy_api.latest import ComfyExtension, io
 from .box_from_mask import BoxFromMask
 from .class_extract import ClassExtract
 from .edit_extract import EditExtract
+from .instruct_detector import InstructDetector
 from .instruct_guider import InstructGuider
 from .instruct_loader import InstructLoader
 from .instruct_sampler import InstructSampler
@@ -22,7 +23,7 @@ _LORAS = Path(__file__).resolve().parent.parent / "instructdiffusion" / "assets"
 
 
 class InstructExtension(ComfyExtension):
-    """Ten nodes: load, word, ask (two ways), read back (five ways), and a scene to try them on."""
+    """Eleven nodes: load, word, ask (three ways), read back (five ways), and a scene to try them on."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         """The node classes. The LoRAs of the built-in model join ComfyUI's list, as a folder of extra models does."""
@@ -38,4 +39,5 @@ class InstructExtension(ComfyExtension):
             ClassExtract,
             InstructScene,
             EditExtract,
+            InstructDetector,
         ]

@@ -33,6 +33,13 @@ def answer_inputs(tasks: str) -> list[Any]:
     ]
 
 
+def seed_input(tooltip: str) -> Any:
+    """The seed of the noise, 0 .. 2^64 - 1 as ComfyUI's own."""
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip=tooltip
+    )
+
+
 def instruction_input() -> Any:
     """The optional `instruction` of a node that has `text` too."""
     return InstructionType.Input(

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import math
-from collections.abc import Sequence
 from typing import Any
 
-import comfy.utils
-import latent_preview
 import numpy as np
-import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
-from ..instructdiffusion.imaging.resize import RESIZE_MODES, large_resolution, model_size, scaled_size
-from ..instructdiffusion.imaging.tiling import overlap_of, padded_size, plan_tiles
-from ..instructdiffusion.inference.job import Job, is_tiled
-from ..instructdiffusion.inference.options import Callbacks, SamplingOptions
-from ..instructdiffusion.inference.request import Request
-from ..instructdiffusion.inference.runner import Runner
-from ..instructdiffusion.sampling import SOLVERS, SPACINGS, Schedule
+from ..instructdiffusion.imaging.resize import RESIZE_MODES
+from ..instructdiffusion.inference.options import SamplingOptions
+from ..instructdiffusion.sampling import SOLVERS, SPACINGS
 from ..instructdiffusion.settings import FORMULAS, SCALE_RANGE
-from ..instructdiffusion.tasks import Instruction, get_task
+from ..instructdiffusion.tasks import Instruction
 from ..instructdiffusion.tasks.understanding import understand
 from ..instructdiffusion.utils.interrupts import in_thread
-from ..instructdiffusion.utils.step_count import StepCount
 from .choices import OWN, SCALES, chosen, valid_zoom
 from .comfy_backend import ComfyBackend, model_knowledge, model_settings
-from .convert import alphas, to_image, to_pictures
+from .convert import to_image, to_pictures
+from .drawing import draw
 from .inputs import (
     formula_input,
     guidance_inputs,
@@ -36,14 +26,14 @@ from .inputs import (
     model_inputs,
     resize_mode_input,
     resolution_input,
+    seed_input,
 )
 from .interruption import interrupts
-from .preview import contact_sheet, shown
+from .preview import shown
 from .sampler_message import report
 from .sockets import CATEGORY, as_instruction, valid_choices
 
 GUIDANCES = (OWN, "none", "scales")
-PREVIEW = 512  # pixels; ComfyUI's own previews are as large
 
 
 class InstructSampler(io.ComfyNode):
@@ -73,16 +63,9 @@ class InstructSampler(io.ComfyNode):
                         "mask back, connect InstructTask."
                     ),
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip=(
-                        "Chooses the noise. The same seed gives a picture the same answer in any batch, "
-                        "but for rounding."
-                    ),
+                seed_input(
+                    "Chooses the noise, the same for every picture of a batch, so that frames of a video are answered "
+                    "alike. The same seed gives a picture the same answer in any batch, but for rounding."
                 ),
                 io.Int.Input(
                     "steps",
@@ -210,48 +193,19 @@ class InstructSampler(io.ComfyNode):
             raise ValueError(refused)
         pictures = to_pictures(image)
         prepared = question(instruction, text, pictures[0], model_settings(model)[2] == "authors")
-        backend = ComfyBackend(model, clip, vae)
-        own, trained_at, own_mode = model_settings(model)
-        mode = chosen(resize_mode) or own_mode
-        weights = (text_guidance, image_guidance) if guidance == "scales" else chosen(guidance)
-        side = resolution or trained_at
-        try:
-            model_size((1, 1), side, backend.multiple, mode)
-        except ValueError as error:
-            raise ValueError(f"`resolution`: {error}") from None
         options = SamplingOptions(
             steps=chosen(steps),
             solver=chosen(solver),
             schedule=chosen(scheduler),
-            guidance=weights,
+            guidance=(text_guidance, image_guidance) if guidance == "scales" else chosen(guidance),
             formula=chosen(formula),
             upscale=chosen(zoom),
             scales=None if scales == OWN else SCALES[scales],
-            batch_size=batch_size(backend, side),
         )
-        settings = options.settings(own[prepared.task])
-        plan = settings.plan(Schedule(alphas(model)))
-        if remark := large_resolution(side, trained_at):
-            logging.warning("InstructSampler: %s", remark)
-        tiled = is_tiled(prepared.task, mode)
-        sizes = [scaled_size(p.shape[:2], settings.upscale) if tiled else p.shape[:2] for p in pictures]
-        subjects = len(get_task(prepared.task).questions(prepared))  # each is asked on its own
-        progress = Progress(
-            backend, len(plan), subjects * batches(tiled, sizes, side, options.batch_size, backend.factor)
-        )
-        job = Job(
-            *(get_task(prepared.task), settings, plan, side, mode, options, Callbacks(progress)),
-            trained_at=trained_at,
-        )
-        requests = [Request(prepared, picture, seed) for picture in pictures]
-        edits = dict(Runner(job, backend).edits(requests))
-        images = [edits[i] for i in range(len(pictures))]
-        edited, message = to_image(images), report(prepared, pictures, images, model_knowledge(model))
-        progress.end(images)
+        drawn = draw(ComfyBackend(model, clip, vae), prepared, pictures, seed, options, resolution, chosen(resize_mode))
+        edited, message = to_image(drawn.images), report(prepared, pictures, drawn.images, model_knowledge(model))
         preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
-        # Further looks at other scales have latents of other sizes: those of the first stand for the pictures.
-        latents = backend.latents if tiled else first_latents(backend.latents, len(pictures))
-        return io.NodeOutput(edited, {"samples": torch.cat(latents)}, message, ui=preview)
+        return io.NodeOutput(edited, {"samples": drawn.latents}, message, ui=preview)
 
 
 def question(
@@ -272,52 +226,3 @@ def question(
         return understand(text, picture, verbatim=verbatim)
     except ValueError as error:
         raise ValueError(f"`text`: {error}") from None
-
-
-def batch_size(backend: ComfyBackend, side: int) -> int:
-    """Squares that go through at once: 16 of 64 pixels, fewer of larger ones, at least 1."""
-    return (
-        max(1, 16 * 64 * 64 // (side * side)) if backend.factor < 8 else max(1, 4 * 512 * 512 // (side * side))
-    )
-
-
-def first_latents(latents: Sequence[torch.Tensor], count: int) -> list[torch.Tensor]:
-    """The first batches of latents, until there are `count` rows."""
-    chosen: list[torch.Tensor] = []
-    for batch in latents:
-        if sum(map(len, chosen)) < count:
-            chosen.append(batch)
-    return chosen
-
-
-def batches(tiled: bool, sizes: list[tuple[int, int]], side: int, size: int, grid: int) -> int:
-    """How many batches of `size` a job has on pictures of `sizes` (height, width) as they are worked on; grid: pixels
-    a latent cell, which tiles lie on."""
-    squares = len(sizes)
-    if tiled:
-        padded = [padded_size(pixels, side, grid) for pixels in sizes]
-        squares = len(plan_tiles(padded, side, overlap_of(side), grid))
-    return math.ceil(squares / size)
-
-
-class Progress:
-    """ComfyUI's bar, moved step by step, with previews where the user has them switched on."""
-
-    def __init__(self, backend: ComfyBackend, rows: int, batches: int) -> None:
-        """rows: of the plan; batches: that are known of."""
-        patcher, self.count = backend.model, StepCount(rows, batches)
-        self.bar = comfy.utils.ProgressBar(self.count.total)
-        self.previewer = latent_preview.get_previewer(patcher.load_device, patcher.model.latent_format)
-
-    def __call__(self, i: int, x: Any, denoised: Any) -> None:
-        """A step is done; i: its number within its batch."""
-        self.count.step(i)
-        preview = self.previewer and self.previewer.decode_latent_to_preview_image("JPEG", denoised)
-        self.bar.update_absolute(self.count.done, self.count.total, preview or None)
-
-    def end(self, pictures: Sequence[np.ndarray]) -> None:
-        """The answers are the last preview: the page goes on showing a node's previews where it has had any, rather
-        than the pictures that the node gave."""
-        if self.previewer:
-            done = self.count.done
-            self.bar.update_absolute(done, done, ("JPEG", contact_sheet(pictures, PREVIEW), PREVIEW))

@@ -8,7 +8,7 @@ from typing import Any
 SNAPSHOT = Path(__file__).with_name("object_info.json")
 NODES = {
     "InstructLoader", "InstructTask", "InstructSampler", "InstructGuider", "MaskExtract", "KeypointExtract",
-    "BoxFromMask", "ClassExtract", "InstructScene", "EditExtract",
+    "BoxFromMask", "ClassExtract", "InstructScene", "EditExtract", "InstructDetector",
 }  # fmt: skip
 _INTERFACE = (
     "name",

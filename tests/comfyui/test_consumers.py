@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from instructdiffusion.datasets.synthetic.examples import make_example
+
 from .client import Comfy
+from .graphs import GRAPHS
 from .test_nodes import LOADER, SAMPLER, node, save, scene
 
 SIZE = 64
@@ -23,6 +26,11 @@ def known(comfy: Comfy) -> dict[str, Any]:
 def need(known: dict[str, Any], kind: str, whose: str) -> None:
     if kind not in known:
         pytest.skip(f"this server has no {kind} ({whose})")
+
+
+def asked_about(task: str, seed: int) -> tuple[str, ...]:
+    """What InstructScene's scene of a seed asks about."""
+    return make_example(task, seed, split="test", size=SIZE, level=1).instruction.subjects
 
 
 def boxed(masks: str = "truth") -> dict[str, Any]:
@@ -85,6 +93,14 @@ def test_controlnet_aux_decodes_the_pose(comfy: Comfy, known: dict[str, Any]) ->
     assert drawn.shape[:2] == (SIZE, SIZE) and drawn.any()
 
 
+def test_controlnet_aux_draws_the_animal(comfy: Comfy, known: dict[str, Any]) -> None:
+    need(known, "RenderAnimalKps", "comfyui_controlnet_aux, in COMFYUI_PACKS")
+    seed = next(s for s in range(200) if "paw of the dog" in str(asked_about("keypoints", s)))
+    graph = pose() | {"2": scene("keypoints", seed=seed), "7": save("6")}
+    graph["6"] = node("RenderAnimalKps", {"kps": ["5", 0]})
+    assert comfy.pictures(comfy.run(graph), 7)[0].shape[:2] == (SIZE, SIZE)
+
+
 def test_the_impact_pack_takes_the_segments(comfy: Comfy, known: dict[str, Any]) -> None:
     need(known, "SegsToCombinedMask", "ComfyUI-Impact-Pack, in COMFYUI_PACKS")
     graph = boxed() | {"6": node("SegsToCombinedMask", {"segs": ["5", 2]})}
@@ -92,6 +108,47 @@ def test_the_impact_pack_takes_the_segments(comfy: Comfy, known: dict[str, Any])
     graph |= {"10": node("MaskToImage", {"mask": ["4", 0]}), "11": save("10")}
     outputs = comfy.run(graph)
     assert np.array_equal(comfy.pictures(outputs, 8)[0], comfy.pictures(outputs, 11)[0])
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_the_impact_pack_s_detectors_ask_the_model(comfy: Comfy, known: dict[str, Any], kind: str) -> None:
+    need(known, "BboxDetectorSEGS", "ComfyUI-Impact-Pack, in COMFYUI_PACKS")
+    model = {"model": ["30", 0], "clip": ["30", 1], "vae": ["30", 2]}
+    asked = {**model, "text": "", "seed": 2**64 - 1, "resolution": 0, "scales": "task's own", "instruction": ["2", 1]}
+    found = {"image": ["2", 0], "threshold": 0.1, "dilation": 0, "crop_factor": 1.5, "drop_size": 2, "labels": "all"}
+    at = ("bbox", "segm").index(kind)
+    graph = {"2": scene("segment", seed=GRAPHS["segment"].nodes[1].inputs["seed"]), "30": LOADER}
+    graph["3"] = node("InstructDetector", asked)
+    graph["6"] = node(f"{kind.capitalize()}DetectorSEGS", {**found, f"{kind}_detector": ["3", at]})
+    graph["7"] = node("SegsToCombinedMask", {"segs": ["6", 0]})
+    whole = {"image": ["2", 0], "threshold": 0.1, "dilation": 0, f"{kind}_detector": ["3", at]}
+    graph["17"] = node(f"{kind.capitalize()}DetectorCombined_v2", whole)
+    for mask, shown in (("7", "8"), ("17", "18")):
+        graph |= {shown: node("MaskToImage", {"mask": [mask, 0]}), f"{shown}0": save(shown)}
+    outputs = comfy.run(graph)
+    segs, combined = (comfy.pictures(outputs, number)[0] for number in ("80", "180"))
+    assert segs.any() and np.array_equal(segs, combined)
+
+
+def test_the_impact_pack_s_face_detailer_works_on_what_the_model_finds(comfy: Comfy, known: dict[str, Any]) -> None:
+    need(known, "FaceDetailer", "ComfyUI-Impact-Pack, in COMFYUI_PACKS")
+    model = {"model": ["30", 0], "clip": ["30", 1], "vae": ["30", 2]}
+    asked = {**model, "text": "", "seed": 3, "resolution": 0, "scales": "task's own", "instruction": ["2", 1]}
+    words = node("CLIPTextEncode", {"clip": ["30", 1], "text": "a star"})
+    detail = {
+        **model, "image": ["2", 0], "guide_size": 64, "guide_size_for": True, "max_size": 64, "seed": 1, "steps": 1,
+        "cfg": 1.0, "sampler_name": "euler", "scheduler": "normal", "positive": ["4", 0], "negative": ["4", 0],
+        "denoise": 0.5, "feather": 5, "noise_mask": True, "force_inpaint": True, "bbox_threshold": 0.1,
+        "bbox_dilation": 0, "bbox_crop_factor": 2.0, "sam_detection_hint": "none", "sam_dilation": 0,
+        "sam_threshold": 0.9, "sam_bbox_expansion": 0, "sam_mask_hint_threshold": 0.7,
+        "sam_mask_hint_use_negative": "False", "drop_size": 2, "bbox_detector": ["3", 0], "wildcard": "", "cycle": 1,
+        "segm_detector_opt": ["3", 1],
+    }  # fmt: skip
+    graph = {"2": scene("segment", seed=GRAPHS["segment"].nodes[1].inputs["seed"]), "30": LOADER, "4": words}
+    graph |= {"3": node("InstructDetector", asked), "5": node("FaceDetailer", detail), "6": save("5")}
+    graph |= {"7": node("MaskToImage", {"mask": ["5", 3]}), "8": save("7")}
+    outputs = comfy.run(graph)
+    assert comfy.pictures(outputs, 6)[0].shape == (SIZE, SIZE, 3) and comfy.pictures(outputs, 8)[0].any()
 
 
 def test_comfyui_s_own_nodes_take_masks_and_pictures(comfy: Comfy) -> None:
