@@ -6,6 +6,7 @@ import http.client
 import json
 import mimetypes
 import secrets
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+from .endpoint import TOKEN_VARIABLE, Endpoint
 
 
 class ServerError(OSError):
@@ -29,20 +30,26 @@ class ServerError(OSError):
 class Client:
     """One server. Every method raises ServerError where the server cannot be reached or refuses."""
 
-    def __init__(self, host: str, port: int, timeout: float = 60.0) -> None:
-        self.host, self.port, self.timeout = host, port, timeout
-        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    def __init__(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
+        self.endpoint, self.timeout = endpoint, timeout
+        self.address = endpoint.url
         # a proxy that the environment names cannot reach this machine's own loopback
-        handlers = [urllib.request.ProxyHandler({})] if host in _LOOPBACK else []
+        handlers = [urllib.request.ProxyHandler({})] if endpoint.is_loopback else []
         self._opener = urllib.request.build_opener(*handlers)
+
+    def check(self, timeout: float) -> None:
+        """ServerError where no ComfyUI answers here, saying why."""
+        stats = self._object("/system_stats", timeout=timeout)
+        if not isinstance(stats.get("system"), Mapping):
+            raise ServerError(f"what answers at {self.address} is not a ComfyUI")
 
     def is_comfyui(self, timeout: float = 5.0) -> bool:
         """Whether a ComfyUI answers here."""
         try:
-            stats = self._json("/system_stats", timeout=timeout)
+            self.check(timeout)
         except ServerError:
             return False
-        return isinstance(stats, Mapping) and isinstance(stats.get("system"), Mapping)
+        return True
 
     def object_info(self) -> dict[str, Any]:
         """What the server says about its node types."""
@@ -130,12 +137,17 @@ class Client:
     ) -> Iterator[http.client.HTTPResponse]:
         body = data if data is None or isinstance(data, bytes) else json.dumps(data).encode()
         request = urllib.request.Request(self.address + path, body, {"Content-Type": kind} if body else {})
+        if self.endpoint.authorization:  # not sent on to where the server may redirect
+            request.add_unredirected_header("Authorization", self.endpoint.authorization)
         try:
             answer = self._opener.open(request, timeout=timeout or self.timeout)
         except urllib.error.HTTPError as error:
             with error:
                 raise self._refusal(path, error) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
+            inner = getattr(error, "reason", error)
+            if isinstance(inner, ssl.SSLCertVerificationError):
+                raise ServerError(_untrusted(self.address, inner)) from error
             raise ServerError(f"no answer from {self.address}: {_reason(error)}") from error
         with answer:
             yield answer
@@ -150,7 +162,19 @@ class Client:
         except ValueError:
             body = None
         message = f"{self.address}{path.split('?')[0]} answered {error.code} {error.reason}"
+        if error.code in (401, 403):
+            message += (
+                ": it does not take this token" if self.endpoint.authorization else ": it wants to know who is asking"
+            ) + f"; give the right one in the variable {TOKEN_VARIABLE}, or with --token"
         return ServerError(message, error.code, body)
+
+
+def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> str:
+    reason = error.verify_message or "it cannot be verified"
+    return (
+        f"the certificate of {address} is not trusted: {reason}. Where it is your own, name the file of the "
+        "authority that signed it, or the self-signed certificate itself, in the variable SSL_CERT_FILE"
+    )
 
 
 def _reason(error: BaseException) -> str:

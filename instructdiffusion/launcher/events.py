@@ -12,8 +12,11 @@ import hashlib
 import json
 import os
 import socket
+import ssl
 import time
 from typing import Any
+
+from .endpoint import Endpoint
 
 _LONGEST = 64 * 2**20  # bytes of one message; previews are far below
 _MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
@@ -23,12 +26,12 @@ _CONTINUED, _TEXT, _CLOSE, _PING, _PONG = 0, 1, 8, 9, 10
 class Events:
     """The text messages of one client id, each a JSON object {"type", "data"}."""
 
-    def __init__(self, host: str, port: int, client_id: str, timeout: float = 5.0) -> None:
+    def __init__(self, endpoint: Endpoint, client_id: str, timeout: float = 5.0) -> None:
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
         self._parts: tuple[int, bytearray] | None = None
         with contextlib.suppress(OSError, ValueError):
-            self._connect(host, port, client_id, timeout)
+            self._connect(endpoint, client_id, timeout)
 
     @property
     def alive(self) -> bool:
@@ -64,14 +67,22 @@ class Events:
             self._socket.close()
             self._socket = None
 
-    def _connect(self, host: str, port: int, client_id: str, timeout: float) -> None:
+    def _connect(self, endpoint: Endpoint, client_id: str, timeout: float) -> None:
         key = base64.b64encode(os.urandom(16))
-        name = f"[{host}]" if ":" in host else host
+        name = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        credentials = f"Authorization: {endpoint.authorization}\r\n" if endpoint.authorization else ""
         request = (
-            f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {name}:{port}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key.decode()}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            f"GET {endpoint.path}/ws?clientId={client_id} HTTP/1.1\r\nHost: {name}:{endpoint.port}\r\n"
+            f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key.decode()}\r\n"
+            f"Sec-WebSocket-Version: 13\r\n{credentials}\r\n"
         )
-        connection = socket.create_connection((host, port), timeout)
+        connection = socket.create_connection((endpoint.host, endpoint.port), timeout)
+        if endpoint.is_secure:
+            try:
+                connection = ssl.create_default_context().wrap_socket(connection, server_hostname=endpoint.host)
+            except BaseException:
+                connection.close()
+                raise
         try:
             connection.sendall(request.encode())
             answer = bytearray()

@@ -35,7 +35,7 @@ def execute(
     where the server is lost. However the wait ends, the graph does not stay behind on the server.
     """
     client_id, prompt_id = uuid.uuid4().hex, str(uuid.uuid4())
-    events = Events(client.host, client.port, client_id)
+    events = Events(client.endpoint, client_id)
     ended = False
     try:
         answer = client.submit(prompt, client_id, prompt_id)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .endpoint import TOKEN_VARIABLE, Endpoint, bearer, read_endpoint
+
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8188
 _TAKE_A_VALUE = {
     "--workflow", "--image", "--subject", "--set", "--output", "-o", "--workspace", "--host", "--port", "--timeout",
+    "--server", "--token",
 }  # fmt: skip
 
 _DESCRIPTION = """\
@@ -31,6 +34,9 @@ comfy-cli's most recent one, and ~/comfy/ComfyUI. It runs with $COMFYUI_PYTHON, 
 environment (.venv or venv), else with this Python. Options for the server follow a lone --:
   comfy --workflow workflows/segment.json -- --cpu
 
+A server elsewhere, behind https and with a token (which the variable keeps out of the list of processes):
+  COMFYUI_TOKEN=... comfy --workflow workflows/segment.json --server https://comfy.example.org
+
 The exit status is 0 only if the server says that the whole graph was executed, and 2 where the command line or the
 graph leaves no place for what was given. Any other command line goes to
 comfy-cli unchanged (comfy --help shows its help)."""
@@ -50,6 +56,16 @@ class Options:
     server_arguments: tuple[str, ...] = ()
     image: Path | None = None
     subjects: tuple[str, ...] = ()
+    server: Endpoint | None = None
+    token: str | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The server that is asked first."""
+        if self.server is not None:
+            return self.server
+        port = DEFAULT_PORT if self.port is None else self.port
+        return Endpoint(self.host, port, authorization=bearer(self.token))
 
 
 def is_graph_run(arguments: Sequence[str]) -> bool:
@@ -77,6 +93,15 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.print_help()
         raise SystemExit(0)
     options = parser.parse_args(own)
+    server = None
+    try:
+        bearer(options.token)
+        if options.server is not None:
+            server = read_endpoint(options.server, options.token)
+    except ValueError as error:
+        parser.error(f"argument --server or --token: {error}")
+    if server is not None and (options.host != DEFAULT_HOST or options.port is not None):
+        parser.error("argument --server: it names host and port already: leave --host and --port out")
     return Options(
         workflow=Path(options.workflow),
         overrides=tuple(options.overrides),
@@ -88,6 +113,8 @@ def parse(arguments: Sequence[str]) -> Options:
         server_arguments=tuple(extra),
         image=options.image,
         subjects=tuple(options.subjects),
+        server=server,
+        token=options.token,
     )
 
 
@@ -95,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="comfy",
         usage="comfy --workflow FILE [--image FILE] [--subject WORDS ...] [--set NODE.INPUT=VALUE ...]\n"
-        "             [--output DIR] [--workspace DIR] [--host HOST] [--port PORT] [--timeout SECONDS]\n"
-        "             [-- SERVER OPTIONS]",
+        "             [--output DIR] [--workspace DIR] [--host HOST] [--port PORT] [--server URL]\n"
+        "             [--token TOKEN] [--timeout SECONDS] [-- SERVER OPTIONS]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -141,6 +168,16 @@ def _parser() -> argparse.ArgumentParser:
         "--port",
         type=_port,
         help=f"of a running server (default: {DEFAULT_PORT}); one is started there if none",
+    )
+    add(
+        "--server",
+        metavar="URL",
+        help="a running server by its address, http or https, in place of --host and --port; none is started",
+    )
+    add(
+        "--token",
+        metavar="TOKEN",
+        help=f"sent as Authorization: Bearer TOKEN (default: the variable {TOKEN_VARIABLE})",
     )
     add(
         "--timeout",

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.terminal import printable
-from .client import Client
+from .client import Client, ServerError
 from .entry import put_picture, put_subjects, switch_on
 from .follow import execute, title_of
 from .graph_conversion import GraphError, MissingTypes, check_graph, to_api
-from .options import DEFAULT_PORT, Options
+from .options import Options
 from .outputs import fetch, output_files, output_texts
 from .overrides import OverrideError, apply_override, read_override
 from .progress import Progress
@@ -24,7 +24,6 @@ from .server import StartError, started
 from .signals import stoppable
 from .workspace import find_python, find_workspace
 
-_LOOPBACK = {"127.0.0.1", "localhost"}
 _LARGEST = 32 * 2**20  # bytes of a graph's file; parsed, JSON can take fifty times that
 _DEEPEST = 100  # lists and objects within one another; what canvases write stays far below
 
@@ -141,20 +140,27 @@ def _run(options: Options, progress: Progress) -> None:
 @contextlib.contextmanager
 def _server(options: Options, progress: Progress) -> Iterator[tuple[Client, Callable[[], None]]]:
     """A server that answers, and what to call now and then while waiting for it."""
-    port = DEFAULT_PORT if options.port is None else options.port
-    patience = min(60.0, max(options.timeout, 1.0))
-    client = Client(options.host, port, patience)
-    if client.is_comfyui(min(5.0, options.timeout)):
+    endpoint, patience = options.endpoint, min(60.0, max(options.timeout, 1.0))
+    client = Client(endpoint, patience)
+    if endpoint.tells_its_secret:
+        progress.status(f"the token goes to {client.address} unencrypted: whoever is on the way can read it")
+    is_elsewhere = options.server is not None or not endpoint.is_loopback
+    if is_elsewhere:
+        try:
+            client.check(min(30.0, options.timeout))
+        except ServerError as error:
+            if options.server is not None:
+                raise
+            raise OSError(
+                f"no ComfyUI answers at {client.address} ({error}); one is started only on this machine's loopback"
+            ) from error
+    if is_elsewhere or client.is_comfyui(min(5.0, options.timeout)):
         progress.status(f"using the ComfyUI that runs at {client.address}")
         if options.workspace is not None or options.server_arguments:
             progress.status("  (--workspace and options for the server have no effect on it)")
         yield client, lambda: None
         return
-    if options.host not in _LOOPBACK:
-        raise OSError(
-            f"no ComfyUI answers at {client.address}; one is started only on this machine's loopback"
-        )
-    if options.port is not None and _is_taken(options.host, port):
+    if options.port is not None and _is_taken(endpoint.host, endpoint.port):
         raise OSError(f"something that is not a ComfyUI listens at {client.address}: give another --port")
     workspace = find_workspace(options.workspace)
     python = find_python(workspace)

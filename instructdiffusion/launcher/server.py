@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from .client import Client
+from .endpoint import Endpoint
 from .progress import Progress
 
 _DEVICES = """
@@ -99,7 +100,7 @@ def started(
     log = Path(name)
     with os.fdopen(descriptor, "wb") as stream:
         process = _launch([*command, "--temp-directory", previews, *arguments], workspace, stream)
-    server = Server(process, Client("127.0.0.1", port), log)
+    server = Server(process, Client(Endpoint("127.0.0.1", port)), log)
     keep = False
     try:
         _wait(server, timeout, progress)

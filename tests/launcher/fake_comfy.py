@@ -104,6 +104,7 @@ class FakeComfy:
         self.frames = None  # what the websocket sends; None: there is none
         self.prompts, self.uploads, self.posts, self.asked = [], [], [], 0
         self.view_length = None
+        self.authorization, self.prefix = None, ""  # the header that every request needs; what paths begin with
         self.slow_posts = 0.0  # seconds before an answer, of posts other than prompts
         fake = self
 
@@ -148,6 +149,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if length is None else length))
         self.end_headers()
         self.wfile.write(body)
+
+    def parse_request(self):
+        """As ever, and as a proxy before the server: who does not say who is asking is sent away."""
+        if not super().parse_request():
+            return False
+        fake = self.server_fake
+        if fake.authorization is not None and self.headers.get("Authorization") != fake.authorization:
+            self.answer({}, 401)
+            return False
+        if not self.path.startswith(fake.prefix + "/"):
+            self.answer({}, 404)
+            return False
+        self.path = self.path[len(fake.prefix) :]
+        return True
 
     def do_GET(self):
         fake, url = self.server_fake, urllib.parse.urlparse(self.path)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from instructdiffusion.launcher.endpoint import Endpoint
 from instructdiffusion.launcher.events import Events
 
 
@@ -26,7 +27,7 @@ def message(**data):
 
 def everything(fake, frames, seconds=0.5):
     fake.frames = frames
-    events = Events("127.0.0.1", fake.port, "me")
+    events = Events(Endpoint("127.0.0.1", fake.port), "me")
     try:
         assert events.alive
         found, end = [], time.monotonic() + seconds
@@ -75,7 +76,7 @@ def test_a_broken_connection_only_ends_the_messages(bad, fake):
 
 
 def test_without_a_websocket_waiting_still_takes_its_time(fake):
-    events = Events("127.0.0.1", fake.port, "me")  # the server answers 404
+    events = Events(Endpoint("127.0.0.1", fake.port), "me")  # the server answers 404
     start = time.monotonic()
     assert not events.alive and events.wait(0.2) == []
     assert 0.19 < time.monotonic() - start < 1.5

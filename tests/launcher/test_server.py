@@ -17,7 +17,7 @@ from instructdiffusion.launcher.server import free_port
 @pytest.fixture
 def run(comfy, graph_file, workspace, tmp_path, monkeypatch):
     """run(*more options): the exit status where no server runs; --cpu spares the look for an accelerator."""
-    monkeypatch.setattr("instructdiffusion.launcher.run.DEFAULT_PORT", free_port())
+    monkeypatch.setattr("instructdiffusion.launcher.options.DEFAULT_PORT", free_port())
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
 
