@@ -23,6 +23,7 @@ from .sampling import (
     none,
 )
 from .tasks import TASKS, Task
+from .utils.errors import UsageError
 from .utils.old_names import accept_old_keywords, old_attribute, with_new_names
 
 NOISES = ("seed", "zero")
@@ -67,21 +68,21 @@ class Settings:
 
     def __post_init__(self) -> None:
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
-            raise ValueError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
+            raise UsageError(f"steps is a whole number from 1 to 1000, got {self.steps!r}")
         choices = (("solver", tuple(SOLVERS)), ("schedule", tuple(SPACINGS)), ("noise", NOISES))
         for name, known in (*choices, ("formula", tuple(FORMULAS)), ("compose", COMPOSERS)):
             if getattr(self, name) not in known:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
+                raise UsageError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.guidance is not None and not callable(self.guidance):
             object.__setattr__(self, "guidance", _scales(self.guidance))
         number = isinstance(self.upscale, (int, float)) and not isinstance(self.upscale, bool)
         if not number or not SCALE_RANGE[0] <= self.upscale <= SCALE_RANGE[1]:
-            raise ValueError(f"upscale is a number from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, got {self.upscale!r}")
+            raise UsageError(f"upscale is a number from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, got {self.upscale!r}")
         object.__setattr__(self, "upscale", float(self.upscale))
         object.__setattr__(self, "scales", _checked_scales(self.scales))
         whole = isinstance(self.windows, int) and not isinstance(self.windows, bool)
         if not whole or not 0 <= self.windows <= MOST_WINDOWS:
-            raise ValueError(f"windows is a whole number from 0 to {MOST_WINDOWS}, got {self.windows!r}")
+            raise UsageError(f"windows is a whole number from 0 to {MOST_WINDOWS}, got {self.windows!r}")
 
     zoom = old_attribute("zoom", "upscale")
 
@@ -117,7 +118,7 @@ class Settings:
             changes = {"solver": "dpmpp_2m", **changes}
         if isinstance(changes.get("guidance"), str):
             if changes["guidance"] != "none":
-                raise ValueError(f'guidance is two finite numbers or "none", got {changes["guidance"]!r}')
+                raise UsageError(f'guidance is two finite numbers or "none", got {changes["guidance"]!r}')
             changes["guidance"] = None
         return dataclasses.replace(self, **changes)
 
@@ -206,9 +207,9 @@ def _checked_scales(value: Any) -> tuple[float, ...]:
     numbers = tuple(value) if isinstance(value, (list, tuple)) else ()
     plain = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers)
     if not numbers or not plain or any(not SCALE_RANGE[0] <= v <= SCALE_RANGE[1] for v in numbers):
-        raise ValueError(f"scales are numbers from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, as (1, 2), got {value!r}")
+        raise UsageError(f"scales are numbers from {SCALE_RANGE[0]} to {SCALE_RANGE[1]}, as (1, 2), got {value!r}")
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"expected every scale once, got {value!r}")
+        raise UsageError(f"expected every scale once, got {value!r}")
     return tuple(float(v) for v in numbers)
 
 
@@ -218,7 +219,7 @@ def _scales(value: Any) -> tuple[float, float]:
     try:
         finite = plain and all(math.isfinite(v) for v in numbers)
     except OverflowError:
-        raise ValueError("guidance is two finite numbers (text, image), got one beyond any float") from None
+        raise UsageError("guidance is two finite numbers (text, image), got one beyond any float") from None
     if len(numbers) != 2 or not finite:
-        raise ValueError(f"guidance is two finite numbers (text, image), got {value!r}")
+        raise UsageError(f"guidance is two finite numbers (text, image), got {value!r}")
     return float(numbers[0]), float(numbers[1])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..utils.errors import UsageError
 from ..utils.terminal import accept_all_letters, printable
 from . import answer, curve, data, demo, evaluate, scenes, train
 
@@ -38,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except UsageError as error:
+        print(printable(f"instructdiffusion {arguments.command}: {error}"), file=sys.stderr)
+        return 2
     except (ValueError, TypeError, OSError, FloatingPointError, MemoryError, ModuleNotFoundError) as error:
         reason = str(error) or ("memory ran out" if isinstance(error, MemoryError) else type(error).__name__)
         print(printable(f"instructdiffusion {arguments.command}: {reason}"), file=sys.stderr)

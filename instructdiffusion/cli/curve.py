@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import UsageError
 from .answer import MODEL
 
 
@@ -53,9 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     tasks = [get_task(name).name for name in arguments.tasks or TASKS]
     scales = _scales(arguments.scales)
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
-        raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
+        raise UsageError("expected --count and --batch-size of at least 1 and --seed of at least 0")
     if arguments.minutes is not None and not arguments.minutes > 0:
-        raise ValueError("expected --minutes above 0")
+        raise UsageError("expected --minutes above 0")
 
     from ..evaluation.sweep import sweep as curves
     from ..evaluation.sweep.tables import summary, write_curve
@@ -111,5 +112,5 @@ def _scales(texts: list[str] | None) -> list[Any] | None:
             if text != "authors" and len(parts) != 2:
                 raise ValueError
         except (ValueError, IndexError):
-            raise ValueError(f'expected --scales like 1.5,1 or "authors", got {text!r}') from None
+            raise UsageError(f'expected --scales like 1.5,1 or "authors", got {text!r}') from None
     return out

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import UsageError
+
 
 def add_parser(commands: Any) -> None:
     """Add the command and what can be done."""
@@ -48,7 +50,7 @@ def run_check(arguments: argparse.Namespace) -> int:
     from ..utils.terminal import printable
 
     if (arguments.limit is not None and arguments.limit < 1) or arguments.samples < 0:
-        raise ValueError("expected --limit of at least 1 and --samples of at least 0")
+        raise UsageError("expected --limit of at least 1 and --samples of at least 0")
     if not arguments.folder.is_dir():
         raise LayoutMissing(f"there is no folder {arguments.folder}: name the folder of a dataset")
     names = [arguments.dataset] if arguments.dataset else list(READERS)
@@ -102,7 +104,7 @@ def run_fixtures(arguments: argparse.Namespace) -> int:
 
     names = [arguments.dataset] if arguments.dataset else list(FIXTURES)
     if arguments.seed < 0:
-        raise ValueError("expected --seed of at least 0")
+        raise UsageError("expected --seed of at least 0")
     left_out = []
     for name in names:
         try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..utils.errors import UsageError
 from .answer import MODEL, hide_loading
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..utils.files import check_writable, write_png
 
     if arguments.scenes < 1 or arguments.seed < 0:
-        raise ValueError("expected --scenes of at least 1 and --seed of at least 0")
+        raise UsageError("expected --scenes of at least 1 and --seed of at least 0")
     check_writable(arguments.output)
 
     import numpy as np

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import UsageError
 from .answer import DECODER, MODEL
 from .old_flags import OldFlag
 
@@ -169,7 +170,7 @@ def run_scenes(arguments: argparse.Namespace) -> int:
 
     tasks = [get_task(name).name for name in arguments.tasks or TASKS]
     if arguments.count < 1 or arguments.batch_size < 1 or arguments.seed < 0:
-        raise ValueError("expected --count and --batch-size of at least 1 and --seed of at least 0")
+        raise UsageError("expected --count and --batch-size of at least 1 and --seed of at least 0")
     check_readable(tasks, arguments.decoder)
     check_upscale(tasks, arguments.upscale)
     usual: list[Any] | None = [] if arguments.oracle else None

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..utils.errors import UsageError
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
@@ -36,18 +38,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     task = get_task(arguments.task).name
     if arguments.count < 1 or arguments.seed < 0 or arguments.size < 32:
-        raise ValueError("expected --count of at least 1, --seed of at least 0 and --size of at least 32")
+        raise UsageError("expected --count of at least 1, --seed of at least 0 and --size of at least 32")
     from ..datasets.synthetic import EXTENT_TASKS, UNSEEN_TASKS, ratio_size
 
     if arguments.unseen and (arguments.split == "train" or task not in UNSEEN_TASKS):
-        raise ValueError(
+        raise UsageError(
             f"--unseen pairs are for --split val and test and the tasks {', '.join(UNSEEN_TASKS)}; "
             f"got {task} and {arguments.split}"
         )
     if arguments.extent is not None and (
         task not in EXTENT_TASKS or arguments.unseen or not 0.05 <= arguments.extent <= 0.95
     ):
-        raise ValueError(
+        raise UsageError(
             f"--extent is from .05 to .95, for the tasks {', '.join(EXTENT_TASKS)} and without --unseen; "
             f"got {arguments.extent} and {task}"
         )

@@ -10,6 +10,7 @@ from typing import Any
 from ..datasets.synthetic import EXTENT_TASKS, ratio_size
 from ..datasets.synthetic.examples import make_example
 from ..tasks import get_task
+from ..utils.errors import UsageError
 from .evaluator import Case
 
 RATIOS = ("1:1", "4:3", "3:2", "16:9", "9:16", "2:1")
@@ -32,14 +33,14 @@ class Breadth:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise ValueError(f"expected at least 1 scene a ratio and extent, got {self.count}")
+            raise UsageError(f"expected at least 1 scene a ratio and extent, got {self.count}")
         for ratio in self.ratios:
             ratio_size(ratio, SIDE)
         for extent in self.extents:
             if not 0.05 <= extent <= 0.95:
-                raise ValueError(f"expected extents from .05 to .95 of the shorter side, got {extent}")
+                raise UsageError(f"expected extents from .05 to .95 of the shorter side, got {extent}")
         if len(set(self.ratios)) < len(self.ratios) or len(set(self.extents)) < len(self.extents):
-            raise ValueError("expected every ratio and every extent once")
+            raise UsageError("expected every ratio and every extent once")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -157,22 +157,3 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return None
-
-
-@contextlib.contextmanager
-def only_writer(folder: str | Path) -> Iterator[None]:
-    """Within it, no other run writes to the folder; ValueError where one does. A killed run's hold ends with it."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "ab") as stream:
-        try:
-            import fcntl
-
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # no such locks on this system
-            pass
-        except OSError:
-            raise ValueError(
-                f"another evaluation is writing to {folder}: wait for it, or name another folder"
-            ) from None
-        yield

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..settings import Settings
 from ..tasks import TASKS, check_decoder, get_task
+from ..utils.errors import UsageError
 
 
 def asked_settings(model: Any, task: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def check_upscale(tasks: Sequence[str], upscale: float | None) -> None:
     Settings(upscale=upscale)
     if not any(get_task(name).tiled for name in tasks):
         tiled = ", ".join(name for name, task in TASKS.items() if task.tiled)
-        raise ValueError(f"an upscale is for {tiled}, and means nothing to {', '.join(tasks)}: leave it out")
+        raise UsageError(f"an upscale is for {tiled}, and means nothing to {', '.join(tasks)}: leave it out")
 
 
 def decoder_settings(decoder: str) -> dict[str, str]:

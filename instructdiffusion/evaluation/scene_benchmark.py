@@ -13,6 +13,7 @@ from ..datasets.synthetic.examples import make_example
 from ..datasets.synthetic.scene import UNSEEN_TASKS
 from ..tasks import TASKS, get_task
 from ..utils.files import check_writable, clear_leftovers, png_bytes, write_files
+from ..utils.locks import only_writer
 from ..utils.old_names import accept_old_keywords
 from .breadth import Breadth
 from .evaluator import (
@@ -26,7 +27,7 @@ from .evaluator import (
     save_done,
     scene_row,
 )
-from .journal import Journal, Memory, only_writer
+from .journal import Journal, Memory
 from .measures import Row
 from .processes import Processes
 from .reports.gallery import Card, make_cards
@@ -163,7 +164,7 @@ def evaluate_scenes(
     cards: list[Card] = []
     with contextlib.ExitStack() as held:
         if folder is not None and processes.first:
-            held.enter_context(only_writer(folder / "answers"))
+            held.enter_context(only_writer(folder / "answers", "evaluation"))
             clear_leftovers(folder, folder / "tasks", *folder.glob("answers/*"))
         for name in names:
             settings = {**common, "task": name, **read[name], **task_settings[name]}

@@ -10,11 +10,13 @@ from typing import Any
 
 from ..datasets.readers import reader_named
 from ..tasks import DECODERS
+from ..utils.errors import UsageError
 from ..utils.files import check_writable, clear_leftovers, write_files
+from ..utils.locks import only_writer
 from .benchmarks import BENCHMARKS, Entry, ReaderBenchmark
 from .benchmarks.editing_benchmark import Editing
 from .evaluator import Answered, answer_benchmark, answer_cases, asker
-from .journal import Journal, only_writer
+from .journal import Journal
 from .outcome import Outcome, PartOutcome
 from .paper import NEVER_RUN
 from .processes import Processes
@@ -59,9 +61,9 @@ class Asking:
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
-            raise ValueError(f"expected a decoder, one of {', '.join(DECODERS)}; got {self.decoder!r}")
+            raise UsageError(f"expected a decoder, one of {', '.join(DECODERS)}; got {self.decoder!r}")
         if self.batch_size < 1 or self.cards < 0 or (self.count is not None and self.count < 1):
-            raise ValueError("expected a count and a batch size of at least 1, and cards of at least 0")
+            raise UsageError("expected a count and a batch size of at least 1, and cards of at least 0")
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def find_parts(
             continue
         unknown = [s for s in splits or () if s not in entry.splits]
         if unknown:
-            raise ValueError(f"{entry.name} has the splits {', '.join(entry.splits)}; got {unknown[0]!r}")
+            raise UsageError(f"{entry.name} has the splits {', '.join(entry.splits)}; got {unknown[0]!r}")
         reader = reader_named(entry.reader)
         chosen = list(entry.places) if splits is None else list(dict.fromkeys(splits))
         folder = entry.folder(data, chosen, images)
@@ -201,7 +203,7 @@ def evaluate_parts(
     processes.meet()
     if not processes.first:
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
-    with only_writer(folder / "answers"):
+    with only_writer(folder / "answers", "evaluation"):
         clear_leftovers(folder, *(folder / "answers").iterdir())
         return _evaluate(model, benchmarks, folder, asking, name, gaps or {}, whole_tables, processes)
 

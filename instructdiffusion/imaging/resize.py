@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ..utils.errors import UsageError
 from ..utils.interrupts import check_interrupt
 from .strips import strips
 
@@ -37,7 +38,7 @@ def as_resize_mode(value: object) -> str:
         warnings.warn(f"resize_mode {value!r} is now called {new!r}: say that", DeprecationWarning, stacklevel=3)
         return new
     if value not in RESIZE_MODES:
-        raise ValueError(f"unknown resize_mode {value!r}: choose one of {', '.join(RESIZE_MODES)}")
+        raise UsageError(f"unknown resize_mode {value!r}: choose one of {', '.join(RESIZE_MODES)}")
     return str(value)
 
 
@@ -103,7 +104,7 @@ def model_size(
         raise TypeError(f"resolution is a whole number of pixels, got {resolution!r}")
     if resolution < multiple or resolution % multiple:
         near = max(multiple, round(resolution / multiple) * multiple)
-        raise ValueError(f"resolution must be a multiple of {multiple}, got {resolution}: try {near}")
+        raise UsageError(f"resolution must be a multiple of {multiple}, got {resolution}: try {near}")
     if mode == "stretch":
         return int(resolution), int(resolution)
     if mode == "shortest_edge":

@@ -13,6 +13,7 @@ from ..imaging.resize import as_resize_mode
 from ..sampling import Guidance, OnStep
 from ..settings import Settings
 from ..tasks import DECODERS
+from ..utils.errors import UsageError
 from ..utils.old_names import with_new_names
 from .answer import Answer
 
@@ -136,10 +137,10 @@ class SamplingOptions:
         _check_whole("cache_interval is a whole number of rows", self.cache_interval)
         number = isinstance(self.adaptive, Real) and not isinstance(self.adaptive, bool)
         if self.adaptive is not None and not (number and 0 <= self.adaptive < float("inf")):
-            raise ValueError(f"adaptive is a share of at least 0, or None for none; got {self.adaptive!r}")
+            raise UsageError(f"adaptive is a share of at least 0, or None for none; got {self.adaptive!r}")
         _check_decode(self.decode)
         if self.decoder not in DECODERS:
-            raise ValueError(f"expected a decoder, one of {', '.join(DECODERS)}; got {self.decoder!r}")
+            raise UsageError(f"expected a decoder, one of {', '.join(DECODERS)}; got {self.decoder!r}")
         if self.resize_mode is not None:
             object.__setattr__(self, "resize_mode", as_resize_mode(self.resize_mode))
         self.settings(Settings())
@@ -213,7 +214,7 @@ class Callbacks:
 
 def _check_whole(meaning: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{meaning} of at least 1, got {value!r}")
+        raise UsageError(f"{meaning} of at least 1, got {value!r}")
 
 
 def _check_decode(decode: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..utils.errors import UsageError
 from .catalog import load_tasks
 from .instruction import Instruction
 from .task import DECODERS, Task, check_decoder
@@ -14,7 +15,7 @@ def get_task(name: str) -> Task:
     try:
         return TASKS[name]
     except (KeyError, TypeError):
-        raise ValueError(f"unknown task {name!r}: choose one of {', '.join(TASKS)}") from None
+        raise UsageError(f"unknown task {name!r}: choose one of {', '.join(TASKS)}") from None
 
 
 def tasks_of(*target_types: type) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Checkpoints: a folder a checkpoint, complete or absent, read without unpickling anything.
 
 weights.safetensors, ema.safetensors, optimizer.safetensors and state.json are written into a temporary
-folder that is renamed when all of them are on disk, so a kill at any moment leaves the last one whole.
+folder that is renamed when all of them are on disk, so a kill at any moment leaves the last one whole. checksums.json
+says what each of them holds, so that one that a disk or a copy has damaged is told from a whole one.
 """
 
 from __future__ import annotations
@@ -10,19 +11,24 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..utils.files import sync_entries, sync_files
+from ..utils.errors import first_line
+from ..utils.files import WriteError, sync_entries, sync_files
 from ..utils.network_digest import fingerprint
 from .ema import EMA
 
 _NAME = re.compile(r"^step-(\d{8})$")
+_FILES = ("weights.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json")
+_BLOCK = 1 << 22  # bytes read at once
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -49,11 +55,68 @@ def unflatten_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Ten
 
 
 def checkpoints(folder: str | Path) -> list[Path]:
-    """The complete checkpoints in a run's folder, oldest first."""
+    """The checkpoints in a run's folder, oldest first; whether one is damaged, `find_fault` tells."""
     folder = Path(folder)
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if _NAME.match(p.name) and (p / "state.json").is_file())
+    return sorted(p for p in folder.iterdir() if _NAME.match(p.name) and p.is_dir())
+
+
+def find_fault(checkpoint: Path) -> str:
+    """Tell what is wrong with a checkpoint: a file that is missing, cut off, changed, or not finite; "" for nothing.
+
+    One without checksums, as earlier versions wrote them, is opened and looked through instead.
+    """
+    try:
+        for name in _FILES:
+            if not (checkpoint / name).is_file():
+                return f"{name} is missing"
+        sums = checkpoint / "checksums.json"
+        if sums.is_file():
+            known = json.loads(sums.read_text(encoding="utf-8"))
+            for name in _FILES:
+                if known[name] != _checksum(checkpoint / name):
+                    return f"{name} is damaged: it is not what was written"
+            return ""
+        read_state(checkpoint)["step"]
+        for name in _FILES[:3]:
+            if not _all_finite(load_file(checkpoint / name).values()):
+                return f"{name} holds NaN or infinity"
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        return f"it cannot be read: {first_line(error)}"
+    return ""
+
+
+def newest_whole(folder: Path) -> tuple[Path, list[str]]:
+    """Find the newest checkpoint of a run that is whole.
+
+    Args:
+        folder: The run's folder, which has at least one.
+
+    Returns:
+        The checkpoint, and a line for each newer one that is damaged.
+
+    Raises:
+        ValueError: None is whole.
+    """
+    lines: list[str] = []
+    for checkpoint in reversed(checkpoints(folder)):
+        fault = find_fault(checkpoint)
+        if not fault:
+            return checkpoint, [f"{line}: going on from {checkpoint.name} instead" for line in lines]
+        lines.append(f"note: {checkpoint} is broken ({fault})")
+    raise ValueError(
+        f"no checkpoint in {folder} is whole: {'; '.join(lines)}. Bring one back, or start anew in another output"
+    )
+
+
+def set_aside(folder: Path, newer_than: Path) -> None:
+    """Rename what is newer than the checkpoint a run goes on from, so that it neither counts nor is lost."""
+    for checkpoint in checkpoints(folder):
+        if checkpoint.name > newer_than.name:
+            aside = checkpoint.with_name(f"{checkpoint.name}.broken")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(checkpoint, aside)
 
 
 def save_checkpoint(
@@ -65,25 +128,60 @@ def save_checkpoint(
     extra: dict[str, Any],
     keep: int,
 ) -> Path:
-    """Write the checkpoint after `step` steps and delete all but the newest `keep`."""
+    """Write the checkpoint after `step` steps and delete all but the newest `keep`.
+
+    FloatingPointError where a weight is not finite, and WriteError where the place is full, read-only or gone: then
+    nothing half-written is left, and the checkpoints before stay as they were.
+    """
     folder = Path(folder)
     final = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     trainable = {n: p.detach().contiguous() for n, p in module.named_parameters() if p.requires_grad}
-    save_file(trainable, temporary / "weights.safetensors")
-    save_file(ema.shadow, temporary / "ema.safetensors")
-    save_file(flatten_optimizer(optimizer), temporary / "optimizer.safetensors")
-    state = {"step": step, "ema_updates": ema.updates, **extra}
-    (temporary / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-    sync_files(temporary)
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(temporary, final)
-    sync_entries(folder)  # the new name too, before older checkpoints go
-    for old in checkpoints(folder)[:-keep]:
+    before = checkpoints(folder)
+    last = f"{before[-1].name} is whole" if before else "there is no checkpoint before"
+    if not _all_finite((*trainable.values(), *ema.shadow.values())):
+        raise FloatingPointError(
+            f"weights are NaN or infinite after step {step}, which is not saved; {last}: lower `learning_rate` or set "
+            "`gradient_clip`"
+        )
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        save_file(trainable, temporary / "weights.safetensors")
+        save_file(ema.shadow, temporary / "ema.safetensors")
+        save_file(flatten_optimizer(optimizer), temporary / "optimizer.safetensors")
+        state = {"step": step, "ema_updates": ema.updates, **extra}
+        (temporary / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
+        sums = {name: _checksum(temporary / name) for name in _FILES}
+        (temporary / "checksums.json").write_text(json.dumps(sums, indent=1), encoding="utf-8")
+        sync_files(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+        sync_entries(folder)  # the new name too, before older checkpoints go
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise WriteError(
+            getattr(error, "errno", None) or 0,
+            f"could not write the checkpoint after step {step} to {folder}: {first_line(error)}; {last}: make room "
+            "there, and go on with --resume",
+        ) from error
+    # What is newer is not of this run's steps, and does not count.
+    for old in [c for c in checkpoints(folder) if c.name <= final.name][:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def _checksum(path: Path) -> str:
+    """Size and CRC-32 of a file: against accidents, and as fast as it can be read."""
+    sum_, size = 0, 0
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            sum_, size = zlib.crc32(block, sum_), size + len(block)
+    return f"{size}-{sum_:08x}"
+
+
+def _all_finite(tensors: Iterable[Tensor]) -> bool:
+    return all(bool(torch.isfinite(t).all()) for t in tensors if t.is_floating_point())
 
 
 def untrained_digest(module: nn.Module, beside: Mapping[str, nn.Module]) -> str:

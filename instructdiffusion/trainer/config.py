@@ -6,6 +6,7 @@ Every field of the file is known here; a misspelt one is an error that names it.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from ..datasets.sources import Source
 from ..datasets.synthetic import ABSENT_TASKS
 from ..sampling.schedule import PREDICTIONS
 from ..tasks import get_task
+from ..utils.errors import UsageError
 from .fields import check_fields
+from .limits import check_limits
 
 STAGES = ("vae", "generator", "marks", "instruct", "distill")
 PRECISIONS = ("float32", "bfloat16")
@@ -81,21 +84,16 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.on_broken not in POLICIES:
-            raise ValueError(
+            raise UsageError(
                 f"expected `data.on_broken` to be one of {', '.join(POLICIES)}, got {self.on_broken!r}"
             )
         if not isinstance(self.sources, tuple) or not all(isinstance(s, Source) for s in self.sources):
-            raise ValueError(
+            raise UsageError(
                 f"expected `data.sources` to be a list of mappings with `dataset` and `root`, got {self.sources!r}"
             )
         if self.mixture is None:
             object.__setattr__(self, "mixture", {} if self.sources else {"segment": 1.0})
-        for name in ("absent", "zoom", "scenes_share"):
-            share = getattr(self, name)
-            if not 0.0 <= share <= 1.0:
-                raise ValueError(f"expected `data.{name}` between 0 and 1, got {share}")
-        if self.wordings < 1:
-            raise ValueError(f"expected `data.wordings` to be at least 1, got {self.wordings}")
+        check_limits("data", self)
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -167,16 +165,15 @@ class DistillConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in DISTILLATIONS:
-            raise ValueError(
+            raise UsageError(
                 f"expected `distill.kind` to be one of {', '.join(DISTILLATIONS)}, got {self.kind!r}"
             )
-        if self.steps < 1 or self.teacher_steps <= self.steps or self.teacher_steps % self.steps:
-            raise ValueError(
+        check_limits("distill", self)
+        if self.teacher_steps <= self.steps or self.teacher_steps % self.steps:
+            raise UsageError(
                 "expected `distill.teacher_steps` to be a larger multiple of `distill.steps`, "
                 f"got {self.teacher_steps} and {self.steps}"
             )
-        if not 0.0 < self.share <= 1.0:
-            raise ValueError(f"expected `distill.share` above 0 and at most 1, got {self.share}")
 
 
 @dataclass(frozen=True)
@@ -213,57 +210,53 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
-            raise ValueError(f"expected `stage` to be one of {', '.join(STAGES)}, got {self.stage!r}")
+            raise UsageError(f"expected `stage` to be one of {', '.join(STAGES)}, got {self.stage!r}")
         if self.loss.prediction not in PREDICTIONS:
-            raise ValueError(
+            raise UsageError(
                 f"expected `prediction` to be one of {', '.join(PREDICTIONS)}, got {self.loss.prediction!r}"
             )
         for name, value in (("precision", self.precision), ("data.encoding", self.data.encoding)):
             if value not in PRECISIONS:
-                raise ValueError(f"expected `{name}` to be one of {', '.join(PRECISIONS)}, got {value!r}")
+                raise UsageError(f"expected `{name}` to be one of {', '.join(PRECISIONS)}, got {value!r}")
         if self.precision != "float32" and self.stage in ("vae", "distill"):
-            raise ValueError(f"expected `precision` float32 in stage {self.stage}, got {self.precision!r}")
-        if self.loss.area is not None and not self.loss.area > 0:
-            raise ValueError(f"expected `loss.area` above 0, got {self.loss.area}: leave it out for none")
-        for name in ("steps", "batch_size", "checkpoint_every", "validate_every", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"expected `{name}` to be at least 1, got {getattr(self, name)}")
-        for name in ("last_step", "last_step_other", "drop_text", "drop_image"):
-            if not 0.0 <= getattr(self.loss, name) <= 1.0:
-                raise ValueError(f"expected `loss.{name}` between 0 and 1, got {getattr(self.loss, name)}")
+            raise UsageError(f"expected `precision` float32 in stage {self.stage}, got {self.precision!r}")
+        for part, values in (("", self), ("model", self.model), ("loss", self.loss)):
+            check_limits(part, values)
         if self.loss.drop_text + self.loss.drop_image > 1.0:
-            raise ValueError(
+            raise UsageError(
                 "expected `loss.drop_text` + `loss.drop_image` to be at most 1: the two never happen together"
             )
         if not self.data.levels or not all(isinstance(n, int) and 0 <= n <= 3 for n in self.data.levels):
-            raise ValueError(
+            raise UsageError(
                 f"expected `data.level` to be 0 to 3, or a list of such, got {self.data.level!r}"
             )
         if self.stage == "distill" and not self.distill.guidance.keys() & set(self.data.tasks):
-            raise ValueError(
+            raise UsageError(
                 "expected `distill.guidance` to name at least one task of `data.mixture`, "
                 f"got {', '.join(self.distill.guidance) or 'none'}"
             )
         if self.stage != "instruct" and (self.model.text_encoder_only or self.data.wordings > 1):
-            raise ValueError(
+            raise UsageError(
                 "expected `model.text_encoder_only` and `data.wordings` in stage instruct alone, got stage "
                 f"{self.stage!r}: leave them out"
             )
         if self.stage != "vae" and not self.data.tasks:
-            raise ValueError("expected `data.mixture` to name at least one task, got none")
+            raise UsageError("expected `data.mixture` to name at least one task, got none")
         if self.stage == "vae" and self.data.sources:
-            raise ValueError("expected no `data.sources` in stage vae, which draws scenes: leave them out")
+            raise UsageError("expected no `data.sources` in stage vae, which draws scenes: leave them out")
 
 
 def _build(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
-        raise ValueError(
+        raise UsageError(
             f"expected a mapping at {where or 'the top of the config'}, got {type(values).__name__}"
         )
     known = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - set(known), key=str)
     if unknown:
-        raise ValueError(f"unknown field {where}{unknown[0]!r}: known are {', '.join(known)}")
+        near = difflib.get_close_matches(str(unknown[0]), known, 1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(f"unknown field {where}{unknown[0]!r}: {hint}known are {', '.join(known)}")
     nested = {"model": ModelConfig, "data": DataConfig, "loss": LossConfig, "distill": DistillConfig}
     out = {}
     for name, value in values.items():
@@ -280,7 +273,7 @@ def _build(kind: type, values: Any, where: str) -> Any:
         if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and n not in out
     ]
     if missing:
-        raise ValueError(f"missing field {where}{missing[0]!r}: add it to the config")
+        raise UsageError(f"missing field {where}{missing[0]!r}: add it to the config")
     check_fields(kind, out, where)
     return kind(**out)
 
@@ -298,13 +291,13 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfi
     for item in overrides:
         name, equals, text = item.partition("=")
         if not equals:
-            raise ValueError(f"expected an override like steps=1000, got {item!r}")
+            raise UsageError(f"expected an override like steps=1000, got {item!r}")
         *parents, leaf = name.split(".")
         target = values
         for parent in parents:
             target = target.setdefault(parent, {}) if isinstance(target, dict) else target
         if not isinstance(target, dict):
-            raise ValueError(f"expected a mapping where {item!r} changes a field, got {target!r} in {path}")
+            raise UsageError(f"expected a mapping where {item!r} changes a field, got {target!r} in {path}")
         target[leaf] = _parsed(text, item)
     config: TrainConfig = _build(TrainConfig, values, "")
     return config
@@ -313,11 +306,23 @@ def load_config(path: str | Path, overrides: tuple[str, ...] = ()) -> TrainConfi
 def _parsed(text: str | bytes, what: str) -> Any:
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML in which a name stands once in a mapping: of two the first would be lost without a word."""
+
+    def mapping(loader: Loader, node: yaml.MappingNode) -> Any:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((name for name in names if names.count(name) > 1 and name != "<<"), None)
+        if twice is not None:
+            line = node.start_mark.line + 1
+            raise UsageError(f"expected `{twice}` once in {what}, it stands there twice (mapping at line {line})")
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:  # not a ValueError, and several lines long
+        return yaml.load(text, Loader)  # a SafeLoader
+    except (RecursionError, yaml.YAMLError) as error:  # not a ValueError, and several lines long
         reason = " ".join(str(error).split())
-        raise ValueError(f"expected YAML, {what} cannot be read: {reason}") from error
+        raise UsageError(f"expected YAML, {what} cannot be read: {reason}") from error
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import re
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from ..utils.errors import UsageError
+
 _WORDS = {
     int: "a whole number",
     float: "a number",
@@ -34,7 +36,7 @@ def check_fields(kind: type, values: dict[str, Any], where: str = "") -> None:
         if isinstance(value, str) and _EXPONENT.match(value):  # YAML 1.1 wants a point before an exponent
             digits, _, exponent = value.lower().partition("e")
             hint = f" (YAML reads that as text: write {digits}.0e{exponent})"
-        raise ValueError(f"expected `{where}{name}` to be {spoken(hints[name])}, got {value!r}{hint}")
+        raise UsageError(f"expected `{where}{name}` to be {spoken(hints[name])}, got {value!r}{hint}")
 
 
 def fits(value: Any, kind: Any) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from ..utils.errors import UsageError
 from .config import TrainConfig
 
 
@@ -15,7 +17,7 @@ def start_folder(config: TrainConfig) -> Path:
     for what is no such file or has another number of channels, FileNotFoundError where its tokenizer is not found.
     """
     if config.init is None:
-        raise ValueError(
+        raise UsageError(
             f"stage {config.stage!r} starts from an earlier stage: set `init` to its model folder"
         )
     path = Path(config.init)
@@ -35,3 +37,35 @@ def start_folder(config: TrainConfig) -> Path:
             )
         save_pretrained(components, folder)
     return folder
+
+
+def check_size(config: TrainConfig) -> None:
+    """Refuse a `data.size` that autoencoder and UNet cannot halve as often as they do, before anything is built.
+
+    Args:
+        config: The run's. Sizes of what is in a folder `init` are read from its configs; a single file is Stable
+            Diffusion's, and other `init` are looked at when they are loaded.
+
+    Raises:
+        UsageError: Naming the sizes next to it.
+    """
+    vae, unet = len(config.model.vae_channels), len(config.model.unet_channels)
+    if config.init is not None and Path(config.init).is_file():
+        vae = unet = 4
+    elif config.init is not None:
+        vae, unet = (_levels(Path(config.init) / part, own) for part, own in (("vae", vae), ("unet", unet)))
+    halvings = vae - 1 + (0 if config.stage == "vae" else unet - 1)
+    multiple, size = 2**halvings, config.data.size
+    if size % multiple:
+        low = size // multiple * multiple
+        near = f"{low} or {low + multiple}" if low else f"{multiple}"
+        raise UsageError(f"expected `data.size` to be a multiple of {multiple}, as {near}, got {size}")
+
+
+def _levels(folder: Path, own: int) -> int:
+    """How many levels the network of a folder has; `own`, as the config builds it, where there is none."""
+    try:
+        data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return len(data["block_out_channels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return own

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from ..models.optimization import slow_at_bfloat16
-from ..utils.files import write_png
-from .checkpoints import checkpoints, load_checkpoint, read_state, save_checkpoint, untrained_digest
+from ..utils.errors import UsageError
+from ..utils.files import check_writable, write_png
+from ..utils.locks import only_writer
+from .checkpoints import (
+    checkpoints,
+    load_checkpoint,
+    newest_whole,
+    read_state,
+    save_checkpoint,
+    set_aside,
+    untrained_digest,
+)
 from .config import TrainConfig, to_dict
 from .ema import EMA
+from .init import check_size
 from .optim import learning_rate, make_optimizer
-from .prefetch import one_ahead, prefetch
+from .prefetch import MakerKilled, one_ahead, prefetch
+from .resume import check_begun, check_launch, check_precision, check_resumed
 from .skipped import skipped_records
+from .stop import Stopped, StopRequest
 
 
 def build_stage(config: TrainConfig) -> Any:
@@ -35,82 +49,6 @@ def build_stage(config: TrainConfig) -> Any:
         from .diffusion_stage import DiffusionStage
 
         return DiffusionStage(config)
-
-
-# What a resumed run may have changed: where things lie and how often it looks; the samples it sees, the
-# loss and the optimiser must be the checkpoint's. Steps and decay are the schedule, which may be cut short.
-_FREE = frozenset(
-    "output init keep_checkpoints checkpoint_every validate_every validate_samples data.workers "
-    "data.on_broken".split()
-)
-_SCHEDULE = frozenset({"steps", "decay_fraction"})
-
-
-def check_resumed(saved: dict[str, Any], config: TrainConfig, name: str) -> list[str]:
-    """Lines to tell about a schedule other than that of checkpoint `name`, whose config `saved` is.
-
-    ValueError names the first field that must not differ and does. A field the checkpoint does not know,
-    because it is older, is not compared.
-    """
-    before, now = _flat(saved), _flat(json.loads(json.dumps(to_dict(config))))
-    differences = []
-    for field in now:
-        if field in _FREE or field not in before or before[field] == now[field]:
-            continue
-        if field not in _SCHEDULE:
-            raise ValueError(
-                f"{name} is of {field} {before[field]!r}, the config says {now[field]!r}: resume with the "
-                "checkpoint's value, or start anew in another output"
-            )
-        differences.append(f"note: `{field}` was {before[field]} in {name}, and is {now[field]} from here on")
-    return differences
-
-
-def check_begun(saved: dict[str, Any], now: dict[str, Any], name: str) -> list[str]:
-    """A line where checkpoint `name` (its state `saved`) is of another `device` or number of `processes` than `now`.
-
-    It may go on there, but not to the last bit: devices round otherwise, and each process draws noise of its own.
-    ValueError where the weights that it does not hold (`untrained`) are others. What an older checkpoint does not
-    say is not compared.
-    """
-    if saved.get("untrained", now["untrained"]) != now["untrained"]:
-        raise ValueError(
-            f"{name} was trained beside other weights than `init` holds now (of the autoencoder or a teacher, which "
-            "checkpoints leave out): set `init` to the model that the run began with, or start anew in another output"
-        )
-    differ = [k for k in ("device", "processes") if saved.get(k, now[k]) != now[k]]
-    return [
-        f"note: `{key}` was {saved[key]} in {name}, and is {now[key]} from here on: the weights will not be those of "
-        "an unbroken run to the last bit"
-        for key in differ
-    ]
-
-
-def check_precision(config: TrainConfig, device: str) -> list[str]:
-    """A line where bfloat16 is asked of a CPU that is slow at it."""
-    halved = [
-        f"--set {name}=float32"
-        for name, value in (("precision", config.precision), ("data.encoding", config.data.encoding))
-        if value == "bfloat16"
-    ]
-    if not halved or device != "cpu" or not slow_at_bfloat16():
-        return []
-    return [
-        f"note: this CPU has no instructions for bfloat16 and is tens of times slower at it: {' '.join(halved)}"
-    ]
-
-
-def _flat(config: dict[str, Any]) -> dict[str, Any]:
-    """Nested fields by dotted names; a mixture keeps its order, in which samples are dealt out."""
-    out: dict[str, Any] = {}
-    for name, value in config.items():
-        if name in ("model", "data", "loss", "distill"):
-            out |= {f"{name}.{key}": v for key, v in value.items()}
-        else:
-            out[name] = value
-    if isinstance(out.get("data.mixture"), dict):
-        out["data.mixture"] = list(out["data.mixture"].items())
-    return out
 
 
 def train(
@@ -134,6 +72,9 @@ def train(
     from tqdm import tqdm
 
     output = Path(config.output)
+    if stop_at is not None and stop_at < 1:
+        raise UsageError(f"expected --stop-at to be at least 1, got {stop_at}")
+    check_size(config)
     resumable = checkpoints(output)
     if resume and not resumable:
         raise FileNotFoundError(
@@ -143,19 +84,40 @@ def train(
         raise FileExistsError(
             f"{output} already holds checkpoints: pass --resume to go on, or name another output"
         )
-    if resume:
-        for line in check_resumed(read_state(resumable[-1])["config"], config, resumable[-1].name):
-            tqdm.write(line)
     accelerator = Accelerator()
-    if config.batch_size < accelerator.num_processes:
-        raise ValueError(
-            f"expected `batch_size` to be at least the number of processes, {accelerator.num_processes}, "
-            f"got {config.batch_size}"
-        )
-    if accelerator.is_main_process and not quiet:
-        for line in check_precision(config, accelerator.device.type):
+    check_launch(accelerator, config)
+    lines = [] if quiet else check_precision(config, accelerator.device.type)
+    newest = output
+    if resume:
+        newest, broken = newest_whole(output)
+        lines += broken + check_resumed(read_state(newest)["config"], config, newest.name)
+    if accelerator.is_main_process:
+        for line in lines:
             tqdm.write(line)
     stage = build_stage(config)
+    with contextlib.ExitStack() as held:
+        if accelerator.is_main_process:
+            check_writable(output)
+            held.enter_context(only_writer(output, "training"))
+            if resume:
+                set_aside(output, newest)
+        accelerator.wait_for_everyone()
+        _run(config, stage, accelerator, newest if resume else None, stop_at, quiet)
+    if skipped is not None and getattr(stage, "pooled", False) and accelerator.is_main_process:
+        from .validation import broken_in_validation
+
+        skipped += skipped_records(stage.pool)
+        skipped += broken_in_validation(config)
+    return output
+
+
+def _run(
+    config: TrainConfig, stage: Any, accelerator: Any, newest: Path | None, stop_at: int | None, quiet: bool
+) -> None:
+    """The steps from checkpoint `newest` on (None: from the first), and the export after the last."""
+    from tqdm import tqdm
+
+    output = Path(config.output)
     model = accelerator.prepare(stage)  # on its device before the optimiser and the averages take hold of it
     optimizer = make_optimizer(config.optimizer, stage, config.learning_rate, config.weight_decay)
     ema = EMA(stage, config.ema_decay)
@@ -166,10 +128,10 @@ def train(
         "processes": accelerator.num_processes,
         "untrained": untrained_digest(stage, getattr(stage, "frozen", {})),
     }
-    if resume:
-        state = load_checkpoint(resumable[-1], stage, ema, optimizer)
+    if newest is not None:
+        state = load_checkpoint(newest, stage, ema, optimizer)
         start, seconds = state["step"], state["seconds"]
-        for line in check_begun(state, begun, resumable[-1].name):
+        for line in check_begun(state, begun, newest.name):
             if accelerator.is_main_process:
                 tqdm.write(line)
     optimizer = accelerator.prepare(optimizer)
@@ -186,50 +148,61 @@ def train(
     bar = tqdm(batches, initial=start, total=config.steps, disable=silent, smoothing=0.05)
     began = time.perf_counter()
     step = start
-    try:
-        for batch in bar:
-            rate = learning_rate(
-                config.learning_rate, step, config.steps, config.warmup, config.decay_fraction
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss, figures = model(batch, step)
-            if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} at step {step}: lower `learning_rate` or set `gradient_clip`"
-                )
-            accelerator.backward(loss)
-            if config.gradient_clip:
-                accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            ema.update(stage)
-            step += 1
-            figures["loss"] = float(loss.detach())
-            bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
-            if writer and step % 20 == 0:
-                writer.scalars("train", step, figures | {"lr": rate})
-            if writer and (step % config.validate_every == 0 or step == config.steps):
-                _validate(stage, ema, writer, step, seconds + time.perf_counter() - began)
-            if writer and (step % config.checkpoint_every == 0 or step == end):
-                spent = seconds + time.perf_counter() - began
-                extra = {"seconds": spent, **begun, "config": to_dict(config)}
-                save_checkpoint(output, step, stage, ema, optimizer, extra, config.keep_checkpoints)
-    finally:
-        bar.close()
-        batches.close()
+    signum = 0
+
+    def save() -> None:
         if writer:
-            writer.close()
+            spent = seconds + time.perf_counter() - began
+            extra = {"seconds": spent, **begun, "config": to_dict(config)}
+            save_checkpoint(output, step, stage, ema, optimizer, extra, config.keep_checkpoints)
+
+    with StopRequest() as stop:
+        try:
+            for batch in bar:
+                rate = learning_rate(
+                    config.learning_rate, step, config.steps, config.warmup, config.decay_fraction
+                )
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss, figures = model(batch, step)
+                if not torch.isfinite(loss):
+                    raise FloatingPointError(
+                        f"the loss is {loss.item()} at step {step}: lower `learning_rate` or set `gradient_clip`"
+                    )
+                accelerator.backward(loss)
+                if config.gradient_clip:
+                    accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                ema.update(stage)
+                step += 1
+                figures["loss"] = float(loss.detach())
+                bar.set_postfix({k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
+                if writer and step % 20 == 0:
+                    writer.scalars("train", step, figures | {"lr": rate})
+                if writer and (step % config.validate_every == 0 or step == config.steps):
+                    _validate(stage, ema, writer, step, seconds + time.perf_counter() - began)
+                signum = stop.heard(accelerator) if step < end else 0
+                if step % config.checkpoint_every == 0 or step == end or signum:
+                    save()
+                if signum:
+                    break
+        except MakerKilled:
+            save()  # what was trained is whole: the next batch alone is missing
+            raise
+        finally:
+            with contextlib.suppress(OSError):  # of a terminal that was closed
+                bar.close()
+            batches.close()
+            if writer:
+                writer.close()
+    if signum:
+        accelerator.wait_for_everyone()  # a launcher ends all when one ends: not while the first one writes
+        raise Stopped(signum, step)
     if step == config.steps and accelerator.is_main_process:
         with ema.applied(stage):
             stage.eval()
             stage.export(output / "model")
-    if skipped is not None and pooled and accelerator.is_main_process:
-        from .validation import broken_in_validation
-
-        skipped += skipped_records(stage.pool)
-        skipped += broken_in_validation(config)
-    return output
 
 
 def _validate(stage: Any, ema: EMA, writer: _Log, step: int, seconds: float) -> None:
@@ -249,6 +222,7 @@ class _Log:
         self.folder = folder
         self.lines = (folder / "log.jsonl").open("a", buffering=1, encoding="utf-8")
         self.board: Any = None
+        self.silenced = False
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -257,18 +231,31 @@ class _Log:
             print("note: no TensorBoard, figures go into log.jsonl alone: pip install tensorboard adds it")
 
     def scalars(self, kind: str, step: int, figures: dict[str, float]) -> None:
-        rounded = {k: round(v, 6) for k, v in figures.items()}
-        self.lines.write(json.dumps({"kind": kind, "step": step, **rounded}) + "\n")
-        if self.board is not None:
-            for name, value in figures.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
+        with self._going_on():
+            rounded = {k: round(v, 6) for k, v in figures.items()}
+            self.lines.write(json.dumps({"kind": kind, "step": step, **rounded}) + "\n")
+            if self.board is not None:
+                for name, value in figures.items():
+                    self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def picture(self, step: int, sheet: np.ndarray) -> None:
-        write_png(self.folder / "validation" / f"{step:08d}.png", sheet)
-        if self.board is not None:
-            self.board.add_image("validation", sheet, step, dataformats="HWC")
+        with self._going_on():
+            write_png(self.folder / "validation" / f"{step:08d}.png", sheet)
+            if self.board is not None:
+                self.board.add_image("validation", sheet, step, dataformats="HWC")
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Figures that a full disk does not take are no reason to end a run: its checkpoints are, and they say so."""
+        try:
+            yield
+        except OSError as error:
+            if not self.silenced:
+                print(f"note: figures and pictures cannot be written to {self.folder}: {error}")
+            self.silenced = True
 
     def close(self) -> None:
-        self.lines.close()
-        if self.board is not None:
-            self.board.close()
+        with self._going_on():
+            self.lines.close()
+            if self.board is not None:
+                self.board.close()

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+class MakerKilled(ChildProcessError):
+    """A process that made batches is gone: the system ends those for which memory runs out."""
 
 
 def _single_thread() -> None:
     import torch
 
     torch.set_num_threads(1)  # many single-threaded makers beat few that share the cores
+    for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the run itself ends its makers once it has saved
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def prefetch(
@@ -37,9 +46,15 @@ def prefetch(
                 if (n := next(coming, None)) is not None:
                     waiting.append(pool.submit(make, n))
             while waiting:
-                result = waiting.popleft().result()
-                if (n := next(coming, None)) is not None:
-                    waiting.append(pool.submit(make, n))
+                try:
+                    result = waiting.popleft().result()
+                    if (n := next(coming, None)) is not None:
+                        waiting.append(pool.submit(make, n))
+                except BrokenProcessPool:
+                    raise MakerKilled(
+                        f"one of the {workers} processes that make samples was killed, as the system does where memory "
+                        "runs out: set `data.workers` lower, and go on"
+                    ) from None
                 yield result
         finally:
             for future in waiting:

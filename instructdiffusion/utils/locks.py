@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from .errors import UsageError
 
 
 def lock_file(stream: IO[Any]) -> bool:
@@ -45,3 +49,30 @@ def is_unlocked(path: Path) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+@contextlib.contextmanager
+def only_writer(folder: str | Path, what: str) -> Iterator[None]:
+    """Let no other run write to a folder; a killed run's hold ends with it.
+
+    Args:
+        folder: It is made where it is missing; a file `.lock` stays in it.
+        what: What writes, in the message: "evaluation".
+
+    Raises:
+        UsageError: Another run writes there.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as stream:
+        try:
+            import fcntl
+
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # no such locks on this system
+            pass
+        except BlockingIOError:
+            raise UsageError(f"another {what} is writing to {folder}: wait for it, or name another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        yield

@@ -22,7 +22,7 @@ from instructdiffusion.cli import main
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
-    assert main(["curve", "--model", "nowhere", *arguments, "-o", str(tmp_path / "out")]) == 1
+    assert main(["curve", "--model", "nowhere", *arguments, "-o", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

@@ -118,16 +118,16 @@ def test_every_layout_is_written_and_passes(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["--dataset", "sing"], "unknown dataset 'sing'"),
-        (["--dataset", "coco"], "cocodataset.org"),
-        (["--dataset", "refcoco", "--split", "testZ"], "splits"),
-        (["--dataset", "refcoco", "--limit", "0"], "at least 1"),
+        (["--dataset", "sing"], 2, "unknown dataset 'sing'"),
+        (["--dataset", "coco"], 1, "cocodataset.org"),
+        (["--dataset", "refcoco", "--split", "testZ"], 2, "splits"),
+        (["--dataset", "refcoco", "--limit", "0"], 2, "at least 1"),
     ],
 )
-def test_bad_arguments(arguments, message, folder, tmp_path, capsys):
-    assert check(folder, tmp_path, *arguments) == 1
+def test_bad_arguments(arguments, status, message, folder, tmp_path, capsys):
+    assert check(folder, tmp_path, *arguments) == status
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
@@ -141,5 +141,5 @@ def test_folders_that_are_no_dataset(tmp_path, capsys):
 def test_nothing_is_overwritten(folder, capsys):
     assert main(["data", "fixtures", str(folder.parent), "--dataset", "refcoco"]) == 1
     assert "not an empty folder" in capsys.readouterr().err
-    assert main(["data", "fixtures", str(folder.parent), "--dataset", "sing"]) == 1
+    assert main(["data", "fixtures", str(folder.parent), "--dataset", "sing"]) == 2
     assert "unknown dataset" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from instructdiffusion.evaluation.breadth import RATIOS
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
-    assert main(["evaluate", "scenes", *arguments, "-o", str(tmp_path / "out")]) == 1
+    assert main(["evaluate", "scenes", *arguments, "-o", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

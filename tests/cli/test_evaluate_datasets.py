@@ -86,18 +86,18 @@ def test_strict_ends_with_the_first_broken_record(spoil, idle, data, tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "status", "message"),
     [
-        (["refcoco", "--data", "{tmp}/none"], "there is no folder"),
-        (["refcoco", "--data", "{tmp}"], "holds nothing to evaluate on:\n  RefCOCO val: no RefCOCO val in"),
-        (["refcoco", "--data", "{data}/refcoco-data", "--split", "exam"], "has the splits"),
-        (["refcoco", "--data", "{data}/refcoco-data", "--count", "0"], "at least 1"),
+        (["refcoco", "--data", "{tmp}/none"], 1, "there is no folder"),
+        (["refcoco", "--data", "{tmp}"], 1, "holds nothing to evaluate on:\n  RefCOCO val: no RefCOCO val in"),
+        (["refcoco", "--data", "{data}/refcoco-data", "--split", "exam"], 2, "has the splits"),
+        (["refcoco", "--data", "{data}/refcoco-data", "--count", "0"], 2, "at least 1"),
     ],
 )
-def test_bad_arguments_are_refused_before_a_model_is_loaded(arguments, message, data, tmp_path, capsys):
+def test_bad_arguments_are_refused_before_a_model_is_loaded(arguments, status, message, data, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     filled = [a.format(tmp=tmp_path / "empty", data=data) for a in arguments]
-    assert main(["evaluate", *filled, "-o", str(tmp_path / "out")]) == 1
+    assert main(["evaluate", *filled, "-o", str(tmp_path / "out")]) == status
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

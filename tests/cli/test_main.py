@@ -38,7 +38,7 @@ def test_as_a_module():
 
 
 def test_an_error_is_one_line(capsys, tmp_path):
-    assert main(["scenes", "--task", "sing", "-o", str(tmp_path)]) == 1
+    assert main(["scenes", "--task", "sing", "-o", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("instructdiffusion scenes: unknown task 'sing'") and error.count("\n") == 1
 
@@ -72,3 +72,25 @@ def test_interrupted(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(demo, "run", stop)
     assert main(["demo", "-o", str(tmp_path)]) == 130 and "stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "scenes --task zebra -o OUT", "scenes --task segment --count 0 -o OUT", "demo --scenes 0 -o OUT",
+        "evaluate scenes --tasks zebra -o OUT", "evaluate scenes --count 0 -o OUT",
+        "evaluate scenes --ratios 9:0 -o OUT", "evaluate scenes --guidance nan 1 --tasks segment -o OUT",
+        "evaluate scenes --upscale 99 -o OUT",
+        "curve --tasks zebra -o OUT", "curve --scales zebra -o OUT", "data check . --dataset zebra",
+        "data fixtures OUT --seed -1", "segment PHOTO x --steps 0 -o OUT", "segment PHOTO x --seed -1 -o OUT",
+        "segment PHOTO x --resolution 65 -o OUT",
+    ],
+)  # fmt: skip
+def test_wrong_words_end_with_2_and_write_nothing(words, tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("PHOTO.png")
+    before = sorted(tmp_path.iterdir())
+    assert main(words.replace("PHOTO", "PHOTO.png").split()) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and sorted(tmp_path.iterdir()) == before

@@ -44,7 +44,7 @@ def test_level_and_unseen_pairs_are_asked_for(tmp_path):
     ],
 )
 def test_bad_arguments(arguments, message, tmp_path, capsys):
-    assert main(["scenes", *arguments, "-o", str(tmp_path / "out")]) == 1
+    assert main(["scenes", *arguments, "-o", str(tmp_path / "out")]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 

@@ -193,7 +193,8 @@ SCRIPT = textwrap.dedent(
     from types import SimpleNamespace
     sys.path.insert(0, {here!r})
     from {module} import Squares, in_order
-    from instructdiffusion.evaluation.journal import Journal, only_writer
+    from instructdiffusion.evaluation.journal import Journal
+    from instructdiffusion.utils.locks import only_writer
     from instructdiffusion.evaluation.evaluator import answer_benchmark
 
     def ask(examples, seeds):
@@ -201,7 +202,7 @@ SCRIPT = textwrap.dedent(
         time.sleep(0.01)
         return [SimpleNamespace(result=e.record.target, picture=e.target) for e in examples]
 
-    with only_writer({folder!r}):
+    with only_writer({folder!r}, "evaluation"):
         journal = Journal({folder!r}, {{"steps": 1}})
         answer_benchmark(Squares({count}), ask, journal, range({count}), batch_size=3)
     print("done")

@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from instructdiffusion.evaluation.journal import Journal, Memory, only_writer
+from instructdiffusion.evaluation.journal import Journal, Memory
 from instructdiffusion.utils.files import WriteError
+from instructdiffusion.utils.locks import only_writer
 
 SETTINGS = {"steps": 1, "guidance": (5.0, 1.25)}
 
@@ -121,10 +122,10 @@ def test_where_it_cannot_be_written_it_says_so(tmp_path):
 
 def test_two_runs_do_not_write_at_once(tmp_path):
     pytest.importorskip("fcntl")
-    with only_writer(tmp_path):
-        with pytest.raises(ValueError, match="another evaluation is writing"), only_writer(tmp_path):
+    with only_writer(tmp_path, "evaluation"):
+        with pytest.raises(ValueError, match="another evaluation is writing"), only_writer(tmp_path, "evaluation"):
             pass
-    with only_writer(tmp_path):
+    with only_writer(tmp_path, "evaluation"):
         pass
 
 

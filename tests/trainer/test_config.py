@@ -167,7 +167,7 @@ def test_what_is_no_yaml_is_refused_in_a_line(tmp_path, content):
 def test_the_launcher_says_what_is_wrong_in_a_line(tmp_path, capsys):
     from instructdiffusion.cli import main
 
-    assert main(["train", "--config", str(_write(tmp_path, steps="ten"))]) == 1
+    assert main(["train", "--config", str(_write(tmp_path, steps="ten"))]) == 2
     error = capsys.readouterr().err
     assert error == "instructdiffusion train: expected `steps` to be a whole number, got 'ten'\n"
 

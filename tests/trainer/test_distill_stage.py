@@ -269,7 +269,7 @@ def test_a_stage_without_a_fitting_teacher_says_so(tmp_path, generator_folder, t
         ({"kind": "magic"}, "one of guidance, steps"),
         ({"steps": 4, "teacher_steps": 6}, "a larger multiple"),
         ({"steps": 4, "teacher_steps": 4}, "a larger multiple"),
-        ({"steps": 0}, "a larger multiple"),
+        ({"steps": 0}, "`distill.steps` to be at least 1"),
         ({"share": 0.0}, "distill.share"),
     ],
 )

@@ -271,7 +271,7 @@ def test_two_steps_on_datasets_give_a_model_and_a_resumed_run_the_same(data, gen
 
 
 @pytest.mark.parametrize("resumed", [False, True])
-def test_a_run_that_skipped_broken_records_ends_with_1_and_names_them(
+def test_a_run_that_skipped_broken_records_names_them_and_fails_if_told(
     resumed, data, generator_folder, tmp_path, capsys
 ):
     """A record is broken when its turn comes; the model is written all the same."""
@@ -285,10 +285,11 @@ def test_a_run_that_skipped_broken_records_ends_with_1_and_names_them(
     path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
     command = ["train", "--config", str(path)]
     if resumed:
-        assert main([*command, "--stop-at", "1"]) == 1
+        assert main([*command, "--stop-at", "1"]) == 0
         assert not (tmp_path / "out" / "model").exists()
         capsys.readouterr()
-    assert main([*command, "--resume"] if resumed else command) == 1
+    end = ["--resume"] if resumed else ["--fail-on-broken"]
+    assert main([*command, *end]) == int(not resumed)
     assert (tmp_path / "out" / "model" / "unet").is_dir()
     said = capsys.readouterr()
     assert "gopro train deblur: 1 broken record was skipped: " in said.err and blurred.name in said.err
@@ -303,7 +304,7 @@ def test_broken_records_that_only_validation_looks_at_count_too(data, generator_
     config = run(tmp_path / "out", generator_folder, tmp_path, sources=sources(tmp_path, "gopro"))
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(to_dict(config)))))
-    assert main(["train", "--config", str(path)]) == 1
+    assert main(["train", "--config", str(path), "--fail-on-broken"]) == 1
     said = capsys.readouterr().err
     assert "gopro test deblur: 1 broken record was skipped: " in said and damaged.name in said
     assert whole.name not in said.partition("was skipped")[2]

@@ -64,7 +64,12 @@ def test_a_list_renames_nothing_outside_its_folder(tmp_path: Path, monkeypatch) 
     inside.mkdir()
     outside.write_bytes(b"kept")
     (inside / ".x.0123abcd.tmp").write_bytes(b"evil")
-    for text in ('[[".x.0123abcd.tmp", "../precious"]]', "[1]", "not JSON", f'[[".x.0123abcd.tmp", "{outside}"]]'):
+    for text in (
+        '[[".x.0123abcd.tmp", "../precious"]]',
+        "[1]",
+        "not JSON",
+        f'[[".x.0123abcd.tmp", "{outside}"]]',
+    ):
         (inside / ".x.89abcdef.commit").write_text(text, encoding="utf-8")
         clear_leftovers(inside)
         assert outside.read_bytes() == b"kept" and not (inside / ".x.89abcdef.commit").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...utils.errors import UsageError
 from .ade20k import Ade20k
 from .ade20k_full import Ade20kFull
 from .aic import Aic
@@ -71,7 +72,7 @@ def reader_named(name: str) -> type[Reader]:
     try:
         return READERS[name]
     except (KeyError, TypeError):
-        raise ValueError(f"unknown dataset {name!r}: choose one of {', '.join(READERS)}") from None
+        raise UsageError(f"unknown dataset {name!r}: choose one of {', '.join(READERS)}") from None
 
 
 def open_reader(

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...results import Boxes, Keypoints, Label, Masks
 from ...tasks import get_task
+from ...utils.errors import UsageError
 from ..records import Record
 from .index import Builder, Index, open_index
 from .problems import (
@@ -82,7 +83,7 @@ class Reader(ABC):
         remake: bool = False,
     ) -> None:
         if split not in self.splits:
-            raise ValueError(f"{self.name} has the splits {', '.join(self.splits)}; got {split!r}")
+            raise UsageError(f"{self.name} has the splits {', '.join(self.splits)}; got {split!r}")
         if task is not None and task not in self.tasks:
             raise ValueError(f"{self.name} is read for {', '.join(self.tasks)}; got {task!r}")
         if on_broken not in POLICIES:

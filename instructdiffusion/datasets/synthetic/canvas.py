@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ...utils.errors import UsageError
+
 UNIT = 64  # the shorter side in units, whatever the picture's size; the longer has as many more as the ratio says
 SMALLEST = 32  # pixels of the shorter side: nothing is recognisable below
 
@@ -61,6 +63,6 @@ def ratio_size(ratio: str, side: int) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,4}):(\d{1,4})", ratio)
     wide, high = map(int, match.groups()) if match else (0, 0)
     if not wide or not high or max(wide, high) > 4 * min(wide, high):
-        raise ValueError(f"expected a ratio of width to height as 16:9, from 1:4 to 4:1; got {ratio!r}")
+        raise UsageError(f"expected a ratio of width to height as 16:9, from 1:4 to 4:1; got {ratio!r}")
     long = round(side * max(wide, high) / min(wide, high))
     return (side, long) if wide >= high else (long, side)
