@@ -14,7 +14,7 @@ from .framing import PLACEHOLDER_HINT, frames_of, is_placeholder, pictures_under
 from .interruption import interrupts
 from .preview import Overlays
 from .regions import boxes_around, split_regions, to_one_size
-from .sockets import CATEGORY, Bbox, BoundingBox, Pictures, Segs, valid_choices
+from .sockets import CATEGORY, Bbox, BoundingBox, Pictures, Segs, check_choices, found_by
 
 REGIONS, ONE_PICTURE = "a picture each", "objects of one picture"
 
@@ -28,6 +28,7 @@ class BoxFromMask(io.ComfyNode):
             node_id="BoxFromMask",
             display_name="Box From Mask",
             category=CATEGORY,
+            **found_by("detect", "bbox", "bounding box", "segs"),
             description=(
                 "The boxes around masks, as BOUNDING_BOX, BBOX and SEGS (Impact Pack), with cut-outs. Empty masks give "
                 "empty lists and a message."
@@ -115,11 +116,6 @@ class BoxFromMask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, masks_are: str) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        return valid_choices(masks_are=(masks_are, [REGIONS, ONE_PICTURE]))
-
-    @classmethod
     @interrupts()
     def execute(
         cls,
@@ -132,6 +128,7 @@ class BoxFromMask(io.ComfyNode):
         image: Tensor | None = None,
         pictures: Any = None,
     ) -> io.NodeOutput:
+        check_choices(masks_are=(masks_are, [REGIONS, ONE_PICTURE]))
         values = from_mask(mask)
         frames = frames_of(values, pictures, image, masks_are == ONE_PICTURE)
         sources = pictures_under(image, frames)

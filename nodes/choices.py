@@ -30,11 +30,12 @@ def valid_zoom(zoom: float | None) -> bool | str:
     return f"`zoom`: expected {SCALE_RANGE[0]:g} to {SCALE_RANGE[1]:g}, or 0 for the task's own, got {zoom:g}"
 
 
-def valid_resolution(resolution: int | None, resize_mode: str | None) -> bool | str:
-    """True, or what is wrong with an input `resolution` that nothing would be made of; None is a linked input."""
-    if not resolution or resize_mode != NATIVE:
-        return True
-    return f"`resolution`: {resolution} means nothing while `resize_mode` is {NATIVE!r}: choose {OWN!r} there, or set 0"
+def check_resolution(resolution: int, resize_mode: str) -> None:
+    """ValueError for an input `resolution` that nothing would be made of."""
+    if resolution and resize_mode == NATIVE:
+        raise ValueError(
+            f"`resolution`: {resolution} means nothing while `resize_mode` is {NATIVE!r}: choose {OWN!r} there, or 0"
+        )
 
 
 def model_sizes(

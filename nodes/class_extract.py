@@ -14,7 +14,7 @@ from .inputs import answer_inputs
 from .interruption import interrupts
 from .preview import Overlays
 from .readers import read_by
-from .sockets import CATEGORY, as_instruction
+from .sockets import CATEGORY, as_instruction, found_by
 
 
 class ClassExtract(io.ComfyNode):
@@ -26,6 +26,7 @@ class ClassExtract(io.ComfyNode):
             node_id="ClassExtract",
             display_name="Class Extract",
             category=CATEGORY,
+            **found_by("classify", "category", "label"),
             description="Reads a classification: the category in whose colour the model drew, or nothing.",
             inputs=[
                 *answer_inputs(" or ".join(read_by("ClassExtract"))),

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import paired, to_image
 from .interruption import interrupts
-from .sockets import CATEGORY
+from .sockets import CATEGORY, found_by
 
 
 class EditExtract(io.ComfyNode):
@@ -20,6 +20,7 @@ class EditExtract(io.ComfyNode):
             node_id="EditExtract",
             display_name="Edit Extract",
             category=CATEGORY,
+            **found_by("edit", "resize back"),
             description=(
                 "Brings what a model drew at a size of its own home to the source's pixels: padding is cut off again, "
                 "and of a picture that was resized the change is laid on the source, whose detail stays."

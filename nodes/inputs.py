@@ -13,6 +13,12 @@ from .choices import NATIVE, OWN
 from .sockets import InstructionType
 
 
+def folded(widget: Any) -> Any:
+    """The input, folded away under "Show advanced inputs" where the page can."""
+    widget.extra_dict = {**(widget.extra_dict or {}), "advanced": True}  # its own keyword is newer than 0.8
+    return widget
+
+
 def model_inputs() -> list[Any]:
     """What InstructLoader gives: model, clip and vae."""
     return [

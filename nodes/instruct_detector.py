@@ -18,7 +18,7 @@ from .instruct_sampler import question
 from .interruption import interrupts
 from .mask_extract import read_masks
 from .readers import read_by
-from .sockets import CATEGORY, BboxDetector, SegmDetector, as_instruction, valid_choices
+from .sockets import CATEGORY, BboxDetector, SegmDetector, as_instruction, check_choices, found_by
 
 
 class InstructDetector(io.ComfyNode):
@@ -30,6 +30,7 @@ class InstructDetector(io.ComfyNode):
             node_id="InstructDetector",
             display_name="Instruct Detector",
             category=CATEGORY,
+            **found_by("detect", "face detailer", "bbox", "segm"),
             description=(
                 "Finds what you name on every picture that another node brings: a BBOX_DETECTOR and a SEGM_DETECTOR, "
                 "as the Impact Pack's FaceDetailer, BBOX Detector and SEGM Detector take them."
@@ -70,11 +71,6 @@ class InstructDetector(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, scales: str) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        return valid_choices(scales=(scales, [OWN, *SCALES]))
-
-    @classmethod
     def execute(
         cls,
         model: Any,
@@ -86,6 +82,7 @@ class InstructDetector(io.ComfyNode):
         scales: str,
         instruction: Any = None,
     ) -> io.NodeOutput:
+        check_choices(scales=(scales, [OWN, *SCALES]))
         backend = ComfyBackend(model, clip, vae)
         verbatim = model_settings(model)[2] == "authors"
         readable = read_by("MaskExtract")

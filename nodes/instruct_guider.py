@@ -18,7 +18,7 @@ from ..instructdiffusion.sampling import BRANCHES, Guidance
 from ..instructdiffusion.settings import FORMULAS
 from ..instructdiffusion.tasks import get_task
 from .branches import two_sided
-from .choices import NATIVE, OWN, branch_weights, chosen, model_sizes, valid_resolution
+from .choices import NATIVE, OWN, branch_weights, check_resolution, chosen, model_sizes
 from .convert import to_image, to_pictures
 from .guards import guarded, with_attention
 from .inputs import (
@@ -30,8 +30,9 @@ from .inputs import (
     resolution_input,
 )
 from .interruption import interrupts
+from .patches import idle_patches
 from .sampler_message import report
-from .sockets import CATEGORY, valid_choices
+from .sockets import CATEGORY, check_choices, found_by
 
 # branch -> (reads the instruction, sees the picture)
 _SEES = {
@@ -172,6 +173,7 @@ class InstructGuider(io.ComfyNode):
             node_id="InstructGuider",
             display_name="Instruct Guider",
             category=CATEGORY,
+            **found_by("edit", "instruct pix2pix", "cfg"),
             description=(
                 "The guidance of InstructDiffusion as a GUIDER for "
                 "SamplerCustomAdvanced: three branches, weighted by a "
@@ -226,18 +228,6 @@ class InstructGuider(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls, guidance: str, formula: str = OWN, resize_mode: str = NATIVE, resolution: int = 0
-    ) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        verdict = valid_choices(
-            guidance=(guidance, GUIDANCES),
-            formula=(formula, [OWN, *FORMULAS]),
-            resize_mode=(resize_mode, [NATIVE, OWN, *RESIZE_MODES]),
-        )
-        return valid_resolution(resolution, resize_mode) if verdict is True else verdict
-
-    @classmethod
     @interrupts()
     def execute(
         cls,
@@ -257,8 +247,12 @@ class InstructGuider(io.ComfyNode):
         from .comfy_backend import ComfyBackend, model_knowledge, model_settings
         from .instruct_sampler import question
 
-        if (refused := valid_resolution(resolution, resize_mode)) is not True:  # one that came through a link
-            raise ValueError(refused)
+        check_choices(
+            guidance=(guidance, GUIDANCES),
+            formula=(formula, [OWN, *FORMULAS]),
+            resize_mode=(resize_mode, [NATIVE, OWN, *RESIZE_MODES]),
+        )
+        check_resolution(resolution, resize_mode)
         verbatim = model_settings(model)[2] == "authors"
         prepared = question(instruction, text, to_pictures(image[:1])[0], verbatim)
         if len(get_task(prepared.task).questions(prepared)) > 1:
@@ -284,4 +278,5 @@ class InstructGuider(io.ComfyNode):
         branches = needed(backend.model, branches)
         guider.set_branches(conditions(backend.encode_prompt, prepared.text, condition, branches), weights)
         empty = torch.zeros([len(condition), *backend.latent_shape(size)])
-        return io.NodeOutput(guider, {"samples": empty}, report(prepared, pictures, None, model_knowledge(model)))
+        message = report(prepared, pictures, None, model_knowledge(model), idle_patches(model))
+        return io.NodeOutput(guider, {"samples": empty}, message)

@@ -18,7 +18,7 @@ from ..instructdiffusion.models.formats.ldm_keys import UNET_PREFIX
 from ..instructdiffusion.models.formats.safe_pickle import read_checkpoint
 from .comfy_backend import check_model
 from .model_files import file_resize_mode, find_folders, fingerprint
-from .sockets import CATEGORY
+from .sockets import CATEGORY, found_by
 
 BUILT_IN = "tiny (built in)"
 _FOLDER = " (folder)"
@@ -35,6 +35,7 @@ class InstructLoader(io.ComfyNode):
             node_id="InstructLoader",
             display_name="Instruct Loader",
             category=CATEGORY,
+            **found_by("edit", "pose", "denoise", "watermark", "instruct pix2pix", "checkpoint"),
             description=(
                 "Loads an instruction model: the small one that comes with this pack, "
                 "or one of Stable Diffusion 1.5's size "

@@ -20,6 +20,7 @@ from .comfy_backend import ComfyBackend, model_knowledge, model_settings
 from .convert import to_image, to_pictures
 from .drawing import draw
 from .inputs import (
+    folded,
     formula_input,
     guidance_inputs,
     instruction_input,
@@ -29,9 +30,10 @@ from .inputs import (
     seed_input,
 )
 from .interruption import interrupts
+from .patches import idle_patches
 from .preview import shown
 from .sampler_message import report
-from .sockets import CATEGORY, as_instruction, valid_choices
+from .sockets import CATEGORY, as_instruction, check_choices, found_by
 
 GUIDANCES = (OWN, "none", "scales")
 
@@ -45,6 +47,9 @@ class InstructSampler(io.ComfyNode):
             node_id="InstructSampler",
             display_name="Instruct Sampler",
             category=CATEGORY,
+            **found_by(
+                "edit", "pose", "denoise", "deblur", "watermark", "segment", "detect", "keypoints", "instruct pix2pix",
+            ),
             description=(
                 "Follows an instruction on every picture of a batch and gives the edited pictures at the input's size. "
                 "Perception tasks take one evaluation; denoising, deblurring and watermark removal run in tiles at the "
@@ -74,58 +79,71 @@ class InstructSampler(io.ComfyNode):
                     max=1000,
                     tooltip="Evaluations of the model; 0 takes the task's own number (perception: 1).",
                 ),
-                io.Combo.Input(
-                    "solver",
-                    options=[OWN, *SOLVERS],
-                    default=OWN,
-                    tooltip="How the steps are taken, where there are several.",
+                folded(
+                    io.Combo.Input(
+                        "solver",
+                        options=[OWN, *SOLVERS],
+                        default=OWN,
+                        tooltip="How the steps are taken, where there are several.",
+                    )
                 ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=[OWN, *SPACINGS],
-                    default=OWN,
-                    tooltip="Where the steps lie between noise and picture.",
+                folded(
+                    io.Combo.Input(
+                        "scheduler",
+                        options=[OWN, *SPACINGS],
+                        default=OWN,
+                        tooltip="Where the steps lie between noise and picture.",
+                    )
                 ),
-                *guidance_inputs(
-                    GUIDANCES,
-                    OWN,
-                    "task's own: what the model wants for the task. scales: the two numbers below.",
-                    "How much the instruction counts, with guidance set to scales.",
-                    "How much the picture counts, with guidance set to scales.",
+                *map(
+                    folded,
+                    guidance_inputs(
+                        GUIDANCES,
+                        OWN,
+                        "task's own: what the model wants for the task. scales: the two numbers below.",
+                        "How much the instruction counts, with guidance set to scales.",
+                        "How much the picture counts, with guidance set to scales.",
+                    ),
                 ),
                 resolution_input(
                     "Side in pixels at which the model sees a picture (or of its tiles); 0 takes the model's own."
                 ),
                 instruction_input(),
-                formula_input(),
-                io.Float.Input(
-                    "zoom",
-                    default=0.0,
-                    min=0.0,
-                    max=SCALE_RANGE[1],
-                    step=0.25,  # an arrow from 0 leads to what is allowed
-                    round=0.01,
-                    optional=True,
-                    tooltip=(
-                        "denoise, deblur, dewatermark: how many times as large the picture is made first, .25 to 4. "
-                        "Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
-                    ),
+                folded(formula_input()),
+                folded(
+                    io.Float.Input(
+                        "zoom",
+                        default=0.0,
+                        min=0.0,
+                        max=SCALE_RANGE[1],
+                        step=0.25,  # an arrow from 0 leads to what is allowed
+                        round=0.01,
+                        optional=True,
+                        tooltip=(
+                            "denoise, deblur, dewatermark: how many times as large the picture is made first, .25 to "
+                            "4. Larger loses less detail and takes about zoom x zoom as long. 0 takes the task's own."
+                        ),
+                    )
                 ),
-                resize_mode_input(
-                    "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
-                    "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
-                    "code has it. task's own: what the model wants."
+                folded(
+                    resize_mode_input(
+                        "How a picture comes to `resolution`. shortest_edge: its shape kept, the short side at it. "
+                        "longest_edge: the long one. stretch: a square, whatever the shape. authors: as the published "
+                        "code has it. task's own: what the model wants."
+                    )
                 ),
-                io.Combo.Input(
-                    "scales",
-                    options=[OWN, *SCALES],
-                    default=OWN,
-                    optional=True,
-                    tooltip=(
-                        "Tasks that find things: at how many times `resolution` the picture is looked at. 1: once. "
-                        "Above 1 it is looked at again for small things, where nothing was found; below 1 for things "
-                        "that fill the picture. Every look takes its time, larger ones more."
-                    ),
+                folded(
+                    io.Combo.Input(
+                        "scales",
+                        options=[OWN, *SCALES],
+                        default=OWN,
+                        optional=True,
+                        tooltip=(
+                            "Tasks that find things: at how many times `resolution` the picture is looked at. 1: once. "
+                            "Above 1 it is looked at again for small things, where nothing was found; below 1 for "
+                            "things that fill the picture. Every look takes its time, larger ones more."
+                        ),
+                    )
                 ),
             ],
             outputs=[
@@ -145,26 +163,9 @@ class InstructSampler(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(
-        cls,
-        solver: str,
-        scheduler: str,
-        guidance: str,
-        formula: str = OWN,
-        zoom: float = 0.0,
-        resize_mode: str = OWN,
-        scales: str = OWN,
-    ) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        verdict = valid_choices(
-            solver=(solver, [OWN, *SOLVERS]),
-            scheduler=(scheduler, [OWN, *SPACINGS]),
-            guidance=(guidance, GUIDANCES),
-            formula=(formula, [OWN, *FORMULAS]),
-            resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
-            scales=(scales, [OWN, *SCALES]),
-        )
-        return valid_zoom(zoom) if verdict is True else verdict
+    def validate_inputs(cls, zoom: float = 0.0) -> bool | str:
+        """Refused before anything runs; ComfyUI marks all inputs that stand here, and looks at the others itself."""
+        return valid_zoom(zoom)
 
     @classmethod
     @interrupts()
@@ -189,6 +190,14 @@ class InstructSampler(io.ComfyNode):
         resize_mode: str = OWN,
         scales: str = OWN,
     ) -> io.NodeOutput:
+        check_choices(
+            solver=(solver, [OWN, *SOLVERS]),
+            scheduler=(scheduler, [OWN, *SPACINGS]),
+            guidance=(guidance, GUIDANCES),
+            formula=(formula, [OWN, *FORMULAS]),
+            resize_mode=(resize_mode, [OWN, *RESIZE_MODES]),
+            scales=(scales, [OWN, *SCALES]),
+        )
         if (refused := valid_zoom(zoom)) is not True:  # one that came through a link
             raise ValueError(refused)
         pictures = to_pictures(image)
@@ -203,7 +212,8 @@ class InstructSampler(io.ComfyNode):
             scales=None if scales == OWN else SCALES[scales],
         )
         drawn = draw(ComfyBackend(model, clip, vae), prepared, pictures, seed, options, resolution, chosen(resize_mode))
-        edited, message = to_image(drawn.images), report(prepared, pictures, drawn.images, model_knowledge(model))
+        edited = to_image(drawn.images)
+        message = report(prepared, pictures, drawn.images, model_knowledge(model), idle_patches(model))
         preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
         return io.NodeOutput(edited, {"samples": drawn.latents}, message, ui=preview)
 

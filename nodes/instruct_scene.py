@@ -13,7 +13,7 @@ from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import to_image, to_pictures
 from .interruption import interrupts
 from .preview import shown
-from .sockets import CATEGORY, InstructionType, valid_choices
+from .sockets import CATEGORY, InstructionType, check_choices, found_by
 
 LEVELS = {"plain": 0, "textured": 1, "photographic": 3}
 
@@ -27,6 +27,7 @@ class InstructScene(io.ComfyNode):
             node_id="InstructScene",
             display_name="Instruct Demo Scene",
             category=CATEGORY,
+            **found_by("demo", "example", "test picture"),
             description=(
                 "Pictures made for a task, with an instruction about them and the true answer. The built-in model was "
                 "trained on such scenes, though never on these. Pictures of your own, connected to `image`, take "
@@ -86,15 +87,11 @@ class InstructScene(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, task: str, background: str) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        return valid_choices(task=(task, TASKS), background=(background, LEVELS))
-
-    @classmethod
     @interrupts()
     def execute(
         cls, task: str, seed: int, count: int, size: int, background: str, image: Tensor | None = None
     ) -> io.NodeOutput:
+        check_choices(task=(task, TASKS), background=(background, LEVELS))
         if image is not None:
             return cls._own(task, seed, min(LEVELS[background], 1), image)
         try:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..instructdiffusion.imaging.colors import MARK_COLORS, MASK_COLORS
 from ..instructdiffusion.tasks import TASKS
 from .convert import to_pictures
-from .sockets import CATEGORY, InstructionType, valid_choices
+from .sockets import CATEGORY, InstructionType, check_choices, found_by
 from .wording import AUTOMATIC, word
 
 _COLORS = tuple(dict.fromkeys(c.name for c in (*MASK_COLORS, *MARK_COLORS)))
@@ -23,6 +23,9 @@ class InstructTask(io.ComfyNode):
             node_id="InstructTask",
             display_name="Instruct Task",
             category=CATEGORY,
+            **found_by(
+                "edit", "pose", "denoise", "deblur", "watermark", "segment", "detect", "keypoints", "classify",
+            ),
             description=(
                 "Words an instruction: what to look for or to change, and the colour "
                 "in which the answer is drawn."
@@ -81,11 +84,7 @@ class InstructTask(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, task: str, color: str) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        return valid_choices(task=(task, TASKS), color=(color, [AUTOMATIC, *_COLORS]))
-
-    @classmethod
     def execute(cls, task: str, subject: str, color: str, words: str, image: Tensor | None = None) -> io.NodeOutput:
+        check_choices(task=(task, TASKS), color=(color, [AUTOMATIC, *_COLORS]))
         made = word(task, subject, color, words, None if image is None else to_pictures(image[:1])[0])
         return io.NodeOutput(made, made.text, "\n".join(made.subjects))

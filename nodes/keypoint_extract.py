@@ -15,7 +15,7 @@ from .interruption import interrupts
 from .poses import to_pose
 from .preview import Overlays
 from .readers import read_by
-from .sockets import CATEGORY, PoseKeypoint, as_instruction
+from .sockets import CATEGORY, PoseKeypoint, as_instruction, found_by
 
 
 class KeypointExtract(io.ComfyNode):
@@ -27,6 +27,7 @@ class KeypointExtract(io.ComfyNode):
             node_id="KeypointExtract",
             display_name="Keypoint Extract",
             category=CATEGORY,
+            **found_by("pose", "openpose", "skeleton", "landmarks"),
             description="Reads the coloured discs that the model drew as points, to a fraction of a pixel.",
             inputs=[
                 *answer_inputs("keypoints or align"),

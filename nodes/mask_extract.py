@@ -19,7 +19,7 @@ from .inputs import answer_inputs
 from .interruption import interrupts
 from .preview import Overlays
 from .readers import read_by
-from .sockets import CATEGORY, Pictures, as_instruction, valid_choices
+from .sockets import CATEGORY, Pictures, as_instruction, check_choices, found_by
 
 
 class MaskExtract(io.ComfyNode):
@@ -31,6 +31,7 @@ class MaskExtract(io.ComfyNode):
             node_id="MaskExtract",
             display_name="Mask Extract",
             category=CATEGORY,
+            **found_by("segment", "segmentation", "detect"),
             description=(
                 "Reads the mask (or the boxes) that the model drew. Where nothing was found the mask is all zero, "
                 "the count 0, and the message says so."
@@ -95,11 +96,6 @@ class MaskExtract(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, decoder: str = DECODERS[0]) -> bool | str:
-        """Refused before anything runs, naming the input."""
-        return valid_choices(decoder=(decoder, DECODERS))
-
-    @classmethod
     @interrupts()
     def execute(
         cls,
@@ -111,6 +107,7 @@ class MaskExtract(io.ComfyNode):
         per_object: bool,
         decoder: str = DECODERS[0],
     ) -> io.NodeOutput:
+        check_choices(decoder=(decoder, DECODERS))
         checked = as_instruction(instruction, read_by("MaskExtract"))
         masks: list[np.ndarray] = []
         pictures: list[int] = []

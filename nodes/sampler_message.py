@@ -17,10 +17,11 @@ def report(
     sources: Sequence[np.ndarray],
     edits: Sequence[np.ndarray] | None,
     knowledge: Knowledge | None,
+    further: Sequence[str] = (),
 ) -> str:
     """Plain sentences, a line each, about pictures uint8 [h, w, 3] and what was drawn on them; None: nothing yet.
 
-    What is true of all pictures is said once, other things with the pictures' numbers.
+    What is true of all pictures is said once, other things with the pictures' numbers; `further` lines come last.
     """
     lines = [instruction.understanding or f"{instruction.task}: {'; '.join(instruction.text.splitlines())}"]
     reader = reader_of(instruction.task)
@@ -36,4 +37,4 @@ def report(
     for remark, numbers in said.items():
         some = f"picture {', '.join(map(str, numbers))}: " if len(numbers) < len(sources) else ""
         lines.append(some + remark)
-    return "\n".join(lines)
+    return "\n".join([*lines, *further])

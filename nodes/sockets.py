@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,16 +23,21 @@ SegmDetector = io.Custom("SEGM_DETECTOR")
 Pictures = io.Custom("MASK_PICTURES")  # a number a mask: which picture of the batch it lies on
 
 
-def valid_choices(**inputs: tuple[Any, Iterable[str]]) -> bool | str:
-    """True, or what is wrong with the first input whose value is not among its choices.
+def check_choices(**inputs: tuple[Any, Iterable[str]]) -> None:
+    """ValueError for the first input whose value is not among its choices.
 
-    ComfyUI checks lists of choices itself, but in some versions not those of V3 nodes. None is a linked input,
-    which is not known yet.
+    ComfyUI refuses such a value before anything runs, and marks that input; not where it comes through a link, and in
+    versions before 0.8 not of V3 nodes.
     """
     for name, (value, options) in inputs.items():
-        if value is not None and value not in (choices := tuple(options)):
-            return f"`{name}`: there is no {value!r}; choose one of {', '.join(choices)}"
-    return True
+        if value not in (choices := tuple(options)):
+            raise ValueError(f"`{name}`: there is no {value!r}; choose one of {', '.join(choices)}")
+
+
+def found_by(*words: str) -> dict[str, Any]:
+    """Further words that ComfyUI's search finds a node by, as keywords of its Schema where the version has them."""
+    known = "search_aliases" in inspect.signature(io.Schema).parameters
+    return {"search_aliases": list(words)} if known else {}
 
 
 def as_instruction(value: Any, tasks: tuple[str, ...] = (), name: str = "instruction") -> Instruction:

@@ -92,8 +92,8 @@ def test_the_decoder_comes_last_and_may_be_left_out(masks: ModuleType) -> None:
     assert [i.name for i in first] == BEFORE and not any(getattr(i, "optional", False) for i in first)
     assert decoder.name == "decoder" and decoder.optional and decoder.tooltip
     assert (decoder.options, decoder.default) == (["closed", "unet"], "closed")
-    assert masks.MaskExtract.validate_inputs() is True  # a graph that does not have it
-    assert "`decoder`: there is no 'magic'" in masks.MaskExtract.validate_inputs(decoder="magic")
+    with pytest.raises(ValueError, match="`decoder`: there is no 'magic'"):
+        masks.MaskExtract.execute(None, None, None, 0.5, 0, False, decoder="magic")
 
 
 @pytest.mark.parametrize("decoder", [None, "closed", "unet"])
@@ -132,4 +132,4 @@ def test_widgets_of_saved_graphs_fit(masks: ModuleType, path: Path) -> None:
         if node["type"] == "MaskExtract":
             threshold, min_area, per_object, *decoder = node["widgets_values"]
             assert 0.05 <= threshold <= 0.95 and type(min_area) is int and type(per_object) is bool
-            assert len(decoder) <= 1 and masks.MaskExtract.validate_inputs(*decoder) is True
+            assert decoder in ([], ["closed"], ["unet"])
