@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
@@ -226,3 +227,19 @@ def same_window():
         return slice(y, y + side), slice(x, x + side)
 
     return check
+
+
+class _Text(importlib.abc.InspectLoader):
+    """A loader of a module whose text is in hand, and not that of its file."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def get_source(self, fullname):
+        return self.text
+
+
+@pytest.fixture
+def load_text():
+    """load_text(module, text): run a module's text in it, under the names that it has already."""
+    return lambda module, text: _Text(text).exec_module(module)

@@ -22,7 +22,7 @@ FAMILY = [  # dataset, who split it, the API's split, ours
 ]
 
 
-def refer_api(checkout, monkeypatch):
+def refer_api(checkout, monkeypatch, load_text):
     """lichengunc/refer's `REFER`, written for Python 2, with pycocotools' C code as its own (it is a copy of that)."""
     import pycocotools._mask
 
@@ -43,7 +43,7 @@ def refer_api(checkout, monkeypatch):
         for part in ("collections", "patches"):
             setattr(sys.modules[f"matplotlib.{part}"], name, None)
     source = re.sub(r"^(\s*)print (.+)$", r"\1print(\2)", (folder / "refer.py").read_text(), flags=re.M)
-    exec(compile(source, module.__file__, "exec"), module.__dict__)
+    load_text(module, source)
     for name in ("external", "external.mask"):
         monkeypatch.delitem(sys.modules, name)
     return module.REFER
@@ -57,9 +57,9 @@ def asked(reader):
 
 
 @pytest.mark.parametrize(("name", "by", "split", "own"), FAMILY)
-def test_refer(name, by, split, own, made, opened, checkout, monkeypatch, same_but_for_outlines):
+def test_refer(name, by, split, own, made, opened, checkout, monkeypatch, same_but_for_outlines, load_text):
     folder = made(name)
-    api = refer_api(checkout, monkeypatch)(str(folder), name, by)
+    api = refer_api(checkout, monkeypatch, load_text)(str(folder), name, by)
     records = asked(opened(name, folder, own))
     refs = api.loadRefs(api.getRefIds(split=split))
     assert {(ref["ref_id"], s["sent"]) for ref in refs for s in ref["sentences"]} == set(records)
@@ -158,7 +158,9 @@ def test_the_authors_colour_what_is_meant(
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test", "miniv"])
-def test_phrasecut(split, made, opened, checkout, public, tmp_path, monkeypatch, same_but_for_outlines):
+def test_phrasecut(
+    split, made, opened, checkout, public, tmp_path, monkeypatch, same_but_for_outlines, load_text
+):
     """ChenyunWu/PhraseCutDataset's `RefVGLoader` finds the data beside its own code: here, beside a link to it."""
     place = tmp_path / "PhraseCutDataset"
     (place / "data").mkdir(parents=True)
@@ -166,7 +168,7 @@ def test_phrasecut(split, made, opened, checkout, public, tmp_path, monkeypatch,
     paths = ModuleType("file_paths")
     paths.__file__ = str(place / "utils" / "file_paths.py")
     source = (checkout("PhraseCutDataset") / "utils" / "file_paths.py").read_text()
-    exec(compile(source, paths.__file__, "exec"), paths.__dict__)
+    load_text(paths, source)
     monkeypatch.setitem(sys.modules, "file_paths", paths)
     module = public("PhraseCutDataset", "refvg_loader", "utils")
     handler = sys.modules["phrase_handler"]
