@@ -47,7 +47,13 @@ for (const kind of ['dragenter', 'dragover', 'drop'])
   canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
 """
 _HELD = "return window.app.graph._nodes.find(n => n.title === arguments[0]).widgets[0].value"
-_SELECT = "window.app.canvas.selectNode(window.app.graph._nodes.find(n => n.title === arguments[0]))"
+# Where a node's title bar is, from the middle of the canvas.
+_TITLE = """
+const node = window.app.graph._nodes.find(n => n.title === arguments[0]);
+const view = window.app.canvas.ds, box = document.querySelector('#graph-canvas').getBoundingClientRect();
+return [(node.pos[0] + 60 + view.offset[0]) * view.scale - box.width / 2,
+        (node.pos[1] - 12 + view.offset[1]) * view.scale - box.height / 2];
+"""
 _MODE = "return window.app.graph._nodes.find(n => n.title === arguments[0]).mode"
 # The whole graph, as large as it fits beside the page's own bars, which lie over the canvas or, in older versions,
 # beside it.
@@ -162,11 +168,14 @@ def drop_picture(browser: Any, title: str, name: str, content: bytes) -> None:
 
 
 def switch_on(browser: Any, title: str) -> int:
-    """Select the node of that title and press Ctrl+B; the node's mode after that, 0 where it is on."""
+    """Click the node of that title and press Ctrl+B; the node's mode after that, 0 where it is on."""
     from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
-    browser.execute_script(_SELECT, title)
+    place = [round(way) for way in browser.execute_script(_TITLE, title)]
+    canvas = browser.find_element(By.CSS_SELECTOR, "#graph-canvas")
+    ActionChains(browser).move_to_element_with_offset(canvas, *place).click().pause(0.5).perform()
     ActionChains(browser).key_down(Keys.CONTROL).send_keys("b").key_up(Keys.CONTROL).perform()
     time.sleep(0.5)
     return int(browser.execute_script(_MODE, title))

@@ -24,13 +24,16 @@ from instructdiffusion.evaluation.measures import measure
 
 SCENES = Path(__file__).with_name("scenes.json")  # what `graphs` reads
 LEVEL = 1  # InstructScene's default, "textured"
+SIZE = 256  # pixels of a side: what is drawn has smooth edges, and names can be written on it
 BATCH = 4
 _VISIBLE = 0.04  # share of a picture that must be to be seen, or to change
+_PART = 0.5  # of a picture that an edit changes at most: of a thing in it, not of all of it
+_THINGS = 2  # in a picture, at least: what is asked for stands beside what is not
 
 
 def example(task: str, seed: int) -> Example:
     """The scene of InstructScene's seed."""
-    return make_example(task, seed, split="test", size=64, level=LEVEL)
+    return make_example(task, seed, split="test", size=SIZE, level=LEVEL)
 
 
 def main(candidates: int = 64) -> None:
@@ -55,7 +58,10 @@ def shows_much(asked: Example) -> bool:
         return bool(asked.record.target.visible.all()) and len(asked.record.subjects) >= 3
     if task == "classify":
         return asked.record.target[0].name is not None and len(asked.record.subjects) >= 3
-    return bool((asked.source != asked.target).any(2).mean() >= _VISIBLE)
+    share = float((asked.source != asked.target).any(2).mean())
+    if task == "edit" and share > _PART:
+        return False
+    return share >= _VISIBLE and len(re.findall(r",| and ", asked.record.caption)) >= _THINGS - 1
 
 
 def answered(model: InstructDiffusion, task: str, seed: int) -> float:

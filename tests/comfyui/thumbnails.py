@@ -1,4 +1,4 @@
-"""The pictures that ComfyUI's template browser shows: the question's picture beside the answer, a graph each."""
+"""The pictures that ComfyUI's template browser shows, square: the answer, and in its corner what was asked about."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from PIL import Image
 
 from .client import Comfy
 
-_SIDE = 192  # pixels of a picture; a thumbnail is two of them wide
+_SIDE = 384  # pixels of a thumbnail's side
+_INSET = 128  # of the question's picture, in its corner
+_EDGE = 4  # of the white line around that
 
 
 def thumbnail(comfy: Comfy, graph: dict[str, Any]) -> Image.Image:
-    """Run a graph; its picture (demo scene or Load Image) on the left, the last picture it saved on the right."""
+    """Run a graph; the last picture it saved, with its question (demo scene or Load Image) small in a corner."""
     outputs = comfy.run(graph)
     saved = [
         outputs[number]["images"][0]
@@ -26,8 +28,9 @@ def thumbnail(comfy: Comfy, graph: dict[str, Any]) -> Image.Image:
         for node in graph.values()
         if node["class_type"] == "LoadImage"
     ]
-    sheet = Image.new("RGB", (2 * _SIDE, _SIDE))
-    for column, image in enumerate((asked[0], saved[-1])):
-        picture = Image.fromarray(np.asarray(comfy.picture(image))[..., :3])
-        sheet.paste(picture.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), (column * _SIDE, 0))
+    question, answer = (Image.fromarray(np.asarray(comfy.picture(image))[..., :3]) for image in (asked[0], saved[-1]))
+    sheet = answer.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    frame = Image.new("RGB", (_INSET + 2 * _EDGE,) * 2, (255, 255, 255))
+    frame.paste(question.resize((_INSET, _INSET), Image.Resampling.BICUBIC), (_EDGE, _EDGE))
+    sheet.paste(frame, (0, _SIDE - frame.height))
     return sheet
