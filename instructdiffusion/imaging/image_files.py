@@ -16,6 +16,8 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from ..utils.file_kinds import describe_content
+
 MAX_PIXELS = 64_000_000  # checked before anything is decoded
 # As Pillow calls them. None of their decoders starts a program; MPO, what phones write, is read as JPEG.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000")
@@ -25,12 +27,6 @@ EXTENSIONS = frozenset(
 )
 # Of images that are not read: a folder's are reported rather than passed over.
 OTHER_EXTENSIONS = frozenset(".heic .heif .jxl .svg .psd .dds .tga .ico .exr .qoi .eps".split())
-_KINDS = {  # how other files begin
-    b"%!PS": "PostScript", b"\xc5\xd0\xd3\xc6": "PostScript", b"%PDF": "a PDF document", b"DDS ": "a DDS texture",
-    b"8BPS": "a Photoshop document", b"BLP": "a BLP texture", b"<svg": "an SVG drawing", b"<?xml": "an XML file",
-    b"<!DOCTYPE html": "an HTML page", b"<html": "an HTML page", b"PK\x03\x04": "a zip archive",
-    b"version https://git-lfs": "a Git LFS pointer", b"\xff\x0a": "JPEG XL", b"\x00\x00\x00\x0cJXL ": "JPEG XL",
-}  # fmt: skip
 
 
 class UnreadableImage(ValueError):
@@ -93,17 +89,6 @@ def first_frame(image: Image.Image, name: str) -> int:
     except Exception as error:  # what a decoder raises depends on the format
         raise _cut_off(name, error) from error
     return count
-
-
-def describe_content(head: bytes) -> str:
-    """Say what a file is that is no image of `FORMATS`, from its first bytes; "" for what is not known either."""
-    start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
-    for magic, kind in _KINDS.items():
-        if head.startswith(magic) or start[: len(magic)].lower() == magic.lower():
-            return kind
-    if head[4:8] == b"ftyp":
-        return "HEIF (HEIC), which is not read" if head[8:11] in (b"hei", b"hev", b"mif") else "a video"
-    return ""
 
 
 def _check_regular(path: Path, name: str) -> None:

@@ -30,6 +30,7 @@ from .formats.safe_pickle import read_checkpoint
 from .pretrained_tokenizer import companion, load_tokenizer
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
+MOST_RESOLUTION = 8192  # pixels: what a file says beyond it is damaged or forged
 LATENT_SIDE = 64  # cells a side of SD 1.5's latents: 512 pixels with its autoencoder
 
 # What training code keeps beside the weights, and nothing here needs.
@@ -37,8 +38,10 @@ _HARMLESS = frozenset(
     "betas alphas_cumprod alphas_cumprod_prev sqrt_alphas_cumprod sqrt_one_minus_alphas_cumprod "
     "log_one_minus_alphas_cumprod sqrt_recip_alphas_cumprod sqrt_recipm1_alphas_cumprod posterior_variance "
     "posterior_log_variance_clipped posterior_mean_coef1 posterior_mean_coef2 lvlb_weights logvar scale_factor "
-    "cond_stage_model.logit_scale".split()
+    "cond_stage_model.logit_scale cond_stage_model.transformer.text_projection.weight v_pred ztsnr".split()
 )
+# Without numbers: ComfyUI's CheckpointSave writes these beside models that are no epsilon models.
+V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
 _HARMLESS_PREFIXES = ("loss.", VAE_PREFIX + "loss.")
 
 _log = logging.getLogger(__name__)
@@ -88,7 +91,12 @@ def load_checkpoint_components(
     if resolution is None:
         resolution = facts.get("resolution", LATENT_SIDE * factor)
     resolution = _resolution(resolution, factor, path.name)
-    prediction = prediction_type or facts.get("prediction_type") or "epsilon"
+    if ZERO_SNR in state:
+        raise ValueError(
+            f"{path.name} is of a schedule with zero terminal signal ({ZERO_SNR}), which is not supported: take another"
+        )
+    marked = "v_prediction" if V_PREDICTION in state else None
+    prediction = prediction_type or facts.get("prediction_type") or marked or "epsilon"
     if prediction not in PREDICTIONS:
         raise ValueError(
             f"expected a prediction_type of {', '.join(PREDICTIONS)}, got {prediction!r} for {path.name}"
@@ -241,9 +249,12 @@ def _scale(state: Mapping[str, Tensor], file: str) -> float:
 
 
 def _resolution(value: Any, factor: int, file: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < factor or value % factor:
-        raise ValueError(f"expected a resolution that is a multiple of {factor}, got {value!r} for {file}")
-    return value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not factor <= value <= MOST_RESOLUTION or value % factor:
+        raise ValueError(
+            f"expected a resolution that is a multiple of {factor}, at most {MOST_RESOLUTION}, got {value!r} for {file}"
+        )
+    return int(value)
 
 
 def _wrong_inputs(got: int, expected: int, file: str) -> str:

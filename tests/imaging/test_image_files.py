@@ -20,10 +20,10 @@ from instructdiffusion.imaging.image_files import (
     EXTENSIONS,
     FORMATS,
     UnreadableImage,
-    describe_content,
     open_image,
 )
 from instructdiffusion.imaging.images import list_pictures, load_picture
+from instructdiffusion.utils.file_kinds import describe_content
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\n%%EndComments\n{} loop\nshowpage\n%%EOF\n"

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ...utils.pickles import BoundedUnpickler
 from .problems import Flaw
 
 _PART = 1 << 18  # bytes of a pickled list that are read at once; more where more was pickled at once
@@ -55,7 +56,7 @@ _WIDTHS = {
 }
 
 
-class _Plain(pickle.Unpickler):
+class _Plain:
     def find_class(self, module: str, name: str) -> Any:
         raise Flaw(f"the pickle asks for {module}.{name}: only lists, dicts, words and numbers are read")
 
@@ -65,7 +66,11 @@ class _Plain(pickle.Unpickler):
         )
 
 
-class _Part(_Plain):
+class _Whole(_Plain, BoundedUnpickler):
+    """A pickle of which nothing is known yet."""
+
+
+class _Part(_Plain, pickle.Unpickler):
     """A piece of a pickle; `objects` are those before it that it refers back to, by number."""
 
     def __init__(self, data: bytes, objects: dict[int, Any]) -> None:
@@ -84,9 +89,9 @@ def load_plain(path: Path) -> Any:
 
     Flaw for anything else (nothing of it is run), and for a damaged file.
     """
-    with open(path, "rb") as stream, _naming_damage():
+    with open(path, "rb") as file, _naming_damage():
         # Python 2 wrote most of these files: its strings are bytes.
-        return _Plain(stream, encoding="utf-8", errors="replace").load()
+        return _Whole(io.BytesIO(file.read()), encoding="utf-8", errors="replace").load()
 
 
 def plain_parts(path: Path) -> Iterator[Any]:
@@ -114,7 +119,7 @@ def plain_parts(path: Path) -> Iterator[Any]:
 def _naming_damage() -> Iterator[None]:
     try:
         yield
-    except (EOFError, pickle.UnpicklingError, MemoryError) as error:
+    except (EOFError, pickle.UnpicklingError, MemoryError, RecursionError) as error:
         raise Flaw(f"the pickle is cut off or damaged: {error}") from None
     except (ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError) as error:
         if isinstance(error, Flaw):
@@ -151,7 +156,10 @@ def _outline(path: Path) -> tuple[list[int], set[int]]:
             elif kind in (_CLOSE, _EXTEND):
                 depth -= 1
             elif kind == _PUT:
-                top = max(top, _number(data[begun:place], argument < 0) + 1)
+                number = _number(data[begun:place], argument < 0)
+                if number > start + place:  # the unpickler would make room for all below it
+                    raise Flaw(f"the pickle is damaged: it numbers an object {number} after {start + place} bytes")
+                top = max(top, number + 1)
             elif kind == _GET:
                 number = _number(data[begun:place], argument < 0)
                 if number >= top:

@@ -1,13 +1,14 @@
 """Tensors out of a single file (.safetensors, .ckpt, .pt, .pth, .bin), nothing that is written in it run.
 
-A plain torch archive is read by torch.load(weights_only=True). Checkpoints of training frameworks also hold callbacks,
-optimizers and configurations as pickled objects, which that reader refuses. They are read here by an
-unpickler that knows nothing but how to describe a tensor: every other class of a known framework becomes an
-inert placeholder, and any other name (a function of the system, say) is an error.
+A torch archive's pickle is read by an unpickler that knows nothing but how to describe a tensor. Checkpoints of
+training frameworks also hold callbacks, optimizers and configurations as pickled objects: every other class of a known
+framework becomes an inert placeholder, and any other name (a function of the system, say) is an error. torch's old
+format, which is no archive, is looked over so, and then read by torch.load(weights_only=True).
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickle
@@ -23,6 +24,8 @@ import torch
 from torch import Tensor
 
 from ...utils.errors import first_line
+from ...utils.file_kinds import describe_content
+from ...utils.pickles import BoundedUnpickler
 
 SAFE, PICKLED = (".safetensors", ".sft"), (".ckpt", ".pt", ".pth", ".bin")
 FACTS = "instructdiffusion"  # the entry with what tensors cannot say: prediction_type, resolution
@@ -64,6 +67,7 @@ def read_checkpoint(path: str | Path) -> tuple[Mapping[str, Tensor], Mapping[str
         return state, _facts(beside.get(FACTS, {}), path.name)
     from safetensors import SafetensorError, safe_open
 
+    _check_content(path)
     try:
         file = safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError, ValueError) as error:
@@ -73,7 +77,7 @@ def read_checkpoint(path: str | Path) -> tuple[Mapping[str, Tensor], Mapping[str
         ) from error
     try:
         said = json.loads((file.metadata() or {}).get(FACTS, "{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the entry {FACTS!r} in the header of {path.name} is not JSON: {error}") from error
     return LazyState(file.keys(), file.get_tensor, path.name), _facts(said, path.name)
 
@@ -84,32 +88,59 @@ def read_archive(path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     ValueError for a file that is truncated, no torch archive, holds anything but tensors among its
     weights, or names code that no training framework leaves there.
     """
-    with path.open("rb") as stream:
-        head = stream.read(64)
+    head = _check_content(path)
     zipped = zipfile.is_zipfile(path)
-    if not head or (head.startswith(b"PK") and not zipped):
-        raise ValueError(
-            f"the checkpoint {path.name} is {'truncated' if head else 'empty'}: copy or download it again"
-        )
-    if head.startswith(b"version https://git-lfs"):
-        raise ValueError(
-            f"the checkpoint {path.name} is a Git LFS pointer, not the weights: fetch it with git lfs pull"
-        )
+    if head.startswith(b"PK") and not zipped:
+        raise ValueError(f"the checkpoint {path.name} is truncated: copy or download it again")
+    if zipped:
+        _check_archive(path)
     if not zipped and tarfile.is_tarfile(path):  # old torch read these freely, whatever weights_only said
         raise ValueError(
             f"the checkpoint {path.name} cannot be read safely: it is in torch's oldest format, a tar archive; "
             "save it anew as .safetensors"
         )
+    if zipped:
+        return _weights(_describe(path), path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        _look_over(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, and the reasons differ
-        if not zipped:
-            raise ValueError(
-                f"the checkpoint {path.name} cannot be read safely ({first_line(error)}): it is truncated, or "
-                "holds more than tensors in torch's old format; save it anew as .safetensors"
-            ) from error
-        content = _describe(path)
+        raise ValueError(
+            f"the checkpoint {path.name} cannot be read safely ({first_line(error)}): it is truncated, or "
+            "holds more than tensors in torch's old format; save it anew as .safetensors"
+        ) from error
     return _weights(content, path)
+
+
+def _check_content(path: Path) -> bytes:
+    """The first bytes of a checkpoint; ValueError says what a file is that is none."""
+    with path.open("rb") as stream:
+        head = stream.read(64)
+    if not head:
+        raise ValueError(f"the checkpoint {path.name} is empty: copy or download it again")
+    kind = describe_content(head)
+    zipped = kind == "a zip archive"  # what torch writes
+    if kind == "a Git LFS pointer":
+        raise ValueError(
+            f"the checkpoint {path.name} is a Git LFS pointer, not the weights: fetch it with git lfs pull"
+        )
+    if kind and not (zipped and path.suffix.lower() in PICKLED):
+        hint = "name it .ckpt" if zipped else "download it again, from the link of the file itself"
+        raise ValueError(f"the checkpoint {path.name} is no checkpoint but {kind}: {hint}")
+    return head
+
+
+def _check_archive(path: Path) -> None:
+    """ValueError for an archive whose records would take more memory than it has bytes: torch compresses none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"the checkpoint {path.name} is damaged ({first_line(error)}): copy it again") from error
+    if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+        raise ValueError(f"the checkpoint {path.name} holds compressed records, which torch never writes: save it anew")
+    if sum(record.file_size for record in records) > path.stat().st_size:
+        raise ValueError(f"the checkpoint {path.name} says that it holds more than it does: it is damaged or forged")
 
 
 def _weights(content: Any, path: Path) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
@@ -201,10 +232,17 @@ def _read_tensor(archive: zipfile.ZipFile, root: str, entry: _Described) -> Tens
     return flat.as_strided(entry.size, entry.stride, entry.offset)  # refuses to reach beyond the data
 
 
+def _look_over(path: Path) -> None:
+    """Read the pickles of torch's old format (magic number, version, system, content) within bounds, for no result."""
+    with path.open("rb") as stream:
+        for _ in range(4):
+            _Unpickler(stream).load()
+
+
 def _describe(path: Path) -> Any:
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{_root(archive)}data.pkl") as stream:
-            return _Unpickler(stream).load()
+        with zipfile.ZipFile(path) as archive:
+            return _Unpickler(io.BytesIO(archive.read(f"{_root(archive)}data.pkl"))).load()
     except _ForbiddenName as error:
         raise ValueError(
             f"the checkpoint {path.name} is refused: its pickle names {error}, which is code and not weights. "
@@ -284,7 +322,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(BoundedUnpickler):
     """Builds plain containers, descriptions of tensors and placeholders; imports nothing."""
 
     def __init__(self, stream: IO[bytes]) -> None:
