@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import CLIPTextModel, CLIPTokenizer
 
 
+MOST_RESOLUTION = 8192  # pixels a side: what a model says beyond it is damaged or forged
+
+
 @dataclass(frozen=True, eq=False)
 class Components:
     """A model, ready to be asked.

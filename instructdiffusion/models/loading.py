@@ -13,11 +13,12 @@ import torch
 from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..utils.errors import first_line
-from .components import Components, not_finite
+from .components import MOST_RESOLUTION, Components, not_finite
 from .formats.folder import training_alphas
 from .formats.ldm_keys import odd_keys
+from .formats.part_config import check_need, read_config
 from .formats.safe_pickle import PICKLED, SAFE, is_checkpoint
-from .formats.weight_files import read_weights, safe_folder
+from .formats.weight_files import count_weights, read_weights, safe_folder
 
 if TYPE_CHECKING:
     pass
@@ -100,10 +101,11 @@ def load_components(
             f"the model folder {folder} lacks {', '.join(missing)}: expected diffusers' layout with {', '.join(_PARTS)}"
         )
     _check_unet_config(folder)
-    unet = _part(folder / "unet", UNet2DConditionModel, torch_dtype=dtype, low_cpu_mem_usage=False)
-    vae = _part(folder / "vae", AutoencoderKL, torch_dtype=dtype, low_cpu_mem_usage=False)
-    text = _part(folder / "text_encoder", CLIPTextModel, dtype=dtype)
-    tokenizer = _guarded("tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer"))
+    local = {"local_files_only": True}  # whatever stands in a folder, nothing is fetched
+    unet = _part(folder / "unet", UNet2DConditionModel, torch_dtype=dtype, low_cpu_mem_usage=False, **local)
+    vae = _part(folder / "vae", AutoencoderKL, torch_dtype=dtype, low_cpu_mem_usage=False, **local)
+    text = _part(folder / "text_encoder", CLIPTextModel, dtype=dtype, **local)
+    tokenizer = _guarded("tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer", **local))
     if text.config.hidden_size != unet.config.cross_attention_dim:
         raise ValueError(
             f"the text encoder is {text.config.hidden_size} wide, the UNet attends to "
@@ -124,10 +126,19 @@ def load_components(
         tokenizer=tokenizer,
         alphas_cumprod=alphas,
         prediction_type=prediction,
-        resolution=int(size if isinstance(size, int) else max(size)) * factor,
+        resolution=_side(size, factor),
         path=folder,
         resize_mode=_folder_resize_mode(folder),
     )
+
+
+def _side(size: Any, factor: int) -> int:
+    """The side in pixels of a UNet's `sample_size`; ValueError for one that is none."""
+    sides = size if isinstance(size, (list, tuple)) else [size]
+    if not sides or not all(isinstance(s, int) and 1 <= s * factor <= MOST_RESOLUTION for s in sides):
+        most = MOST_RESOLUTION // factor
+        raise ValueError(f"expected a sample_size in unet/config.json of at most {most}, got {size!r}")
+    return int(max(sides)) * factor
 
 
 def _folder_resize_mode(folder: Path) -> str:
@@ -192,9 +203,31 @@ def _guarded(part: str, load: Callable[[], T]) -> T:
         ) from error
 
 
+def _check_part(folder: Path, kind: Any) -> None:
+    """Refuse a config that is beyond all reason, or of a larger network than the weights are."""
+    from accelerate import init_empty_weights
+
+    config = read_config(folder)
+
+    def describe() -> dict[str, tuple[int, ...]]:
+        with init_empty_weights():
+            if hasattr(kind, "load_config"):  # diffusers'
+                module = kind.from_config(config)
+            else:
+                module = kind(kind.config_class.from_dict(config))
+        return {name: tuple(value.shape) for name, value in module.state_dict().items()}
+
+    try:
+        held = count_weights(folder)
+    except ValueError as error:
+        raise ValueError(f"the model's {folder.name} cannot be read ({error}): copy the folder again") from None
+    check_need(folder.name, _guarded(folder.name, describe), held)
+
+
 def _part(folder: Path, kind: Any, **options: Any) -> Any:
     """The module of a part's folder, checked: all of its weights, no others, finite."""
     part = folder.name
+    _check_part(folder, kind)
     with safe_folder(folder) as (place, more):
         options |= {**more, "use_safetensors": True, "output_loading_info": True}
         module, info = _guarded(part, lambda: kind.from_pretrained(place, **options))

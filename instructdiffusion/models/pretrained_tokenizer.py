@@ -1,17 +1,21 @@
-"""The tokenizer of a checkpoint in a single file, which lies beside the file or in the hub's cache."""
+"""The tokenizer of a checkpoint in a single file: the one beside the file, or CLIP's, whose vocabulary ships."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..utils.errors import first_line
+from .tokenizer import BEGIN, END, byte_letters, write_files_of_tokenizer
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
 SD_VOCABULARY = 49408
-SD_TOKENIZER = "openai/clip-vit-large-patch14"
+VOCABULARY = Path(__file__).resolve().parent.parent / "assets" / "clip"
 
 
 def companion(path: str | Path) -> Path:
@@ -32,8 +36,8 @@ def tokenizer_folder(path: str | Path) -> Path | None:
 def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
     """The tokenizer of a checkpoint whose text encoder knows `vocabulary` entries.
 
-    Taken from beside the file; for SD's vocabulary also from the hub (or its cache). FileNotFoundError says
-    what to put where, ValueError that a tokenizer is of another model.
+    Taken from beside the file; for SD's vocabulary else the one that ships. FileNotFoundError says what to put where,
+    ValueError that a tokenizer is of another model.
     """
     from transformers import CLIPTokenizer
 
@@ -45,9 +49,9 @@ def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
             f"the text encoder of {path.name} has a vocabulary of its own ({vocabulary} entries): put its "
             f"tokenizer (vocab.json, merges.txt, tokenizer_config.json) into {beside}"
         )
-    folder = folder or _fetched_tokenizer(path.name, beside)
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder)
+        with nullcontext(folder) if folder is not None else clip_tokenizer_folder() as place:
+            tokenizer = CLIPTokenizer.from_pretrained(place, local_files_only=True)
     except Exception as error:  # the libraries raise many kinds
         raise ValueError(
             f"the tokenizer {folder} cannot be read ({first_line(error)}): copy it again"
@@ -61,22 +65,19 @@ def load_tokenizer(path: str | Path, vocabulary: int) -> CLIPTokenizer:
     return tokenizer
 
 
-def _fetched_tokenizer(file: str, target: Path) -> Path:
-    """The folder of SD's tokenizer in the hub's cache; it is fetched where it is not there yet."""
-    from huggingface_hub import snapshot_download
+@contextmanager
+def clip_tokenizer_folder() -> Iterator[Path]:
+    """Write CLIP's tokenizer, which all of Stable Diffusion 1 shares, from the vocabulary that ships.
 
-    needed = ("vocab.json", "merges.txt")
-    patterns = [*needed, "tokenizer_config.json", "special_tokens_map.json"]
-    reason = "files are missing there"
-    for cached in (True, False):
-        try:
-            folder = Path(snapshot_download(SD_TOKENIZER, allow_patterns=patterns, local_files_only=cached))
-        except Exception as error:  # offline, refused, disk full: the advice is the same
-            reason = first_line(error)
-            continue
-        if all((folder / name).is_file() for name in needed):
-            return folder
-    raise FileNotFoundError(
-        f"{file} needs Stable Diffusion's tokenizer, {SD_TOKENIZER}, which cannot be fetched ({reason}): allow the "
-        f"download once, or put vocab.json and merges.txt into {target}"
-    )
+    Yields:
+        A folder that `CLIPTokenizer.from_pretrained` reads; it lasts as long as the context.
+    """
+    text = (VOCABULARY / "merges.txt").read_text(encoding="utf-8")
+    letters = byte_letters()
+    # In CLIP's order the printable bytes come first.
+    letters = [x for x in letters if ord(x) < 256] + [x for x in letters if ord(x) >= 256]
+    words = ["".join(line.split()) for line in text.splitlines()[1:] if line]
+    entries = [*letters, *(x + "</w>" for x in letters), *words, BEGIN, END]
+    with tempfile.TemporaryDirectory() as temporary:
+        write_files_of_tokenizer(Path(temporary), entries, text, 77)
+        yield Path(temporary)

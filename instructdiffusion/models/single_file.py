@@ -21,7 +21,7 @@ from torch import Tensor
 from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..settings import FILE
-from .components import Components, not_finite
+from .components import MOST_RESOLUTION, Components, not_finite
 from .formats import ldm_keys
 from .formats.ema_keys import AVERAGES, COUNTERS, averages_among, find_averages
 from .formats.folder import training_alphas
@@ -30,7 +30,6 @@ from .formats.safe_pickle import read_checkpoint
 from .pretrained_tokenizer import companion, load_tokenizer
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
-MOST_RESOLUTION = 8192  # pixels: what a file says beyond it is damaged or forged
 LATENT_SIDE = 64  # cells a side of SD 1.5's latents: 512 pixels with its autoencoder
 
 # What training code keeps beside the weights, and nothing here needs.

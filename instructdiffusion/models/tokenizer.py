@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .architecture import TEXT_LENGTH
@@ -70,13 +70,25 @@ def write_tokenizer(sentences: Iterable[str], folder: str | Path, merges: int = 
         if (joined := "".join(pair)) not in entries:
             entries.append(joined)
     folder = Path(folder)
+    merges_text = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in learned)]) + "\n"
+    write_files_of_tokenizer(folder, entries, merges_text, TEXT_LENGTH)
+    return folder
+
+
+def write_files_of_tokenizer(folder: Path, entries: Sequence[str], merges: str, length: int) -> None:
+    """Write the files that CLIPTokenizer.from_pretrained reads.
+
+    Args:
+        folder: Made where it is missing.
+        entries: The vocabulary, by number.
+        merges: The text of merges.txt.
+        length: How many tokens its model reads.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = json.dumps({entry: number for number, entry in enumerate(entries)}, ensure_ascii=False)
     (folder / "vocab.json").write_text(vocabulary, encoding="utf-8")
-    merges_text = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in learned)]) + "\n"
-    (folder / "merges.txt").write_text(merges_text, encoding="utf-8")
+    (folder / "merges.txt").write_text(merges, encoding="utf-8")
     special = {"bos_token": BEGIN, "eos_token": END, "unk_token": END, "pad_token": END}
-    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": TEXT_LENGTH, **special}
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": length, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1), encoding="utf-8")
     (folder / "special_tokens_map.json").write_text(json.dumps(special, indent=1), encoding="utf-8")
-    return folder

@@ -66,7 +66,7 @@ def test_a_stage_starts_from_a_file_as_from_the_folder_of_the_same_model(file, g
 
 def test_a_file_that_is_none_and_one_with_other_inputs_are_refused(parts, tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"<html>")
-    with pytest.raises(ValueError, match=r"a\.safetensors cannot be read"):
+    with pytest.raises(ValueError, match=r"a\.safetensors is no checkpoint but an HTML page"):
         build_stage(small("instruct", tmp_path / "out", tmp_path / "a.safetensors"))
     unet = build_unet((32, 32, 32), context=64, in_channels=9)
     inpainting = export_checkpoint(dataclasses.replace(parts, unet=unet), tmp_path / "b.safetensors")

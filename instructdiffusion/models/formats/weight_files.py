@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from torch import Tensor
 
 from ...utils.errors import first_line
-from .safe_pickle import read_checkpoint
+from .safe_pickle import SAFE, read_checkpoint
 
 # diffusers' and transformers' names; the first that is there is taken, so a pickle only where there is nothing else.
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_model")
@@ -42,6 +44,20 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     path = find_weights(folder)
     files = _listed_in(path) if path.suffix == ".json" else [path]
     return {key: value for file in files for key, value in read_checkpoint(file)[0].items()}
+
+
+def count_weights(folder: Path) -> int:
+    """How many numbers a part's weights are; of safetensors from their heads alone. Errors: `read_weights`'."""
+    path = find_weights(folder)
+    total = 0
+    for file in _listed_in(path) if path.suffix == ".json" else [path]:
+        if file.suffix not in SAFE:
+            total += sum(value.numel() for value in read_checkpoint(file)[0].values())
+            continue
+        read_checkpoint(file)  # says what is wrong with it
+        with safe_open(file, "pt") as stream:
+            total += sum(math.prod(stream.get_slice(name).get_shape()) for name in stream.keys())
+    return total
 
 
 def _listed_in(index: Path) -> list[Path]:
