@@ -33,7 +33,7 @@ class EditExtract(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("edited", display_name="edited", tooltip="The same at the source's size."),
+                io.Image.Output("edited_home", display_name="edited", tooltip="The same at the source's size."),
             ],
         )
 

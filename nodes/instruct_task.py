@@ -76,7 +76,7 @@ class InstructTask(io.ComfyNode):
                 ),
                 io.String.Output("text", display_name="text", tooltip="The words alone."),
                 io.String.Output(
-                    "subject",
+                    "asked_subject",  # ComfyUI 0.3.64 wants other names for outputs than for inputs
                     display_name="subject",
                     tooltip="What is asked for, a line each, as BoxFromMask's `label` takes it.",
                 ),

@@ -63,6 +63,15 @@ def pack() -> tuple[dict[str, Any], float]:
     return {kind.define_schema().node_id: kind for kind in kinds}, time.process_time() - began
 
 
+def doubled(kinds: dict[str, Any]) -> dict[str, list[str]]:
+    """Names that a node's inputs share with its outputs: ComfyUI before 0.8 refuses them, and with them the pack."""
+    found = {}
+    for name, kind in kinds.items():
+        schema = kind.define_schema()
+        found[name] = sorted({i.id for i in schema.inputs} & {o.id for o in schema.outputs if o.id})
+    return {name: ids for name, ids in found.items() if ids}
+
+
 async def _kinds(module: Any) -> list[Any]:
     return await (await module.comfy_entrypoint()).get_node_list()
 
@@ -348,7 +357,8 @@ def main() -> None:
     """Print everything as one line of JSON."""
     kinds, seconds = pack()
     found: dict[str, Any] = {
-        "import": seconds / COMFYUI, "loaded at import": len(comfy.model_management.current_loaded_models),
+        "doubled": doubled(kinds), "import": seconds / COMFYUI,
+        "loaded at import": len(comfy.model_management.current_loaded_models),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         folder_paths.set_temp_directory(folder)  # where previews go

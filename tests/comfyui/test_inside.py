@@ -31,6 +31,11 @@ def test_loading_the_pack_is_cheap_and_loads_no_model(seen: dict[str, Any]) -> N
     assert seen["loaded at import"] == 0
 
 
+def test_inputs_and_outputs_have_names_of_their_own(seen: dict[str, Any]) -> None:
+    """Else a ComfyUI before 0.8 loads none of the nodes."""
+    assert seen["doubled"] == {}
+
+
 @pytest.mark.parametrize("node", ["sampler", "guider"])
 def test_branches_of_no_weight_are_not_evaluated(seen: dict[str, Any], node: str) -> None:
     """Pictures that went through the UNet in two steps."""
