@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from ..instructdiffusion.models.formats.ldm_keys import (
     vae_to_ldm,
 )
 from ..instructdiffusion.models.formats.weight_files import read_weights
+from ..instructdiffusion.models.saving import scheduler_config
+from ..instructdiffusion.models.sidecar import save_tokenizer
 from ..instructdiffusion.settings import read_settings
 from .comfy_backend import ATTACHMENT
 from .guards import guard_vae
@@ -66,6 +69,25 @@ def load_folder(folder: Path) -> tuple[Any, Any, Any]:
     clip = load_clip(read_weights(folder / "text_encoder"), configs["text_encoder"], folder / "tokenizer")
     model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
     attach(model, folder, _side(configs["unet"]) * vae.downscale_ratio, folder_resize_mode(folder))
+    return model, clip, vae
+
+
+def load_components(components: Any) -> tuple[Any, Any, Any]:
+    """(MODEL, CLIP, VAE) of a model that the package has loaded (`Components`), as from a single file of any widths.
+
+    ValueError for a schedule that ComfyUI has not.
+    """
+    configs = {part: dict(getattr(components, part).config) for part in ("unet", "vae")}
+    text = components.text_encoder.config.to_dict()
+    scheduler = {**scheduler_config(components), "prediction_type": components.prediction_type}
+    scale = float(configs["vae"]["scaling_factor"])
+    vae = load_vae(vae_to_ldm(components.vae.state_dict(), configs["vae"]), configs["vae"])
+    with tempfile.TemporaryDirectory() as folder:  # ComfyUI's tokenizers read a folder, once
+        save_tokenizer(components.tokenizer, Path(folder))
+        clip = load_clip(components.text_encoder.state_dict(), text, Path(folder))
+    unet = unet_to_ldm(components.unet.state_dict(), configs["unet"])
+    model = load_unet(unet, configs["unet"], scheduler, scale, preview_colors(vae, scale))
+    attach(model, components.path, components.resolution, components.resize_mode)
     return model, clip, vae
 
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from ..instructdiffusion.models.formats.ema_keys import with_averages
 from ..instructdiffusion.models.formats.ldm_keys import UNET_PREFIX
 from ..instructdiffusion.models.formats.safe_pickle import read_checkpoint
+from ..instructdiffusion.models.single_file import V_PREDICTION, load_checkpoint_components
 from .comfy_backend import check_model
 from .model_files import file_resize_mode, find_folders, fingerprint
 from .sockets import CATEGORY, found_by
@@ -135,18 +136,17 @@ def _load_folder(path: Path) -> tuple[Any, Any, Any]:
 
 def _load_file(path: Path) -> tuple[Any, Any, Any]:
     """(MODEL, CLIP, VAE) of a single file, with the weights that the package takes: averaged ones where it has them."""
-    from .builtin import attach
+    from .builtin import attach, load_components
 
     state, known = read_checkpoint(path)
     keys = with_averages(state, path.name)
     first = keys.get(UNET_PREFIX + "input_blocks.0.0.weight")
     _check_channels(None if first is None else int(state[first].shape[1]))
-    prediction = known.get("prediction_type", "epsilon")
-    if prediction != "epsilon":
-        raise ValueError(
-            f"ComfyUI reads a single file as an epsilon model, this one is of {prediction}: export it as a folder, "
-            "which says so"
-        )
+    marked = "v_prediction" if V_PREDICTION in state else "epsilon"
+    prediction = known.get("prediction_type", marked)
+    # ComfyUI knows single files of Stable Diffusion 1.5's widths alone, and these as epsilon models.
+    if first is not None and (prediction != "epsilon" or int(state[first].shape[0]) != _SD15[0]):
+        return load_components(load_checkpoint_components(path))
     embeddings = folder_paths.get_folder_paths("embeddings")
     weights = {key: state[stored] for key, stored in keys.items()}
     loaded = comfy.sd.load_state_dict_guess_config(weights, embedding_directory=embeddings)

@@ -279,7 +279,8 @@ def check_resolution(arguments: argparse.Namespace) -> None:
     if side is None or side < 1:
         return
     from ..inference.memory import fitting_batch, folder_footprint, folder_resolution
-    from ..models.loading import BUILT_IN, find_folder
+    from ..models.built_in import BUILT_IN
+    from ..models.loading import find_folder
     from ..utils.devices import best_device
 
     if arguments.model not in BUILT_IN and not Path(arguments.model).is_dir():

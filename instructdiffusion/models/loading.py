@@ -13,6 +13,7 @@ import torch
 from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..utils.errors import first_line
+from .built_in import ASSETS, BUILT_IN
 from .components import MOST_RESOLUTION, Components, not_finite
 from .formats.folder import training_alphas
 from .formats.ldm_keys import odd_keys
@@ -23,8 +24,6 @@ from .formats.weight_files import count_weights, read_weights, safe_folder
 if TYPE_CHECKING:
     pass
 
-BUILT_IN = ("tiny",)
-_ASSETS = Path(__file__).resolve().parent.parent / "assets"
 _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 # How the libraries call what does not fit.
 _ODD = {"missing_keys": "missing key", "unexpected_keys": "unknown key", "mismatched_keys": "misshaped key"}
@@ -39,7 +38,7 @@ def find_folder(name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     if isinstance(name_or_path, str) and text in BUILT_IN:
-        return _ASSETS / text
+        return ASSETS / text
     path = Path(name_or_path)
     if path.is_dir():
         return path

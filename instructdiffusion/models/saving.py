@@ -34,7 +34,7 @@ def save_pretrained(components: Components, folder: str | Path) -> Path:
     replaceable = (folder / "model_index.json").is_file()
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not replaceable):
         raise ValueError(f"expected a new or empty folder, or a model's to replace, got {folder}")
-    scheduler = {**_scheduler(components), "prediction_type": components.prediction_type}
+    scheduler = {**scheduler_config(components), "prediction_type": components.prediction_type}
     factor = 2 ** (len(components.vae.config.block_out_channels) - 1)
     settings = settings_file(components)
     with whole_folder(folder) as new:
@@ -93,7 +93,7 @@ def export_checkpoint(components: Components, path: str | Path) -> Path:
     return path
 
 
-def _scheduler(components: Components) -> dict[str, Any]:
+def scheduler_config(components: Components) -> dict[str, Any]:
     """The config of a scheduler with exactly these alphas: the model's own, SD 1.5's, or one fitted to them."""
     alphas = np.asarray(components.alphas_cumprod)
     own = components.path / "scheduler" / "scheduler_config.json"

@@ -21,13 +21,14 @@ from torch import Tensor
 from ..imaging.resize import resize_mode_in
 from ..sampling.schedule import PREDICTIONS
 from ..settings import FILE
+from .built_in import model_of_shape
 from .components import MOST_RESOLUTION, Components, not_finite
 from .formats import ldm_keys
 from .formats.ema_keys import AVERAGES, COUNTERS, averages_among, find_averages
 from .formats.folder import training_alphas
 from .formats.ldm_keys import TEXT_PREFIX, UNET_PREFIX, VAE_PREFIX, odd_keys
 from .formats.safe_pickle import read_checkpoint
-from .pretrained_tokenizer import companion, load_tokenizer
+from .pretrained_tokenizer import companion, load_tokenizer, tokenizer_folder
 
 SD_SCALE = 0.18215  # SD 1.5's factor on latents, where a file does not say its own
 LATENT_SIDE = 64  # cells a side of SD 1.5's latents: 512 pixels with its autoencoder
@@ -87,8 +88,10 @@ def load_checkpoint_components(
             f"{unet_config['cross_attention_dim']}: {path.name} mixes parts of different models"
         )
     factor = 2 ** (len(vae_config["block_out_channels"]) - 1)
+    # ComfyUI's CheckpointSave of the model that ships, or of a merge of it, says nothing of tokenizer and resolution.
+    kin = None if facts or tokenizer_folder(path) else model_of_shape(unet_config, vae_config, text_config)
     if resolution is None:
-        resolution = facts.get("resolution", LATENT_SIDE * factor)
+        resolution = facts.get("resolution", LATENT_SIDE * factor if kin is None else kin.resolution)
     resolution = _resolution(resolution, factor, path.name)
     if ZERO_SNR in state:
         raise ValueError(
@@ -105,10 +108,11 @@ def load_checkpoint_components(
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
     alphas = _alphas(state, path.name)
-    tokenizer = load_tokenizer(path, text_config["vocab_size"])
+    tokenizer = load_tokenizer(path if kin is None else kin.folder / "x", text_config["vocab_size"])
     ends = {f"{n}_token_id": getattr(tokenizer, f"{n}_token_id") for n in ("bos", "eos", "pad")}
     unet_config["sample_size"] = resolution // factor
-    vae_config |= {"sample_size": resolution, "scaling_factor": _scale(state, path.name)}
+    scale = kin.scale if kin is not None and "scale_factor" not in state else _scale(state, path.name)
+    vae_config |= {"sample_size": resolution, "scaling_factor": scale}
 
     unet, vae, text_encoder = empty_modules(unet_config, vae_config, text_config | ends)
     prefix = "text_model." if next(iter(text_encoder.state_dict())).startswith("text_model.") else ""
@@ -134,9 +138,9 @@ def load_checkpoint_components(
         alphas_cumprod=alphas,
         prediction_type=prediction,
         resolution=resolution,
-        path=companion(path),
+        path=companion(path) if kin is None else kin.folder,
         # What says nothing of itself is not ours.
-        resize_mode=mode or ("shortest_edge" if facts else "authors"),
+        resize_mode=mode or ("shortest_edge" if facts or kin else "authors"),
     )
 
 

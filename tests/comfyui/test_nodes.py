@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from instructdiffusion import InstructDiffusion
 from instructdiffusion.datasets.synthetic.examples import make_example
+from instructdiffusion.models.saving import export_checkpoint
 
 from .client import Comfy
 from .test_graphs import LORA
@@ -428,3 +429,24 @@ def test_a_model_of_another_kind_is_refused_with_what_it_is(comfy: Comfy) -> Non
     message = comfy.fails(graph)
     assert "`model`" in message and "text-to-image" in message and "8 channels" in message
     path.unlink()
+
+
+def test_what_checkpointsave_writes_is_loaded_here_and_in_the_package(comfy: Comfy, tiny: InstructDiffusion) -> None:
+    """The built-in model through CheckpointSave, read by InstructLoader and by `from_pretrained`."""
+    saved = node(
+        "CheckpointSave", {"model": ["1", 0], "clip": ["1", 1], "vae": ["1", 2], "filename_prefix": "copy/of"}
+    )
+    comfy.run({"1": LOADER, "2": saved})
+    (path,) = (comfy.base / "output" / "copy").glob("of*.safetensors")
+    copyfile(path, comfy.base / "models" / "checkpoints" / "copy_of_tiny.safetensors")
+    loader = node("InstructLoader", {"model": "copy_of_tiny.safetensors"})
+    expected, got = (comfy.pictures(comfy.run({**asked("segment"), "1": one}), 4)[0] for one in (LOADER, loader))
+    assert np.abs(expected.astype(int) - got.astype(int)).max() <= 1
+    export_checkpoint(tiny.components, comfy.base / "models" / "checkpoints" / "exported.safetensors")
+    exported = {**asked("segment"), "1": node("InstructLoader", {"model": "exported.safetensors"})}
+    assert np.abs(expected.astype(int) - comfy.pictures(comfy.run(exported), 4)[0].astype(int)).max() <= 1
+    copy = InstructDiffusion.from_pretrained(path, device="cpu")
+    example = make_example("segment", SEED, size=64, level=1)
+    answers = [model.run(example.instruction, example.source) for model in (tiny, copy)]
+    assert np.array_equal(answers[0].picture, answers[1].picture)
+    assert copy.components.prediction_type == "v_prediction" and copy.components.resolution == 64
