@@ -7,7 +7,6 @@ from comfy_api.latest import io, ui
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..instructdiffusion.datasets.synthetic.examples import make_example
 from ..instructdiffusion.tasks import TASKS, get_task
 from ..instructdiffusion.utils.interrupts import in_thread
 from .convert import to_image, to_pictures
@@ -94,6 +93,9 @@ class InstructScene(io.ComfyNode):
         check_choices(task=(task, TASKS), background=(background, LEVELS))
         if image is not None:
             return cls._own(task, seed, min(LEVELS[background], 1), image)
+        # Late: starting ComfyUI shall not take what only scenes need.
+        from ..instructdiffusion.datasets.synthetic.examples import make_example
+
         try:
             level = LEVELS[background]
             examples = [
@@ -116,6 +118,8 @@ class InstructScene(io.ComfyNode):
     @classmethod
     def _own(cls, task: str, seed: int, level: int, image: Tensor) -> io.NodeOutput:
         """The pictures as they came, asked what the scene of the seed would have been asked."""
+        from ..instructdiffusion.datasets.synthetic.examples import make_example
+
         pictures = to_pictures(image)
         subjects = make_example(task, seed, split="test", size=64, level=level).instruction.subjects
         prepared = get_task(task).instruct(list(subjects) or None, picture=pictures[0])
