@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
+import contextlib
 import os
-import re
 import sys
-import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Callable
-from itertools import chain, count
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..imaging.resize import RESIZE_MODES
 from ..tasks import DECODERS, TASKS, Instruction, get_task
 from ..utils.terminal import printable
+from .answer_text import Brief, describe
 from .old_flags import OldFlag
+from .picture_files import Loaded, answer_stems, check_apart, find_pictures, load_batches
 from .step_bar import step_bar
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..inference.answer import Answer
     from ..pipeline import InstructDiffusion
+
+    Ask = Callable[[InstructDiffusion, list[np.ndarray], dict[str, Any]], list[Answer]]
 
 DECODER: dict[str, Any] = {
     "choices": DECODERS,
     "default": DECODERS[0],
     "help": "how masks are read from what was drawn: in closed form, or by the light U-Net; default: closed",
 }
-LONGEST_STEM = 224  # bytes: a file has at most 255, of which "_dewatermark_overlay.png" is a part
+# What is wrong with one picture, rather than with all of them.
+_SKIPPED = (ValueError, TypeError, OSError, FloatingPointError, MemoryError)
+DTYPES = ("float32", "bfloat16", "float16")
 ASK = "ask"  # free words, understood as one of the tasks
 MODEL = "tiny (ships), a folder (./tiny for one of that name), a checkpoint file or a hub id"
 
@@ -40,6 +44,7 @@ def add_parser(commands: Any) -> None:
     text = "ask in free words, as 'where is the star?' or 'remove the noise'"
     parser = commands.add_parser(ASK, help=text, description=text[0].upper() + text[1:] + ".")
     _add_picture(parser)
+    _add_batches(parser)
     parser.add_argument("words", metavar="WORDS", nargs="+", help="a request or a question in English")
     add_model_arguments(parser)
     _add_output(parser)
@@ -48,6 +53,7 @@ def add_parser(commands: Any) -> None:
         text = task.summary or f"answer the task {name}"
         parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         _add_picture(parser)
+        _add_batches(parser)
         if task.max_subjects:
             count = "+" if task.max_subjects > 1 else 1
             parser.add_argument("subjects", metavar=task.subject_label, nargs=count, help="in words")
@@ -93,6 +99,19 @@ def _add_picture(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("picture", type=Path, metavar="PICTURE", help="a picture, or a folder of pictures")
 
 
+def _add_batches(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say how a folder is gone through."""
+    parser.add_argument(
+        "--batch-size", type=int, default=8, help="pictures answered at once, fewer of large ones; default: 8"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        help="threads that read pictures ahead; default: one a core, at most 4",
+    )
+
+
 def _add_output(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what is written, and where."""
     parser.add_argument(
@@ -107,6 +126,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which model is asked, and how."""
     parser.add_argument("--model", default="tiny", help=MODEL)
     parser.add_argument("--device", help="cpu, cuda, mps; default: a GPU where there is one")
+    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="of the networks; default: float32")
     parser.add_argument(
         "--compile",
         action=argparse.BooleanOptionalAction,
@@ -149,13 +169,16 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from ..utils.files import WriteError, check_writable, clear_leftovers
 
-    pictures = _pictures(arguments.picture)
+    pictures = find_pictures(arguments.picture)
     try:  # what needs no model is checked before it is loaded
         words: str | Instruction = " ".join(getattr(arguments, "words", ()))
         if arguments.command != ASK:
             words = get_task(arguments.command).instruct(_subjects(arguments), getattr(arguments, "colors", None))
-        _check_apart(arguments.picture, arguments.output)
+        check_apart(arguments.picture, arguments.output)
         check_resolution(arguments)
+        dtype = read_dtype(arguments)
+        if arguments.batch_size < 1 or arguments.workers < 1:
+            raise ValueError("expected --batch-size and --workers of at least 1")
     except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
     check_writable(arguments.output)
@@ -168,7 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
     hide_loading()
     try:
         model = InstructDiffusion.from_pretrained(
-            arguments.model, device=arguments.device, compiled=arguments.compile
+            arguments.model, device=arguments.device, dtype=dtype, compiled=arguments.compile
         )
     except RuntimeError as error:  # --compile, where there is nothing to compile with
         raise ValueError(str(error)) from error
@@ -177,72 +200,35 @@ def run(arguments: argparse.Namespace) -> int:
     except (ValueError, TypeError, MemoryError) as error:
         return _misused(arguments, error)
     ask, brief = _ask(arguments), Brief()
-    stems = _stems(pictures)
     failed = 0
     single = len(pictures) == 1
-    with warnings.catch_warnings():
+    batches = load_batches(pictures, answer_stems(pictures), arguments.batch_size, arguments.workers)
+    with warnings.catch_warnings(), contextlib.closing(batches):
         warnings.simplefilter("always", UserWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\b")  # as `open_image` has it, which is called in threads here
         warnings.showwarning = lambda message, *rest, **more: tqdm.write(
             printable(f"note: {brief(str(message))}"), file=sys.stderr
         )
         with tqdm(total=len(pictures), unit="picture", disable=single) as bar:
-            for path, stem in zip(pictures, stems):
-                name = os.fsencode(path.name).decode(errors="replace")  # not every file's name is UTF-8
-                try:
-                    answer = _answer(model, ask, path, len(plan) if single else None)
-                    answer.save(arguments.output, stem, name)
-                    tqdm.write(printable(f"{name}: {brief(describe(answer))}"))
-                except WriteError:
-                    raise  # the next picture would meet the same full or closed disk
-                except (ValueError, TypeError, OSError, FloatingPointError, MemoryError) as error:
-                    failed += 1
-                    why = str(error) or type(error).__name__
-                    tqdm.write(printable(f"{name}: skipped: {why}"), file=sys.stderr)
-                bar.update()
+            for batch in batches:
+                for loaded, answer in _answers(model, ask, batch, len(plan) if single else None):
+                    name = os.fsencode(loaded.path.name).decode(errors="replace")  # not every file's name is UTF-8
+                    try:
+                        if isinstance(answer, Exception):
+                            raise answer
+                        answer.save(arguments.output, loaded.stem, name)
+                        tqdm.write(printable(f"{name}: {brief(describe(answer))}"))
+                    except WriteError:
+                        raise  # the next picture would meet the same full or closed disk
+                    except _SKIPPED as error:
+                        failed += 1
+                        why = str(error) or type(error).__name__
+                        tqdm.write(printable(f"{name}: skipped: {why}"), file=sys.stderr)
+                    bar.update()
     done = len(pictures) - failed
     text = f"{done} of {len(pictures)} answered: look in {arguments.output}" if done else "nothing was written"
     print(printable(text))
     return 1 if failed else 0
-
-
-class Brief:
-    """Texts whose long clauses are in full once: afterwards each is as far as its first colon or bracket."""
-
-    LONG = 100  # characters
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def __call__(self, text: str) -> str:
-        """The text, as it is to be said now."""
-        clauses = text.split("; ")
-        for number, clause in enumerate(clauses):
-            if clause in self._seen:
-                clauses[number] = re.split(r" \(|: ", clause)[0] + " (as above)"
-            elif len(clause) > self.LONG:
-                self._seen.add(clause)
-        return "; ".join(clauses)
-
-
-def describe(answer: Answer) -> str:
-    """An answer in a few words."""
-    from ..results import Boxes, Keypoints, Label, Masks
-
-    result, said = answer.result, answer.message
-    if isinstance(result, Label):
-        return "; ".join(filter(None, (result.name, said))) or "none of the categories"
-    if isinstance(result, Keypoints):
-        points = [
-            f"{name} at ({x:.1f}, {y:.1f})"
-            for row, visible in zip(result.xy, result.visible)
-            for name, (x, y), there in zip(result.names, row.tolist(), visible)
-            if there
-        ]
-        return "; ".join([*points, *([said] if said else [])]) or "nothing found"
-    if not isinstance(result, (Masks, Boxes)):
-        return said or "done"
-    counts = [f"{result.labels.count(label)} found for '{label}'" for label in dict.fromkeys(result.labels)]
-    return "; ".join(filter(None, (*(c for c in counts if c not in said), said))) or "nothing found"
 
 
 def hide_loading() -> None:
@@ -261,13 +247,15 @@ def _misused(arguments: argparse.Namespace, error: Exception) -> int:
     return 2
 
 
-def _check_apart(picture: Path, output: Path) -> None:
-    """ValueError where answers would lie among the pictures: `a_segment.png` may be one of those."""
-    folder = picture if picture.is_dir() else picture.parent
-    if folder.resolve() == output.resolve():
-        raise ValueError(
-            f"the answers would lie among the pictures in {folder}: name another folder with -o, as -o {output / 'out'}"
-        )
+def read_dtype(arguments: argparse.Namespace) -> Any:
+    """The torch dtype that --dtype names; ValueError for one that is slower and coarser there than float32."""
+    import torch
+
+    from ..utils.devices import best_device
+
+    if arguments.dtype == "float16" and (arguments.device or best_device()).partition(":")[0] == "cpu":
+        raise ValueError("float16 is for GPUs, on a CPU it is slower and coarser: leave out --dtype, or say bfloat16")
+    return getattr(torch, arguments.dtype)
 
 
 def check_resolution(arguments: argparse.Namespace) -> None:
@@ -291,80 +279,54 @@ def check_resolution(arguments: argparse.Namespace) -> None:
         fitting_batch(footprint, (side, side), 1, trained_at=folder_resolution(folder, footprint))
 
 
-def _pictures(path: Path) -> list[Path]:
-    from ..imaging.image_files import EXTENSIONS
-    from ..imaging.images import list_pictures
-
-    if not path.exists():
-        raise FileNotFoundError(f"there is no picture or folder {path}")
-    if not path.is_dir():
-        return [path]
-    paths = list_pictures(path)
-    if not paths:
-        raise ValueError(f"the folder {path} holds no pictures ({', '.join(sorted(EXTENSIONS))})")
-    return paths
-
-
-def _stems(pictures: list[Path]) -> list[str]:
-    """A name for each answer: the picture's without its ending, unless two would then be the same.
-
-    Some systems take names for one that differ in capitals or in how an accent is written only. Of names so long that
-    an answer's would be too long for a file, the start, and a hash of all of it.
-    """
-    shared = Counter(_as_file_name(p.stem) for p in pictures)
-    used: set[str] = set()
-    stems = []
-    for path in pictures:
-        plain = [path.stem] if shared[_as_file_name(path.stem)] == 1 else []
-        numbered = (f"{path.name}-{number}" for number in count(2))
-        names = (_shortened(name, path) for name in chain(plain, [path.name], numbered))
-        stem = next(name for name in names if _as_file_name(name) not in used)
-        used.add(_as_file_name(stem))
-        stems.append(stem)
-    return stems
-
-
-def _shortened(stem: str, path: Path) -> str:
-    if len(os.fsencode(stem)) <= LONGEST_STEM:
-        return stem
-    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]
-    return os.fsencode(stem)[: LONGEST_STEM - 20].decode(errors="ignore") + f"-{digest}"
-
-
-def _as_file_name(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _subjects(arguments: argparse.Namespace) -> str | list[str] | None:
     """The subjects; a single argument is one text, which may list several."""
     subjects = getattr(arguments, "subjects", None)
     return subjects[0] if isinstance(subjects, list) and len(subjects) == 1 else subjects
 
 
-def _ask(arguments: argparse.Namespace) -> Callable[[InstructDiffusion, Any, dict[str, Any]], Answer]:
-    """The question as a function of a model, a picture and further options."""
+def _ask(arguments: argparse.Namespace) -> Ask:
+    """The question as a function of a model, pictures and further options."""
 
-    options = {**model_options(arguments), "preserve_source": not arguments.raw}
+    options = {**model_options(arguments), "preserve_source": not arguments.raw, "batch_size": arguments.batch_size}
     subjects = _subjects(arguments)
     colors = getattr(arguments, "colors", None)
 
-    def ask(model: InstructDiffusion, picture: Any, more: dict[str, Any]) -> Answer:
-        words: Any = " ".join(getattr(arguments, "words", ()))
+    def ask(model: InstructDiffusion, images: list[np.ndarray], more: dict[str, Any]) -> list[Answer]:
+        words: list[Any] = [" ".join(getattr(arguments, "words", ()))] * len(images)
         if arguments.command != ASK:
-            words = get_task(arguments.command).instruct(subjects, colors, picture=picture)
-        answer = model.run(words, picture, **options, **more)
-        assert not isinstance(answer, list)
-        return answer
+            task = get_task(arguments.command)
+            words = [task.instruct(subjects, colors, picture=image) for image in images]
+        answers = model.run(words, images, **options, **more)
+        assert isinstance(answers, list)
+        return answers
 
     return ask
 
 
-def _answer(model: InstructDiffusion, ask: Callable[..., Answer], path: Path, rows: int | None) -> Answer:
-    """The answer for one picture; a bar counts its steps where `rows` says how many a picture or tile takes."""
-    from ..imaging.images import load_picture
+def _answers(
+    model: InstructDiffusion, ask: Ask, batch: list[Loaded], rows: int | None
+) -> Iterator[tuple[Loaded, Answer | Exception]]:
+    """Each picture of a batch with its answer, or what went wrong; a bar counts steps where `rows` says how many.
 
-    picture = load_picture(path)
-    if rows is None:
-        return ask(model, picture, {})
-    with step_bar(rows) as listeners:
-        return ask(model, picture, listeners)
+    Where the pictures cannot be answered together each is asked by itself, so that one costs no other its answer.
+    """
+    images = [loaded.image for loaded in batch if not isinstance(loaded.image, Exception)]
+    answers: Iterator[Answer | Exception]
+    try:
+        if rows is None:
+            answers = iter(ask(model, images, {}) if images else [])
+        else:
+            with step_bar(rows) as listeners:
+                answers = iter(ask(model, images, dict(listeners)) if images else [])
+    except _SKIPPED as error:
+        answers = iter([error]) if len(images) == 1 else (_alone(model, ask, image) for image in images)
+    for loaded in batch:
+        yield loaded, loaded.image if isinstance(loaded.image, Exception) else next(answers)
+
+
+def _alone(model: InstructDiffusion, ask: Ask, image: np.ndarray) -> Answer | Exception:
+    try:
+        return ask(model, [image], {})[0]
+    except _SKIPPED as error:
+        return error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,9 +112,7 @@ def _decode(stream: BinaryIO, name: str, max_pixels: int, load: bool) -> Image.I
     head = stream.read(64)
     stream.seek(0)
     try:
-        with warnings.catch_warnings():
-            # Of sizes, where the check below is stricter, and of damage that does not keep an image from being read.
-            warnings.simplefilter("ignore")
+        with _without_warnings():
             image = Image.open(stream, formats=FORMATS)
             if image.width * image.height > max_pixels:
                 millions = image.width * image.height / 1e6
@@ -137,6 +136,21 @@ def _decode(stream: BinaryIO, name: str, max_pixels: int, load: bool) -> Image.I
         raise UnreadableImage(name, "does not fit into memory") from None
     except Exception as error:  # decoders raise SyntaxError, struct.error, KeyError, zlib.error, RuntimeError, ...
         raise _cut_off(name, error) from error
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Ignore what Pillow warns of: sizes, where our check is stricter, and damage that keeps no image from being read.
+
+    What is ignored holds for all threads, so that the main one alone may change it; who reads in others ignores the
+    module PIL for as long.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _cut_off(name: str, error: Exception) -> UnreadableImage:

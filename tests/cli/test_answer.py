@@ -390,10 +390,10 @@ def test_the_bar_of_further_looks_ends_at_its_total(tmp_path, bars):
 
 
 def test_two_pictures_never_have_one_answer(tmp_path):
-    from instructdiffusion.cli.answer import LONGEST_STEM, _stems
+    from instructdiffusion.cli.picture_files import LONGEST_STEM, answer_stems
 
     names = ["a.png", "a.jpg", "a.png.webp", "B.png", "b.jpg", "c.png", "x" * 236 + ".png", "é.png", "e\u0301.png"]
-    stems = _stems([tmp_path / name for name in names])
+    stems = answer_stems([tmp_path / name for name in names])
     assert len({stem.casefold() for stem in stems}) == len(names)
     assert stems[0:2] == ["a.png", "a.jpg"] and stems[5] == "c" and stems[2].startswith("a.png.webp")
     assert all(len(stem.encode()) <= LONGEST_STEM for stem in stems)
@@ -409,3 +409,55 @@ def test_a_code_page_without_the_letters_costs_no_answer(encoding, photo, model_
     assert done.returncode == 0, done.stderr.decode(encoding)
     assert b"1 of 1 answered" in done.stdout and b"\x1b" not in done.stdout and rb"\u661f" in done.stdout
     assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_folder_is_answered_in_batches_as_its_pictures_are_one_by_one(tmp_path, model_folder, capsys):
+    folder, rng = tmp_path / "pictures", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(5):
+        size = (64, 80) if number % 2 else (72, 64)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(folder / f"{number}.png")
+    (folder / "2b.png").write_bytes(b"no picture")
+    masks = {}
+    for size in ("1", "3", "8"):
+        out = tmp_path / size
+        options = ["--model", str(model_folder), "--device", "cpu", "--batch-size", size, "-o", str(out)]
+        assert main(["segment", str(folder), "the star", *options]) == 1
+        assert "5 of 6 answered" in capsys.readouterr().out
+        masks[size] = [np.asarray(Image.open(out / f"{n}_segment_drawn.png"), np.int16) for n in range(5)]
+    for size in ("3", "8"):
+        assert all(np.abs(a - b).max() <= 1 for a, b in zip(masks["1"], masks[size]))
+
+
+def test_a_picture_that_cannot_be_answered_costs_no_other_its_answer(tmp_path, model_folder, capsys, monkeypatch):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(folder / f"{number}.png")
+    run = InstructDiffusion.run
+
+    def failing(self, words, images, **options):
+        if any(image[0, 0, 0] == 1 for image in images):
+            raise FloatingPointError("a number beyond all bounds")
+        return run(self, words, images, **options)
+
+    monkeypatch.setattr(InstructDiffusion, "run", failing)
+    options = ["--model", str(model_folder), "--device", "cpu", "-o", str(tmp_path / "out")]
+    assert main(["segment", str(folder), "the star", *options]) == 1
+    said = capsys.readouterr()
+    assert "2 of 3 answered" in said.out and "1.png: skipped: a number beyond" in said.err
+
+
+@pytest.mark.parametrize(
+    "options", [["--batch-size", "0"], ["--workers", "0"], ["--dtype", "float16", "--device", "cpu"]]
+)
+def test_a_folder_is_not_gone_through_in_nonsense(options, photo, model_folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["segment", str(photo), "the star", "--model", str(model_folder), "-o", str(out), *options]) == 2
+    said = capsys.readouterr().err
+    assert any(option.removeprefix("--") in said for option in options[:2]) and not out.exists()
+
+
+def test_networks_in_bfloat16_from_the_shell(photo, model_folder, tmp_path):
+    options = ["--model", str(model_folder), "--device", "cpu", "--dtype", "bfloat16", "-o", str(tmp_path / "out")]
+    assert main(["segment", str(photo), "the star", *options]) == 0
