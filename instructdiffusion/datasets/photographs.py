@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ..imaging.image_files import open_image
+
 _TRAIN = (
     "chelsea.png", "coffee.png", "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg", "retina.jpg",
     "brick.png", "grass.png", "gravel.png", "china.jpg", "flower.jpg",
@@ -36,7 +38,7 @@ def read_photograph(name: str) -> Image.Image:
             f"expected the photograph {name}, which {distribution} carries, and did not find it: "
             "pip install 'instructdiffusion[scenes]', or ask for scenes of level 0 or 1, which need none"
         )
-    with Image.open(path) as picture:
+    with open_image(path, str(path)) as picture:
         return picture.convert("RGB")
 
 

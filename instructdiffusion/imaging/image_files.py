@@ -23,11 +23,14 @@ MAX_PIXELS = 64_000_000  # checked before anything is decoded
 # As Pillow calls them. None of their decoders starts a program; MPO, what phones write, is read as JPEG.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "PPM", "AVIF", "JPEG2000")
 EXTENSIONS = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .gif .tif .tiff .bmp .dib .ppm .pgm .pbm .pnm .avif .avifs .jp2 .j2k "
-    ".jpx .jpf .jpc .j2c".split()
+    ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .gif .tif .tiff .bmp .dib .ppm .pgm .pbm .pnm .pfm .avif .avifs .jp2 "
+    ".j2k .jpx .jpf .jpc .j2c".split()
 )
 # Of images that are not read: a folder's are reported rather than passed over.
-OTHER_EXTENSIONS = frozenset(".heic .heif .jxl .svg .psd .dds .tga .ico .exr .qoi .eps".split())
+OTHER_EXTENSIONS = frozenset(
+    ".heic .heif .hif .jxl .svg .psd .dds .tga .icb .vda .vst .ico .cur .icns .exr .qoi .eps .ps .blp .pcx .dcx .pcd "
+    ".sgi .rgb .rgba .bw .ras .fit .fits .fli .flc .ftc .ftu .gbr .im .msp .pxr .emf .wmf .xbm .xpm".split()
+)
 
 
 class UnreadableImage(ValueError):

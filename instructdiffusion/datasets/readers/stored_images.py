@@ -34,9 +34,12 @@ def read_values(source: Path | bytes) -> np.ndarray:
 
 
 def picture_size(source: Path | bytes) -> tuple[int, int]:
-    """(height, width) from the head of the file; Flaw for what is no picture."""
-    with _loaded(source, load=False) as image:
-        return image.height, image.width
+    """(height, width) from the head of the file; Flaw, which names the file, for what is no picture."""
+    try:
+        with _loaded(source, load=False) as image:
+            return image.height, image.width
+    except Flaw as flaw:  # sizes are read while indexing, where the record alone is named
+        raise (Flaw(f"{source.name}: {flaw}") if isinstance(source, Path) else flaw) from None
 
 
 def encoded(picture: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:

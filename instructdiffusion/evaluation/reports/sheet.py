@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...datasets.synthetic.write import drawn_truth
 from ...imaging.annotate import contact_sheet, enlarged, overlay
+from ...imaging.image_files import open_image
 from ...tasks import answers_with_image
 from ..evaluator import Answered
 from ..measures import Row
@@ -46,7 +46,7 @@ def stacked(paths: Sequence[Path]) -> np.ndarray:
     """Picture files one below the other, uint8 [h, w, 3], on white; a white pixel without any."""
     pictures = []
     for path in paths:
-        with Image.open(path) as image:
+        with open_image(Path(path), str(path)) as image:
             pictures.append(np.asarray(image.convert("RGB")))
     if not pictures:
         return np.full((1, 1, 3), 255, np.uint8)
