@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -149,10 +150,18 @@ class Answer:
         return files
 
     def save(self, folder: str | os.PathLike[str], stem: str, file_name: str = "") -> list[Path]:
-        """Write the answer's files, all or none; returns their paths. WriteError where that cannot be."""
+        """Write the answer's files, all or none; returns their paths. WriteError where that cannot be.
+
+        Overlay and drawing of an earlier answer of that name go where they had the other format, PNG or JPEG.
+        """
         if stem in ("", ".", "..") or stem != Path(stem).name:
             raise ValueError(f"expected a plain file name without folders as stem, got {stem!r}")
-        return write_files(self.files(folder, stem, file_name))
+        paths = write_files(self.files(folder, stem, file_name))
+        for path in paths:
+            if path.stem.endswith(("_overlay", "_drawn")):
+                with contextlib.suppress(OSError):  # the answer itself is whole
+                    path.with_suffix(".png" if path.suffix == ".jpg" else ".jpg").unlink()
+        return paths
 
 
 def _check_picture(name: str, array: Any) -> None:

@@ -157,3 +157,9 @@ def test_files_of_large_pictures_are_of_sensible_size(tmp_path):
     (path,) = [p for p in edited.save(tmp_path, "photo") if p.suffix == ".png"]
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image), noisy)  # an answer itself loses nothing
+
+
+def test_asking_again_leaves_no_picture_of_the_other_format(tmp_path, monkeypatch):
+    for limit in (10**9, 1, 10**9):
+        monkeypatch.setattr("instructdiffusion.inference.answer.LARGE", limit)
+        assert set(ANSWERS["masks"].save(tmp_path, "a.png")) == set(tmp_path.iterdir())
