@@ -9,7 +9,7 @@ import numpy as np
 
 from .index import Builder
 from .labelmaps import VOID, LabelMapReader, stems
-from .problems import Flaw
+from .problems import Flaw, regular
 from .reader import first_file
 
 _COUNT = 150
@@ -65,7 +65,7 @@ class Ade20k(LabelMapReader):
 def read_object_info(path: Path) -> list[str]:
     """The 150 names of objectInfo150.txt (tab-separated: number, ratio, train, val, stuff, name); Flaw."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
     rows = [line.split("\t") for line in lines if line.strip()]

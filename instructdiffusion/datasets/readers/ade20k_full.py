@@ -11,7 +11,7 @@ import numpy as np
 
 from .index import Builder
 from .labelmaps import VOID, LabelMapReader, stems
-from .problems import Flaw, relative
+from .problems import Flaw, regular, relative
 from .reader import first_file, first_folder
 from .stored_images import read_values
 
@@ -76,7 +76,7 @@ class Ade20kFull(LabelMapReader):
         """A row a picture."""
         path = self.files()[0]
         try:
-            entries = _ENTRY.findall(path.read_text(encoding="utf-8"))
+            entries = _ENTRY.findall(regular(path).read_text(encoding="utf-8"))
         except UnicodeDecodeError:
             raise Flaw("not a text") from None
         table = {int(train): (double or single, int(number)) for double, single, number, train in entries}

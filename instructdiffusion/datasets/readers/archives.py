@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .problems import Flaw
+from .problems import Flaw, regular
 
 _LOCAL = struct.Struct("<4s5H3I2H")  # the header before a member's data
 _STORED, _DEFLATED = 0, 8
@@ -33,7 +33,7 @@ def zip_members(path: Path) -> Iterator[tuple[str, Member]]:
     The place is all that `read_member` needs: a reader then holds no directory of the archive in memory.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular(path)) as archive:
             for info in archive.infolist():
                 if not info.is_dir():
                     place = [
@@ -121,7 +121,7 @@ def read_member(path: Path, place: Member) -> bytes:
     if size > LARGEST:
         raise Flaw(f"a file of {size} bytes in a zip: more than {LARGEST} are not unpacked")
     try:
-        with open(path, "rb") as stream:
+        with open(regular(path), "rb") as stream:
             stream.seek(offset)
             head = stream.read(_LOCAL.size)
             if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
@@ -153,7 +153,7 @@ def has_columns(paths: Sequence[Path], columns: Sequence[str]) -> bool:
     others = 0
     for path in paths:
         try:
-            names = set(pyarrow.parquet.read_schema(path).names)
+            names = set(pyarrow.parquet.read_schema(regular(path)).names)
         except (pyarrow.ArrowException, OSError, ValueError):
             continue
         if names.issuperset(columns):
@@ -175,7 +175,7 @@ def parquet_file(path: Path, columns: list[str]) -> Any:
             f"expected pyarrow, to read {path.name}, and did not find it: pip install pyarrow"
         ) from None
     try:
-        table = pyarrow.parquet.ParquetFile(path)
+        table = pyarrow.parquet.ParquetFile(regular(path))
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise Flaw(f"the parquet file is cut off or damaged: {error}") from None
     names = set(table.schema_arrow.names)

@@ -14,7 +14,7 @@ import numpy as np
 from ...results import Masks
 from ..records import Record
 from .index import Builder
-from .problems import Flaw, relative
+from .problems import Flaw, regular, relative
 from .reader import Reader, naming
 from .stored_images import read_values
 
@@ -139,7 +139,7 @@ def stems(builder: Builder, folder: Path, suffix: str) -> list[str]:
 def read_list(path: Path) -> list[str]:
     """The first word of every line of a text file; Flaw where it holds none or is no text."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
     stems = [line.split()[0] for line in lines if line.strip()]
@@ -151,7 +151,7 @@ def read_list(path: Path) -> list[str]:
 def read_label_file(path: Path, count: int | None = None) -> dict[int, str]:
     """number -> name of a file with a line "N: name" a class; Flaw for another form or another count."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise Flaw("not a text") from None
     names: dict[int, str] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .problems import Flaw
+from .problems import Flaw, regular
 
 _CHUNK = 1 << 20
 _NEAR = 1 << 18  # longer than any string of an annotation
@@ -19,7 +19,7 @@ class _Text:
     """A window that moves over a text file."""
 
     def __init__(self, path: Path) -> None:
-        self.stream = open(path, encoding="utf-8-sig")
+        self.stream = open(regular(path), encoding="utf-8-sig")
         self.buffer = ""
         self.place = 0
         self.ended = False
@@ -128,7 +128,7 @@ def _elements(source: _Text) -> Iterator[Any]:
 def load_json(path: Path) -> Any:
     """A small JSON file, whole; Flaw where it is cut off or not JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(regular(path).read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, RecursionError) as error:
         raise Flaw(f"not JSON: {error}") from None
     except json.JSONDecodeError as error:
@@ -142,7 +142,7 @@ def stream_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
     A line that cannot be read comes as its Flaw, so that the others still count.
     """
-    with open(path, "rb") as stream:
+    with open(regular(path), "rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.strip():
                 continue

@@ -61,6 +61,13 @@ class Flaw(ValueError):
     """What is wrong with a piece of an annotation; the caller knows the file and the record."""
 
 
+def regular(path: Path) -> Path:
+    """The path of a file that can be read to its end; Flaw for a pipe or device, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise Flaw("no file, but a pipe, device or folder")
+    return path
+
+
 def inside(path: Any) -> str:
     """`path` with forward slashes, made plain; Flaw unless it is a relative path that stays below its folder.
 
