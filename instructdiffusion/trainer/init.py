@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..models.built_in import ASSETS, BUILT_IN
 from ..utils.errors import UsageError
 from .config import TrainConfig
+
+
+def init_path(init: str) -> Path:
+    """The place that `init` names: a model that ships ("tiny"), else a path; "./tiny" is a folder of that name."""
+    return ASSETS / init if init in BUILT_IN else Path(init)
 
 
 def start_folder(config: TrainConfig) -> Path:
@@ -20,7 +26,7 @@ def start_folder(config: TrainConfig) -> Path:
         raise UsageError(
             f"stage {config.stage!r} starts from an earlier stage: set `init` to its model folder"
         )
-    path = Path(config.init)
+    path = init_path(config.init)
     if not path.is_file():
         return path
     folder = Path(config.output) / f"init-{path.stem}-{path.stat().st_mtime_ns:x}"
@@ -50,10 +56,10 @@ def check_size(config: TrainConfig) -> None:
         UsageError: Naming the sizes next to it.
     """
     vae, unet = len(config.model.vae_channels), len(config.model.unet_channels)
-    if config.init is not None and Path(config.init).is_file():
+    if config.init is not None and init_path(config.init).is_file():
         vae = unet = 4
     elif config.init is not None:
-        vae, unet = (_levels(Path(config.init) / part, own) for part, own in (("vae", vae), ("unet", unet)))
+        vae, unet = (_levels(init_path(config.init) / part, own) for part, own in (("vae", vae), ("unet", unet)))
     halvings = vae - 1 + (0 if config.stage == "vae" else unet - 1)
     multiple, size = 2**halvings, config.data.size
     if size % multiple:

@@ -73,3 +73,13 @@ def test_a_file_that_is_none_and_one_with_other_inputs_are_refused(parts, tmp_pa
     with pytest.raises(ValueError, match=r"4 input channels .* got 9 in b\.safetensors"):
         build_stage(small("instruct", tmp_path / "out", inpainting))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_model_that_ships_is_named_as_from_pretrained_takes_it(tmp_path, monkeypatch):
+    from instructdiffusion.trainer.init import init_path, start_folder
+
+    config = small("instruct", tmp_path / "out", "tiny")
+    folder = start_folder(config)
+    assert (folder / "model_index.json").is_file() and folder.name == "tiny"
+    monkeypatch.chdir(tmp_path)
+    assert init_path("./tiny") != folder

@@ -83,7 +83,12 @@ class EditReader(Reader):
         return [place_name(row["image"]), place_name(row["target"])]
 
     def share(self, count: int) -> range:
-        """The numbers below count that the split has where a dataset is not split: 90, 5 and 5 %, in order."""
+        """The numbers below count that the split has where a dataset is not split: 90, 5 and 5 %, in order.
+
+        A single one is for training.
+        """
+        if count == 1:
+            return range(int(self.split == "train"))
         first, last = _SHARES[self.split]
         return range(int(first * count), int(last * count))
 

@@ -268,6 +268,8 @@ def open_index(
 
 def _stamp(path: Path) -> list[Any]:
     stat = path.stat()
+    if not path.is_file():
+        raise OSError(f"{path} is no file, but a pipe, device or folder: put the data set's file there")
     # The time of the last change of the inode is among them: it cannot be set back.
     return [os.fspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, _digest(path)]
 

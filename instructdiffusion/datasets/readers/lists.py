@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,41 @@ from ..records import Record
 from .image_edits import EditReader, instructions_of
 from .index import Builder
 from .large_json import stream_json, stream_lines
-from .problems import Flaw, inside, member, text
+from .problems import Flaw, inside, member, regular, text
 from .reader import first_file
 from .referring import phrase
 
+# What a column of a Hugging Face data set of pairs is called, the most telling name first; a file's name may stand
+# under the column's with "_file_name" behind it. "image" and "file_name" are the answer to a condition named beside it.
+_COLUMNS = {
+    "source": ("original_image", "input_image", "source_image", "source", "input", "before", "conditioning_image"),
+    "target": ("edited_image", "output_image", "target_image", "target", "output", "after", "image", "file_name"),
+    "instruction": ("edit_prompt", "instruction", "edit", "prompt", "text", "caption"),
+}
+
+
+def renamed(entry: Any) -> dict[str, Any]:
+    """An entry of metadata.jsonl in our words: source, target, instruction, and what else it holds."""
+    if not isinstance(entry, dict):
+        raise Flaw(f"expected an object a line, got {type(entry).__name__}")
+    out = dict(entry)
+    for name, columns in _COLUMNS.items():
+        keys = (key for column in columns for key in (f"{column}_file_name", column))
+        key = next((key for key in keys if entry.get(key) is not None), None)
+        if key is not None:
+            out[name] = entry[key]
+    return out
+
 
 def list_entries(path: Path) -> Iterator[tuple[str, Any]]:
-    """(name of the place, entry or its Flaw) of a .json list or a .jsonl file."""
+    """(name of the place, entry or its Flaw) of a .json list, a .jsonl file or a .csv table."""
+    if path.suffix == ".csv":
+        with open(regular(path), encoding="utf-8-sig", newline="") as stream:
+            try:
+                yield from ((f"row {number}", dict(row)) for number, row in enumerate(csv.DictReader(stream), 1))
+            except (csv.Error, UnicodeDecodeError) as error:
+                yield "the rest", Flaw(f"not a table of comma-separated values: {error}")
+        return
     if path.suffix == ".jsonl":
         for number, entry in stream_lines(path):
             yield f"line {number}", entry
@@ -37,8 +66,9 @@ class Ieiw(EditReader):
 
     Ours: a line a pair, {"source", "target", "instruction" (or "instructions"), and optionally "id",
     "source_caption", "target_caption", "kind"}; with kept.txt, an id a line, only these. The authors': a list of
-    {"input", "edited", "instruction"}, whose absolute paths are taken from below the folder that they share.
-    Split 90, 5 and 5 % in order.
+    {"input", "edited", "instruction"}, whose absolute paths are taken from below the folder that they share. Hugging
+    Face's: metadata.jsonl (or .csv) beside the pictures or in train/, whose columns say source, target and words by the
+    names that are usual there (`_COLUMNS`). Split 90, 5 and 5 % in order.
     """
 
     name = "ieiw"
@@ -49,9 +79,9 @@ class Ieiw(EditReader):
     def files(self) -> list[Path]:
         """The list and, where it is there, the ids to keep."""
         candidates = ["records.jsonl", "meta_infov1.json", "meta_info.json"]
-        path = first_file(self.root, candidates)
+        path = first_file(self.root, candidates) or self._metadata()
         if path is None:
-            raise self.missing(candidates, self.split)
+            raise self.missing([*candidates, "metadata.jsonl with columns of two images"], self.split)
         filter_file = self.root / "kept.txt"
         return [path, filter_file] if filter_file.is_file() else [path]
 
@@ -65,7 +95,10 @@ class Ieiw(EditReader):
             except UnicodeDecodeError:
                 builder.problem(more[0], "the whole file", "not a text: expected the ids to keep, in UTF-8")
                 return
-        chosen = self.share(sum(1 for _ in list_entries(path)))
+        count = sum(1 for _ in list_entries(path))
+        chosen = self.share(count)
+        if count and not chosen:  # five per cent of a few: no fault of the data set
+            builder.leave_out("records, too few for a share of their own", count)
         for number, (place, entry) in enumerate(list_entries(path)):
             if isinstance(entry, Flaw):
                 builder.problem(path, place, entry)
@@ -73,6 +106,8 @@ class Ieiw(EditReader):
             if number not in chosen:
                 continue
             with builder.guard(path, place):
+                if path.stem == "metadata":
+                    entry = renamed(entry)
                 name = str(entry.get("id", place))
                 if allowed is not None and name not in allowed:
                     builder.leave_out("not in kept.txt")
@@ -88,6 +123,16 @@ class Ieiw(EditReader):
                     caption=str(entry.get("source_caption", "")),
                     meta=meta,
                 )
+
+    def _metadata(self) -> Path | None:
+        """The list of a Hugging Face ImageFolder of pairs; other ImageFolders have such a file too, of one image."""
+        for place in ("", "train/"):
+            path = first_file(self.root, [f"{place}metadata.jsonl", f"{place}metadata.csv"])
+            if path is not None:
+                first = next((entry for _, entry in list_entries(path) if not isinstance(entry, Flaw)), None)
+                if isinstance(first, dict) and {"source", "target"} <= renamed(first).keys():
+                    return path
+        return None
 
     def _below(self, name: Any) -> Any:
         """The part of the authors' absolute paths that lies below their folder: the longest that is there."""
