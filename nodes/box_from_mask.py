@@ -137,11 +137,11 @@ class BoxFromMask(io.ComfyNode):
         for frame, source in zip(frames, sources, strict=True):
             check_interrupt()
             parts, scored, count = _parts(frame, masks_are == REGIONS, threshold, max(1, min_area))
-            found = boxes_around(parts, scored, label, frame.shape[1:])
-            boxes.append(found)
-            segs.append(to_segs(found, parts, None if image is None else source, padding))
-            crops.extend(_cut(source, row, padding) for row in found.xyxy)
-            overlays.add(source, found)
+            frame_boxes = boxes_around(parts, scored, label, frame.shape[1:])
+            boxes.append(frame_boxes)
+            segs.append(to_segs(frame_boxes, parts, None if image is None else source, padding))
+            crops.extend(_cut(source, row, padding) for row in frame_boxes.xyxy)
+            overlays.add(source, frame_boxes)
             lines.append(_said(frame > threshold, len(parts), count))
         if is_placeholder(values, image):
             lines = [PLACEHOLDER_HINT]

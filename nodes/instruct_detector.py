@@ -91,9 +91,9 @@ class InstructDetector(io.ComfyNode):
 
         @interrupts()
         def find(picture: np.ndarray) -> tuple[np.ndarray, Masks | Boxes]:
-            asked = as_instruction(question(instruction, text, picture, verbatim), readable)
+            prepared = as_instruction(question(instruction, text, picture, verbatim), readable)
             backend.latents.clear()
-            (edited,) = draw(backend, asked, [picture], seed, options, resolution).images
-            return read_masks(picture, edited, asked)
+            (edited,) = draw(backend, prepared, [picture], seed, options, resolution).images
+            return read_masks(picture, edited, prepared)
 
         return io.NodeOutput(Detector(find, boxes=True), Detector(find, boxes=False))

@@ -211,11 +211,11 @@ class InstructSampler(io.ComfyNode):
             upscale=chosen(zoom),
             scales=None if scales == OWN else SCALES[scales],
         )
-        drawn = draw(ComfyBackend(model, clip, vae), prepared, pictures, seed, options, resolution, chosen(resize_mode))
-        edited = to_image(drawn.images)
-        message = report(prepared, pictures, drawn.images, model_knowledge(model), idle_patches(model))
+        edits = draw(ComfyBackend(model, clip, vae), prepared, pictures, seed, options, resolution, chosen(resize_mode))
+        edited = to_image(edits.images)
+        message = report(prepared, pictures, edits.images, model_knowledge(model), idle_patches(model))
         preview = shown(in_thread(lambda: ui.PreviewImage(edited, cls=cls)), message)
-        return io.NodeOutput(edited, {"samples": drawn.latents}, message, ui=preview)
+        return io.NodeOutput(edited, {"samples": edits.latents}, message, ui=preview)
 
 
 def question(

@@ -9,7 +9,6 @@ hundredths) a sample of it trains no differently.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import random
@@ -35,21 +34,15 @@ from ..datasets.synthetic.examples import closer, make_example
 from ..tasks import TASKS
 from ..tasks.wordings import reworded
 from ..utils.files import write_json
-from ..versions import samples_version
 from .config import DataConfig
+from .pool_folder import check_began, pool_folder, shard_length
 from .prefetch import prefetch
 
-SHARD = 1024
 _AT_ONCE = 4  # pictures encoded together: their activations fit a core's cache, 1.4 times as fast as 64
 _AT_ONCE_ON_DEVICE = 512
 _STALE = 3600.0  # seconds after which a half-written shard is a killed run's, not another one's at work
 _BROKEN = "broken"  # where a shard's file lists the records that could not be read
 TASK_NAMES = tuple(TASKS)
-
-
-def shard_length(data: DataConfig) -> int:
-    """Samples a shard: `SHARD`, or all of them where the pool is smaller."""
-    return min(SHARD, data.pool)
 
 
 @dataclass(frozen=True)
@@ -180,51 +173,6 @@ def _components(folder: str, encoding: str) -> tuple[Any, Any]:
         _CACHE.clear()
         _CACHE[key] = vae.requires_grad_(False), CLIPTokenizer.from_pretrained(Path(folder) / "tokenizer")
     return _CACHE[key]
-
-
-def pool_folder(
-    root: Path, data: DataConfig, components: Path, sources: Sources | None = None, device: str = "cpu"
-) -> Path:
-    """Where the shards of these settings live; other settings, sources, weights or code, another folder.
-
-    device: the kind of device that encodes: another one rounds otherwise.
-    """
-    mixture = list(data.mixture.items())  # in order: samples are dealt out along it
-    version = samples_version(sources is not None)
-    settings = [mixture, list(data.levels), data.size, data.seed, shard_length(data), version]
-    if data.absent or data.zoom:
-        settings += [data.absent, data.zoom] if data.zoom else [data.absent]
-    if data.wordings > 1:
-        settings.append({"wordings": data.wordings})
-    if data.encoding != "float32":
-        settings.append(data.encoding)
-    if device != "cpu":
-        settings.append(device)
-    if sources is not None:
-        settings += [data.scenes_share, sources.key()]
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    for name in ("vae/diffusion_pytorch_model.safetensors", "tokenizer/vocab.json", "tokenizer/merges.txt"):
-        digest.update((components / name).read_bytes())
-    return root / f"pool-{digest.hexdigest()[:12]}"
-
-
-def check_began(
-    began: Mapping[str, Any], data: DataConfig, components: Path, sources: Sources | None = None
-) -> None:
-    """ValueError where a run that goes on would see other samples than it began with.
-
-    began: `pool`, the name of its folder, and `device`, the kind that encoded it (another only rounds otherwise);
-    neither where a checkpoint does not say.
-    """
-    if "pool" not in began:
-        return
-    now = pool_folder(Path(), data, components, sources, began["device"]).name
-    if now != began["pool"]:
-        raise ValueError(
-            f"the run began with the samples of {began['pool']}, now they would be those of {now}: how they are drawn "
-            f"(instructdiffusion.versions), or the autoencoder or tokenizer in {components}, is another one since. "
-            "Bring it back as it was, or start anew in another output"
-        )
 
 
 class Pool:

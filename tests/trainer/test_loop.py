@@ -198,7 +198,7 @@ def test_the_later_stages_need_a_trained_generator(part, stage, generator_folder
 
 def test_a_run_does_not_go_on_with_other_samples(shared, start_folder, tmp_path, monkeypatch):
     """Its checkpoint names the pool that it began with; other code, or another autoencoder, would make another."""
-    from instructdiffusion.trainer import pool
+    from instructdiffusion.trainer import pool_folder as pool
 
     init = shutil.copytree(start_folder, tmp_path / "init")
     config = small("generator", shared / "samples", init)

@@ -16,6 +16,7 @@ from instructdiffusion.datasets.mixture import Mixture
 from instructdiffusion.datasets.synthetic.examples import make_example
 from instructdiffusion.tasks import get_task
 from instructdiffusion.trainer import pool as module
+from instructdiffusion.trainer import pool_folder as pool_places
 from instructdiffusion.trainer.config import DataConfig
 from instructdiffusion.trainer.pool import TASK_NAMES, Pool, marked_caption, pool_folder, tokenize
 from instructdiffusion.versions import samples_version
@@ -26,7 +27,7 @@ DATA = DataConfig(mixture={"segment": 1, "edit": 1}, level=0, pool=24, workers=0
 @pytest.fixture(scope="module")
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SHARD", 16)
+        patch.setattr(pool_places, "SHARD", 16)
         yield
 
 
@@ -121,7 +122,7 @@ def test_other_settings_or_weights_have_another_folder(root, start_folder, tmp_p
 
 
 def test_a_share_of_the_scenes_asks_for_what_is_not_there(start_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 64)
+    monkeypatch.setattr(pool_places, "SHARD", 64)
     data = DataConfig(mixture={"segment": 1, "denoise": 1}, level=(0, 1), pool=64, absent=0.5, workers=0)
     parts, _ = module.draw_shard(module.PoolSource(data, str(start_folder), str(tmp_path)), 0)
     told = [data.lacks(*Mixture(data.mixture).pick(data.seed, index)) for index in range(64)]
@@ -132,7 +133,7 @@ def test_a_share_of_the_scenes_asks_for_what_is_not_there(start_folder, tmp_path
 
 
 def test_a_share_of_what_is_restored_is_seen_twice_as_near(start_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "SHARD", 64)
+    monkeypatch.setattr(pool_places, "SHARD", 64)
     plain = DataConfig(mixture={"segment": 1, "deblur": 1}, level=0, pool=64, workers=0)
     near = replace(plain, zoom=0.5)
     a, b = (

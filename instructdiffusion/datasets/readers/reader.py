@@ -17,16 +17,7 @@ from ...tasks import get_task
 from ...utils.errors import UsageError
 from ..records import Record
 from .index import Builder, Index, open_index
-from .problems import (
-    POLICIES,
-    BrokenRecord,
-    Flaw,
-    LayoutIncomplete,
-    LayoutMissing,
-    Problem,
-    named,
-    relative,
-)
+from .problems import POLICIES, BrokenRecord, Flaw, LayoutIncomplete, LayoutMissing, Problem, named, relative
 from .stored_images import read_picture, same_size
 
 _SEED = 0x9E3779B97F4A7C15  # spreads consecutive numbers over all records

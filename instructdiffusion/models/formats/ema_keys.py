@@ -50,10 +50,10 @@ def with_averages(keys: Iterable[str], file: str) -> dict[str, str]:
     out = {key: key for key in own if not key.startswith(AVERAGES)}
     if averages := averages_among(own):
         names = [key.removeprefix(UNET_PREFIX) for key in out if key.startswith(UNET_PREFIX)]
-        found, unknown = find_averages(names, averages, file)
+        averaged, unknown = find_averages(names, averages, file)
         if unknown:
             raise odd_keys(file, {"unknown key": unknown}, " among its averaged weights")
-        out |= {UNET_PREFIX + name: key for name, key in found.items()}
+        out |= {UNET_PREFIX + name: key for name, key in averaged.items()}
     return out
 
 
