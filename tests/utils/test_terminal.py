@@ -27,7 +27,7 @@ def test_every_text_file_is_opened_with_its_encoding_named():
 def opens_text(call: ast.Call) -> bool:
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
     if name in ("read_text", "write_text"):
-        return True
+        return name == "write_text" or not call.args  # a distribution's read_text takes a name, and is UTF-8
     plain = isinstance(call.func, ast.Name)
     modes = [a.value for a in call.args[int(plain) :] if isinstance(a, ast.Constant) and isinstance(a.value, str)][:1]
     return name == "open" and (set("".join(modes)) <= set("rwax+t") if modes else plain)
